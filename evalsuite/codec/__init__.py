@@ -1,0 +1,1 @@
+"""How a codec is found, described and run."""

@@ -1,0 +1,1 @@
+"""Plan, search, encode, decode, measure, store."""

@@ -1,0 +1,230 @@
+"""Running other programs: argument lists, own process group, timeout, CPU seconds, stderr tail.
+
+Every encoder, decoder and measuring process of the suite goes through `Running`, so that none can hang a run,
+outlive it, or fail without its command and last words being shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from evalsuite.errors import ProcessError
+from evalsuite.types import Usage
+
+STDERR_LINES = 30
+"""Lines of a command's stderr that are kept for the record."""
+
+_live: set[Running] = set()
+
+
+def kill_all() -> None:
+    """Kill every process group this process has started: for signal handlers and dying workers."""
+    for running in list(_live):
+        running.kill()
+
+
+def show(command: Sequence[str]) -> str:
+    """The command as a line that can be pasted into a shell."""
+    return shlex.join(command)
+
+
+class Running:
+    """A started command; a context manager that never leaves the process group behind.
+
+    Args:
+        command: argument list; never a shell line.
+        timeout: seconds until the whole process group is killed; None for no limit.
+        stdin: pass subprocess.PIPE to write to `.stdin`.
+        stdout: pass subprocess.PIPE to read from `.stdout`; the default discards.
+        cwd: working directory.
+        env: environment variables on top of this process's own.
+
+    Raises:
+        ProcessError: the program cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.command = tuple(command)
+        self._timeout = timeout
+        self._timed_out = False
+        self._usage: Usage | None = None
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        try:
+            self._popen = subprocess.Popen(
+                list(command),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env={**os.environ, **env} if env else None,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProcessError(
+                f"cannot start {command[0]}: {error.strerror or error}",
+                command=command,
+                fix="check that the program is installed and executable (`evalsuite doctor`)",
+            ) from error
+        _live.add(self)
+        self._tail: deque[bytes] = deque(maxlen=STDERR_LINES)
+        self._reader = threading.Thread(target=self._read_stderr, daemon=True)
+        self._reader.start()
+        self._timer: threading.Timer | None = None
+        if timeout is not None:
+            self._timer = threading.Timer(timeout, self._time_out)
+            self._timer.daemon = True
+            self._timer.start()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """The command's standard input, where it was asked for."""
+        if self._popen.stdin is None:
+            raise ValueError("stdin was not asked for")
+        return self._popen.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The command's standard output, where it was asked for."""
+        if self._popen.stdout is None:
+            raise ValueError("stdout was not asked for")
+        return self._popen.stdout
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last lines the command wrote to stderr, as far as they have been read."""
+        return b"".join(self._tail).decode("utf-8", "replace").strip()
+
+    def _read_stderr(self) -> None:
+        stream = self._popen.stderr
+        if stream is None:
+            return
+        with stream:
+            # Encoders rewrite a progress line with carriage returns; a bounded read keeps such a "line" small.
+            while line := stream.readline(4096):
+                self._tail.append(line)
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the whole process group, at once; harmless when it has ended."""
+        with self._lock:
+            if self._usage is None:
+                try:
+                    os.killpg(self._popen.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+    def wait(self) -> Usage:
+        """Wait for the end and return what the command cost; does not judge the exit code."""
+        if self._usage is not None:
+            return self._usage
+        if self._popen.stdin is not None:
+            try:
+                self._popen.stdin.close()
+            except BrokenPipeError:
+                pass
+        # wait4 is the only call that tells the CPU seconds of this child and its children alone.
+        _, status, used = os.wait4(self._popen.pid, 0)
+        with self._lock:
+            self._popen.returncode = os.waitstatus_to_exitcode(status)
+            self._usage = Usage(
+                wall_s=time.monotonic() - self._started,
+                cpu_s=used.ru_utime + used.ru_stime,
+                peak_rss_bytes=used.ru_maxrss * 1024,
+            )
+        self._clean()
+        return self._usage
+
+    def _clean(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # A grandchild may hold the group and our pipe open: it must not outlive its parent.
+        try:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        self._reader.join(timeout=5)
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+        _live.discard(self)
+
+    def finish(self) -> Usage:
+        """Wait for the end and judge it.
+
+        Raises:
+            ProcessError: killed by the timeout, or a non-zero exit code.
+        """
+        usage = self.wait()
+        code = self._popen.returncode
+        name = Path(self.command[0]).name
+        if self._timed_out:
+            raise ProcessError(
+                f"{name} ran longer than {self._timeout:g} s and was killed with its process group",
+                command=self.command,
+                stderr_tail=self.stderr_tail,
+                fix="give it longer with --timeout, or fewer frames with --frames",
+            )
+        if code != 0:
+            how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+            raise ProcessError(f"{name} {how}", command=self.command, stderr_tail=self.stderr_tail)
+        return usage
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._usage is None:
+            self.kill()
+            self.wait()
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float | None = None,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+) -> Usage:
+    """Run a command to its end.
+
+    Raises:
+        ProcessError: it cannot be started, ran into the timeout, or exited with a non-zero code.
+    """
+    with Running(command, timeout=timeout, cwd=cwd, env=env) as running:
+        return running.finish()
+
+
+def output(command: Sequence[str], *, timeout: float = 30) -> str:
+    """Standard output of a short command, stderr after it; for version strings.
+
+    Raises:
+        ProcessError: as `run`.
+    """
+    with Running(command, timeout=timeout, stdout=subprocess.PIPE) as running:
+        text = running.stdout.read().decode("utf-8", "replace")
+        running.finish()
+        return f"{text}\n{running.stderr_tail}".strip()

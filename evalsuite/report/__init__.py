@@ -1,0 +1,1 @@
+"""Figures and pages, built from results alone."""

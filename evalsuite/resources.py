@@ -1,0 +1,69 @@
+"""Where recipes, datasets and boards are found: one lookup for every kind of file.
+
+The order is: a path the user gives; the folder of that kind under the current directory; what the package ships.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import evalsuite
+from evalsuite.errors import RecipeError, RequestError, did_you_mean
+
+Kind = Literal["codecs", "datasets"]
+
+_FOLDERS: dict[Kind, str] = {"codecs": "codecs/recipes", "datasets": "datasets"}
+_NOUNS: dict[Kind, str] = {"codecs": "codec", "datasets": "dataset"}
+
+
+def _shipped(kind: Kind) -> Path:
+    package = Path(evalsuite.__file__).parent
+    installed = package / "recipes" / kind
+    # An editable install has no recipes/ inside the package: they are where the repository keeps them.
+    return installed if installed.is_dir() else package.parent / _FOLDERS[kind]
+
+
+def available(kind: Kind) -> dict[str, Path]:
+    """Every file of this kind that can be named, by name; the current directory's win over shipped ones."""
+    found: dict[str, Path] = {}
+    for folder in (_shipped(kind), Path.cwd() / _FOLDERS[kind]):
+        found.update({path.stem: path for path in sorted(folder.glob("*.toml"))})
+    return dict(sorted(found.items()))
+
+
+def find(kind: Kind, name: str) -> Path:
+    """The file that `name` means: a path to a TOML file, or the name of an available one.
+
+    Raises:
+        RequestError: no such file; the message suggests near misses.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if path.is_file():
+            return path
+        raise RequestError(f"there is no file {name}", fix="give the path of an existing TOML file, or a name")
+    known = available(kind)
+    if name in known:
+        return known[name]
+    raise RequestError(
+        f"unknown {_NOUNS[kind]} {name!r}",
+        fix=f"{did_you_mean(name, known)} (`evalsuite {kind} list` shows all)",
+    )
+
+
+def load(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:
+    """Find and parse the TOML file that `name` means.
+
+    Raises:
+        RequestError: no such file.
+        RecipeError: it is not valid TOML.
+    """
+    path = find(kind, name)
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the {_NOUNS[kind]} file is not valid TOML: {error}", where=path) from error
+    except OSError as error:
+        raise RecipeError(f"the {_NOUNS[kind]} file cannot be read: {error.strerror}", where=path) from error

@@ -1,0 +1,169 @@
+"""The words of the project as types: frozen, with units in their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+"""One colour plane, (height, width), unsigned integers."""
+
+Frame = tuple[Plane, Plane, Plane]
+"""Planar Y, Cb, Cr; chroma planes are half size in both directions, rounded up (4:2:0)."""
+
+Matrix = Literal["bt601", "bt709"]
+
+Status = Literal["ok", "infinite", "nan", "too_small", "not_applicable", "unavailable", "failed"]
+"""What a score is: a finite number, or the named reason that there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How YCbCr code values turn into RGB."""
+
+    matrix: Matrix
+    full_range: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.matrix} {'full' if self.full_range else 'limited'}"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """Geometry and sample format of planar video. Only 4:2:0 so far."""
+
+    width: int
+    height: int
+    bit_depth: int = 8
+    chroma: Literal["420"] = "420"
+
+    @property
+    def chroma_width(self) -> int:
+        """Width of the Cb and Cr planes in samples."""
+        return (self.width + 1) // 2
+
+    @property
+    def chroma_height(self) -> int:
+        """Height of the Cb and Cr planes in samples."""
+        return (self.height + 1) // 2
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes per sample as stored (little endian above 8 bits)."""
+        return 1 if self.bit_depth == 8 else 2
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one raw frame."""
+        return (self.width * self.height + 2 * self.chroma_width * self.chroma_height) * self.sample_bytes
+
+    @property
+    def pixel_format(self) -> str:
+        """FFmpeg's name for this format, such as yuv420p or yuv420p10le."""
+        return "yuv420p" if self.bit_depth == 8 else f"yuv420p{self.bit_depth}le"
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.pixel_format}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One source sequence, ready to be read: a verified Y4M file."""
+
+    name: str
+    dataset: str
+    path: Path
+    """A Y4M file with exactly `frames` frames."""
+    sha256: str
+    """Of the Y4M file: the identity of the source content."""
+    format: VideoFormat
+    frame_rate: Fraction
+    frames: int
+    colour: Colour
+    tags: tuple[str, ...] = ()
+    licence: str = ""
+    origin: str = ""
+    """Where the file came from, in words: package and path, URL or local file."""
+
+    @property
+    def pixels(self) -> int:
+        """Luma samples in the whole sequence."""
+        return self.format.width * self.format.height * self.frames
+
+    def bpp(self, size_bytes: int) -> float:
+        """Bits per pixel of `size_bytes` of bitstream."""
+        return size_bytes * 8 / self.pixels
+
+    def kbps(self, size_bytes: int) -> float:
+        """Kilobits (1000 bit) per second of `size_bytes` of bitstream."""
+        return float(size_bytes * 8 / 1000 / (self.frames / self.frame_rate))
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The settings of one encode. Lower `q` is better quality, for every codec."""
+
+    q: float
+    intra_period: int
+    """Frames between random-access points; -1 means only the first frame is intra."""
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a command cost."""
+
+    wall_s: float
+    cpu_s: float
+    """User and system seconds of the process and the children it waited for."""
+    peak_rss_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that went wrong with one cell, kept and shown, never dropped."""
+
+    codec: str
+    sequence: str
+    q: float | None
+    stage: Literal["source", "encode", "decode", "measure", "store"]
+    message: str
+    cell_key: str = ""
+    command: tuple[str, ...] = ()
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a metric is: printed by `evalsuite metrics show`, keyed into every stored score."""
+
+    name: str
+    family: str
+    unit: str
+    higher_is_better: bool
+    version: str
+    """Changes whenever a score could change: part of the score's key."""
+    definition: str
+    source: str
+    """Standard or paper, and the implementation used."""
+    range: tuple[float, float]
+    needs: tuple[str, ...] = ()
+    log_domain_ceiling: float | None = None
+    """For a saturating metric: BD-rate works on -10 log10(1 - score / ceiling)."""
+    traps: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Per-frame scores of one metric on one decoded sequence, or why there are none."""
+
+    metric: str
+    status: Status
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """(frames,), may hold inf (identical frames) and nan; empty unless status is ok."""
+    reason: str = ""
