@@ -46,7 +46,9 @@ class EvalError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.expected, self.got, self.fix)
 
 
-def _rebuild(kind: type[EvalError], what: str, where: object, expected: object, got: object, fix: str) -> EvalError:
+def _rebuild(
+    kind: type[EvalError], what: str, where: object, expected: object, got: object, fix: str
+) -> EvalError:
     return kind(what, where=where, expected=expected, got=got, fix=fix)
 
 
@@ -85,11 +87,25 @@ class ProcessError(EvalError):
         self.stderr_tail = stderr_tail
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_process, (self.what, self.command, self.stderr_tail, self.where, self.expected, self.got, self.fix)
+        return _rebuild_process, (
+            self.what,
+            self.command,
+            self.stderr_tail,
+            self.where,
+            self.expected,
+            self.got,
+            self.fix,
+        )
 
 
 def _rebuild_process(
-    what: str, command: tuple[str, ...], stderr_tail: str, where: object, expected: object, got: object, fix: str
+    what: str,
+    command: tuple[str, ...],
+    stderr_tail: str,
+    where: object,
+    expected: object,
+    got: object,
+    fix: str,
 ) -> ProcessError:
     return ProcessError(
         what, command=command, stderr_tail=stderr_tail, where=where, expected=expected, got=got, fix=fix

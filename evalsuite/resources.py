@@ -43,7 +43,9 @@ def find(kind: Kind, name: str) -> Path:
         path = Path(name)
         if path.is_file():
             return path
-        raise RequestError(f"there is no file {name}", fix="give the path of an existing TOML file, or a name")
+        raise RequestError(
+            f"there is no file {name}", fix="give the path of an existing TOML file, or a name"
+        )
     known = available(kind)
     if name in known:
         return known[name]

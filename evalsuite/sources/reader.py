@@ -1,0 +1,202 @@
+"""Opening any video: Y4M, raw planar with a geometry, or a container that FFmpeg's libraries read.
+
+Frames come in file order, by index, in the sample format of the file: nothing is converted, dropped, repeated or
+aligned by timestamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from evalsuite.errors import MediaError
+from evalsuite.sources.y4m import Geometry, RawReader, Y4MReader, check_sides
+from evalsuite.types import Colour, Frame, Matrix, Plane, VideoFormat
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_RAW_SUFFIXES = {".yuv", ".raw", ".rgb"}
+
+_CONTAINER_FORMATS = {
+    "yuv420p": 8,
+    "yuvj420p": 8,
+    "yuv420p10le": 10,
+    "yuv420p12le": 12,
+    "yuv420p16le": 16,
+}
+
+# ITU-T H.273 matrix coefficients, as FFmpeg numbers them.
+_MATRICES: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601"}
+_FULL_RANGE, _LIMITED_RANGE = 2, 1
+
+
+class VideoReader(Protocol):
+    """A video that can be read from its first frame, any number of times."""
+
+    path: Path
+    format: VideoFormat
+    frame_rate: Fraction
+    frames: int | None
+    """Known only where the file says so."""
+    matrix: Matrix | None
+    """None where the file does not say."""
+    full_range: bool | None
+    """None where the file does not say."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in file order."""
+        ...
+
+
+def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
+    """Open a video file for reading.
+
+    Args:
+        path: the file.
+        geometry: what a raw file does not say about itself; required for raw files and ignored for others.
+
+    Raises:
+        MediaError: missing, empty, foreign, or of an unsupported format.
+    """
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(10)
+    except OSError as error:
+        raise MediaError(
+            f"cannot read the video: {error.strerror}", where=path, fix="check the path and its permissions"
+        ) from error
+    if not magic:
+        raise MediaError("the video file is empty", where=path)
+    if magic == b"YUV4MPEG2 ":
+        return Y4MReader(path)
+    if path.suffix.lower() in _RAW_SUFFIXES:
+        if geometry is None:
+            raise MediaError(
+                "a raw file does not say its geometry",
+                where=path,
+                fix="give --size WxH, --fps and --pixel-format, or use a Y4M file",
+            )
+        return RawReader(path, geometry)
+    return ContainerReader(path)
+
+
+def resolve_colour(
+    reader: VideoReader, matrix: Matrix | None = None, full_range: bool | None = None
+) -> Colour:
+    """The colour to convert by: what the user says, else what the file says, else the convention for its size.
+
+    The convention is that of players and of ITU-R BT.601 and BT.709: above 576 lines BT.709, else BT.601; limited range.
+    """
+    chosen = matrix or reader.matrix or ("bt709" if reader.format.height > 576 else "bt601")
+    span = full_range if full_range is not None else reader.full_range
+    return Colour(chosen, bool(span))
+
+
+class ContainerReader:
+    """The first video stream of a container, decoded by FFmpeg's libraries through PyAV."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self.path = path
+        try:
+            with av.open(str(path)) as container:
+                if not container.streams.video:
+                    raise MediaError("the file has no video stream", where=path)
+                stream = container.streams.video[0]
+                first = next(container.decode(stream), None)
+                rate = stream.average_rate or stream.guessed_rate
+                self.frames: int | None = stream.frames or None
+        except (av.FFmpegError, UnicodeDecodeError) as error:
+            raise MediaError(
+                f"the file is not a video that can be read: {getattr(error, 'strerror', None) or error}",
+                where=path,
+                expected="Y4M, raw planar video with --size, or a container such as MP4",
+            ) from error
+        if first is None:
+            raise MediaError("the video stream holds no frame", where=path)
+        if not rate:
+            raise MediaError(
+                "the file does not say its frame rate", where=path, fix="convert it to Y4M first"
+            )
+        self.frame_rate = Fraction(rate)
+        self.format = _format_of(first, path)
+        self.matrix = _MATRICES.get(int(first.colorspace))
+        span = int(first.color_range)
+        self.full_range = (
+            True
+            if span == _FULL_RANGE or first.format.name == "yuvj420p"
+            else False
+            if span == _LIMITED_RANGE
+            else None
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in presentation order; a damaged stream raises MediaError."""
+        import av
+
+        count = 0
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for frame in container.decode(stream):
+                    if _format_of(frame, self.path) != self.format:
+                        raise MediaError(
+                            f"the frame size or format changes at frame {count}",
+                            where=self.path,
+                            expected=self.format,
+                            got=f"{frame.width}x{frame.height} {frame.format.name}",
+                        )
+                    if frame.is_corrupt:
+                        raise MediaError(
+                            f"frame {count} is damaged", where=self.path, fix="fetch or make the file again"
+                        )
+                    yield _planes(frame)
+                    count += 1
+        except av.FFmpegError as error:
+            raise MediaError(
+                f"decoding fails at frame {count}: {error.strerror}",
+                where=self.path,
+                fix="fetch or make the file again",
+            ) from error
+        if self.frames is not None and count < self.frames:
+            raise MediaError(
+                "the file ends early",
+                where=self.path,
+                expected=f"{self.frames} frames, as its header says",
+                got=f"{count} frames",
+                fix="fetch or make the file again",
+            )
+
+
+def _format_of(frame: VideoFrame, where: Path) -> VideoFormat:
+    depth = _CONTAINER_FORMATS.get(frame.format.name)
+    if depth is None:
+        raise MediaError(
+            "the pixel format is not supported",
+            where=where,
+            expected="4:2:0 planar: " + ", ".join(_CONTAINER_FORMATS),
+            got=frame.format.name,
+            fix="convert it to 4:2:0 first, and say so where you publish",
+        )
+    check_sides(frame.width, frame.height, where)
+    return VideoFormat(frame.width, frame.height, depth)
+
+
+def _planes(frame: VideoFrame) -> Frame:
+    planes: list[Plane] = []
+    for plane in frame.planes:
+        # Rows are padded to the codec's alignment: cut to the visible width.
+        if frame.format.name in ("yuv420p", "yuvj420p"):
+            rows8 = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+            planes.append(np.ascontiguousarray(rows8[:, : plane.width]))
+        else:
+            rows16 = np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)
+            planes.append(np.ascontiguousarray(rows16[:, : plane.width]))
+    return planes[0], planes[1], planes[2]

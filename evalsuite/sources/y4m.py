@@ -1,0 +1,263 @@
+"""YUV4MPEG2 and raw planar files: read strictly, one frame at a time.
+
+A damaged file is an error that names the frame, never a shorter sequence.
+Format: https://wiki.multimedia.cx/index.php/YUV4MPEG2
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from evalsuite.errors import MediaError
+from evalsuite.types import Colour, Frame, VideoFormat
+
+_MAGIC = b"YUV4MPEG2"
+_HEADER_LIMIT = 1024
+"""Longest header or FRAME line accepted: a foreign file has no newline to stop at."""
+
+_DEPTHS = {
+    "420": 8,
+    "420jpeg": 8,
+    "420mpeg2": 8,
+    "420paldv": 8,
+    **{f"420p{depth}": depth for depth in (9, 10, 12, 14, 16)},
+}
+_LARGEST_SIDE = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What a raw file does not say about itself."""
+
+    width: int
+    height: int
+    frame_rate: Fraction
+    pixel_format: str = "yuv420p"
+
+    def format(self) -> VideoFormat:
+        """The sample format that `pixel_format` names.
+
+        Raises:
+            MediaError: a pixel format that is not planar 4:2:0, or sides out of range.
+        """
+        match = re.fullmatch(r"yuv420p(?:(9|10|12|14|16)le)?", self.pixel_format)
+        if not match:
+            raise MediaError(
+                "the pixel format is not supported",
+                expected="yuv420p, yuv420p10le, yuv420p12le, yuv420p14le or yuv420p16le",
+                got=self.pixel_format,
+            )
+        check_sides(self.width, self.height)
+        return VideoFormat(self.width, self.height, int(match[1] or 8))
+
+
+def check_sides(width: int, height: int, where: object = None) -> None:
+    """Refuse sides that no video has, before anything is allocated by them.
+
+    Raises:
+        MediaError: a side below 1 or above 16384.
+    """
+    if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):
+        raise MediaError(
+            "the frame size is out of range",
+            where=where,
+            expected=f"1 to {_LARGEST_SIDE} samples a side",
+            got=f"{width}x{height}",
+        )
+
+
+def split_planes(data: bytes, format: VideoFormat) -> Frame:
+    """The planes of one raw frame, as read-only views of `data`."""
+    samples = np.frombuffer(data, dtype=np.uint8 if format.bit_depth == 8 else np.dtype("<u2"))
+    luma = format.width * format.height
+    chroma_shape = (format.chroma_height, format.chroma_width)
+    chroma = chroma_shape[0] * chroma_shape[1]
+    return (
+        samples[:luma].reshape(format.height, format.width),
+        samples[luma : luma + chroma].reshape(chroma_shape),
+        samples[luma + chroma :].reshape(chroma_shape),
+    )
+
+
+def join_planes(frame: Frame) -> bytes:
+    """One raw frame as bytes: the inverse of `split_planes`."""
+    return b"".join(np.ascontiguousarray(plane).tobytes() for plane in frame)
+
+
+def read_raw_frames(stream: BinaryIO, format: VideoFormat, where: object) -> Iterator[Frame]:
+    """Frames of headerless planar video until the stream ends.
+
+    Raises:
+        MediaError: the stream ends inside a frame.
+    """
+    index = 0
+    while data := _read_up_to(stream, format.frame_bytes):
+        if len(data) < format.frame_bytes:
+            raise MediaError(
+                f"the video ends inside frame {index}",
+                where=where,
+                expected=f"{format.frame_bytes} bytes ({format})",
+                got=f"{len(data)} bytes",
+            )
+        yield split_planes(data, format)
+        index += 1
+
+
+def _read_up_to(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) == size or not data:
+        return data
+    parts = [data]
+    missing = size - len(data)
+    while missing and (more := stream.read(missing)):
+        parts.append(more)
+        missing -= len(more)
+    return b"".join(parts)
+
+
+class RawReader:
+    """A headerless planar file whose geometry the user gave."""
+
+    matrix = None
+    full_range = None
+
+    def __init__(self, path: Path, geometry: Geometry) -> None:
+        self.path = path
+        self.format = geometry.format()
+        self.frame_rate = geometry.frame_rate
+        size = path.stat().st_size
+        if size == 0 or size % self.format.frame_bytes:
+            raise MediaError(
+                "the file is not a whole number of frames",
+                where=path,
+                expected=f"a multiple of {self.format.frame_bytes} bytes ({self.format})",
+                got=f"{size} bytes = {size / self.format.frame_bytes:.3f} frames",
+                fix="check --size and --pixel-format",
+            )
+        self.frames: int | None = size // self.format.frame_bytes
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in file order."""
+        with self.path.open("rb") as stream:
+            yield from read_raw_frames(stream, self.format, self.path)
+
+
+class Y4MReader:
+    """A YUV4MPEG2 file: progressive 4:2:0, 8 to 16 bit."""
+
+    matrix = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as stream:
+            line = stream.readline(_HEADER_LIMIT)
+        self._header_bytes = len(line)
+        self.format, self.frame_rate, self.full_range = parse_header(line, path)
+        self.frames: int | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in file order; a malformed or partial frame raises MediaError."""
+        with self.path.open("rb") as stream:
+            stream.seek(self._header_bytes)
+            index = 0
+            while line := stream.readline(_HEADER_LIMIT):
+                if not line.startswith(b"FRAME") or not line.endswith(b"\n"):
+                    raise MediaError(
+                        f"frame {index} does not begin where it should",
+                        where=f"{self.path}, byte {stream.tell() - len(line)}",
+                        expected="a FRAME line",
+                        got=repr(line[:16]),
+                        fix="the file is damaged or truncated: make it again",
+                    )
+                data = _read_up_to(stream, self.format.frame_bytes)
+                if len(data) < self.format.frame_bytes:
+                    raise MediaError(
+                        f"the file ends inside frame {index}",
+                        where=self.path,
+                        expected=f"{self.format.frame_bytes} bytes ({self.format})",
+                        got=f"{len(data)} bytes",
+                        fix="the file is truncated: make or fetch it again",
+                    )
+                yield split_planes(data, self.format)
+                index += 1
+
+
+def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, bool | None]:
+    """Format, frame rate and range flag of a YUV4MPEG2 header line.
+
+    Raises:
+        MediaError: not such a header, or one that says something that is not supported.
+    """
+    if not line.startswith(_MAGIC + b" ") or not line.endswith(b"\n"):
+        raise MediaError(
+            "not a YUV4MPEG2 file", where=where, expected="a YUV4MPEG2 header line", got=repr(line[:32])
+        )
+    fields: dict[str, str] = {}
+    full_range: bool | None = None
+    for token in line[len(_MAGIC) :].decode("ascii", "replace").split():
+        if token.startswith("XCOLORRANGE="):
+            full_range = {"FULL": True, "LIMITED": False}.get(token.removeprefix("XCOLORRANGE="))
+        elif token[0] != "X":
+            fields[token[0]] = token[1:]
+    try:
+        width, height = int(fields["W"]), int(fields["H"])
+        numerator, denominator = (int(part) for part in fields["F"].split(":"))
+        frame_rate = Fraction(numerator, denominator)
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise MediaError(
+            "the YUV4MPEG2 header lacks a valid width, height or frame rate",
+            where=where,
+            expected="W, H and F fields such as W352 H288 F30:1",
+            got=repr(line[:64]),
+        ) from error
+    check_sides(width, height, where)
+    if frame_rate <= 0:
+        raise MediaError("the frame rate must be positive", where=where, got=fields["F"])
+    if fields.get("I", "p") not in ("p", "?"):
+        raise MediaError(
+            "interlaced video is not supported",
+            where=where,
+            expected="progressive (Ip)",
+            got=f"I{fields['I']}",
+            fix="deinterlace it first",
+        )
+    chroma = fields.get("C", "420")
+    if chroma not in _DEPTHS:
+        raise MediaError(
+            "the chroma format is not supported", where=where, expected="4:2:0 (C420...)", got=f"C{chroma}"
+        )
+    return VideoFormat(width, height, _DEPTHS[chroma]), frame_rate, full_range
+
+
+def write_y4m(
+    path: Path,
+    format: VideoFormat,
+    frame_rate: Fraction,
+    frames: Iterable[Frame],
+    colour: Colour | None = None,
+) -> int:
+    """Write a Y4M file and return the number of frames in it.
+
+    The bytes depend on the arguments alone, so that a file's digest identifies its content.
+    """
+    chroma = "420jpeg" if format.bit_depth == 8 else f"420p{format.bit_depth}"
+    span = "" if colour is None else f" XCOLORRANGE={'FULL' if colour.full_range else 'LIMITED'}"
+    rate = f"{frame_rate.numerator}:{frame_rate.denominator}"
+    count = 0
+    with path.open("wb") as stream:
+        stream.write(f"YUV4MPEG2 W{format.width} H{format.height} F{rate} Ip A1:1 C{chroma}{span}\n".encode())
+        for frame in frames:
+            stream.write(b"FRAME\n")
+            stream.write(join_planes(frame))
+            count += 1
+        stream.flush()
+        os.fsync(stream.fileno())
+    return count
