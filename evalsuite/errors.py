@@ -46,9 +46,7 @@ class EvalError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.expected, self.got, self.fix)
 
 
-def _rebuild(
-    kind: type[EvalError], what: str, where: object, expected: object, got: object, fix: str
-) -> EvalError:
+def _rebuild(kind: type[EvalError], what: str, where: object, expected: object, got: object, fix: str) -> EvalError:
     return kind(what, where=where, expected=expected, got=got, fix=fix)
 
 

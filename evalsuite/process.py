@@ -6,6 +6,7 @@ outlive it, or fail without its command and last words being shown.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -131,20 +132,16 @@ class Running:
         """Kill the whole process group, at once; harmless when it has ended."""
         with self._lock:
             if self._usage is None:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._popen.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
 
     def wait(self) -> Usage:
         """Wait for the end and return what the command cost; does not judge the exit code."""
         if self._usage is not None:
             return self._usage
         if self._popen.stdin is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self._popen.stdin.close()
-            except BrokenPipeError:
-                pass
         # wait4 is the only call that tells the CPU seconds of this child and its children alone.
         _, status, used = os.wait4(self._popen.pid, 0)
         with self._lock:
@@ -161,10 +158,8 @@ class Running:
         if self._timer is not None:
             self._timer.cancel()
         # A grandchild may hold the group and our pipe open: it must not outlive its parent.
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         self._reader.join(timeout=5)
         if self._popen.stdout is not None:
             self._popen.stdout.close()

@@ -1,6 +1,6 @@
 """Where recipes, datasets and boards are found: one lookup for every kind of file.
 
-The order is: a path the user gives; the folder of that kind under the current directory; what the package ships.
+The order is: a path the user gives; that kind's folder under the current directory; what the package ships.
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ def find(kind: Kind, name: str) -> Path:
         path = Path(name)
         if path.is_file():
             return path
-        raise RequestError(
-            f"there is no file {name}", fix="give the path of an existing TOML file, or a name"
-        )
+        raise RequestError(f"there is no file {name}", fix="give the path of an existing TOML file, or a name")
     known = available(kind)
     if name in known:
         return known[name]

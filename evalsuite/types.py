@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
+Plane = NDArray[np.unsignedinteger[Any]]
 """One colour plane, (height, width), unsigned integers."""
 
 Frame = tuple[Plane, Plane, Plane]

@@ -1,7 +1,7 @@
 """YCbCr to RGB: one explicit conversion for every metric that wants RGB.
 
-Matrix and range come with the sequence, never from a library's default. Chroma is 4:2:0 with MPEG-2 siting (ITU-T H.273
-chroma location type 0: co-sited horizontally, midway vertically) and is upsampled linearly. The result is not rounded, so
+Matrix and range come with the sequence, never from a default of a library. Chroma is 4:2:0 with MPEG-2 siting (H.273
+chroma location type 0: co-sited horizontally, midway vertically), upsampled linearly. The result is not rounded, so
 that 10-bit sources keep their precision. Checked against zimg (FFmpeg's zscale) within one 8-bit level.
 """
 
@@ -49,9 +49,7 @@ def to_rgb(frame: Frame, colour: Colour, bit_depth: int) -> NDArray[np.float32]:
     """
     shift = bit_depth - 8
     peak = (1 << bit_depth) - 1
-    zero, luma_span, chroma_span = (
-        (0, peak, peak) if colour.full_range else (16 << shift, 219 << shift, 224 << shift)
-    )
+    zero, luma_span, chroma_span = (0, peak, peak) if colour.full_range else (16 << shift, 219 << shift, 224 << shift)
     height, width = frame[0].shape
     luma = _scaled(frame[0], zero, luma_span)
     blue = _upsample(_scaled(frame[1], 128 << shift, chroma_span), height, width)

@@ -85,12 +85,10 @@ def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
     return ContainerReader(path)
 
 
-def resolve_colour(
-    reader: VideoReader, matrix: Matrix | None = None, full_range: bool | None = None
-) -> Colour:
+def resolve_colour(reader: VideoReader, matrix: Matrix | None = None, full_range: bool | None = None) -> Colour:
     """The colour to convert by: what the user says, else what the file says, else the convention for its size.
 
-    The convention is that of players and of ITU-R BT.601 and BT.709: above 576 lines BT.709, else BT.601; limited range.
+    The convention is that of players: above 576 lines BT.709, else BT.601; limited range.
     """
     chosen = matrix or reader.matrix or ("bt709" if reader.format.height > 576 else "bt601")
     span = full_range if full_range is not None else reader.full_range
@@ -121,9 +119,7 @@ class ContainerReader:
         if first is None:
             raise MediaError("the video stream holds no frame", where=path)
         if not rate:
-            raise MediaError(
-                "the file does not say its frame rate", where=path, fix="convert it to Y4M first"
-            )
+            raise MediaError("the file does not say its frame rate", where=path, fix="convert it to Y4M first")
         self.frame_rate = Fraction(rate)
         self.format = _format_of(first, path)
         self.matrix = _MATRICES.get(int(first.colorspace))
@@ -190,13 +186,10 @@ def _format_of(frame: VideoFrame, where: Path) -> VideoFormat:
 
 
 def _planes(frame: VideoFrame) -> Frame:
+    sample = np.dtype("u1" if _CONTAINER_FORMATS[frame.format.name] == 8 else "<u2")
     planes: list[Plane] = []
     for plane in frame.planes:
         # Rows are padded to the codec's alignment: cut to the visible width.
-        if frame.format.name in ("yuv420p", "yuvj420p"):
-            rows8 = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-            planes.append(np.ascontiguousarray(rows8[:, : plane.width]))
-        else:
-            rows16 = np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)
-            planes.append(np.ascontiguousarray(rows16[:, : plane.width]))
+        rows = np.frombuffer(memoryview(plane), sample).reshape(plane.height, plane.line_size // sample.itemsize)
+        planes.append(np.ascontiguousarray(rows[:, : plane.width]))
     return planes[0], planes[1], planes[2]

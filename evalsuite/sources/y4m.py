@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from evalsuite.errors import MediaError
-from evalsuite.types import Colour, Frame, VideoFormat
+from evalsuite.types import Colour, Frame, Matrix, Plane, VideoFormat
 
 _MAGIC = b"YUV4MPEG2"
 _HEADER_LIMIT = 1024
@@ -76,7 +76,7 @@ def check_sides(width: int, height: int, where: object = None) -> None:
 
 def split_planes(data: bytes, format: VideoFormat) -> Frame:
     """The planes of one raw frame, as read-only views of `data`."""
-    samples = np.frombuffer(data, dtype=np.uint8 if format.bit_depth == 8 else np.dtype("<u2"))
+    samples: Plane = np.frombuffer(data, dtype=np.dtype("u1" if format.bit_depth == 8 else "<u2"))
     luma = format.width * format.height
     chroma_shape = (format.chroma_height, format.chroma_width)
     chroma = chroma_shape[0] * chroma_shape[1]
@@ -126,8 +126,8 @@ def _read_up_to(stream: BinaryIO, size: int) -> bytes:
 class RawReader:
     """A headerless planar file whose geometry the user gave."""
 
-    matrix = None
-    full_range = None
+    matrix: Matrix | None = None
+    full_range: bool | None = None
 
     def __init__(self, path: Path, geometry: Geometry) -> None:
         self.path = path
@@ -153,7 +153,7 @@ class RawReader:
 class Y4MReader:
     """A YUV4MPEG2 file: progressive 4:2:0, 8 to 16 bit."""
 
-    matrix = None
+    matrix: Matrix | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -197,9 +197,7 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
         MediaError: not such a header, or one that says something that is not supported.
     """
     if not line.startswith(_MAGIC + b" ") or not line.endswith(b"\n"):
-        raise MediaError(
-            "not a YUV4MPEG2 file", where=where, expected="a YUV4MPEG2 header line", got=repr(line[:32])
-        )
+        raise MediaError("not a YUV4MPEG2 file", where=where, expected="a YUV4MPEG2 header line", got=repr(line[:32]))
     fields: dict[str, str] = {}
     full_range: bool | None = None
     for token in line[len(_MAGIC) :].decode("ascii", "replace").split():

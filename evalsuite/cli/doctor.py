@@ -1,0 +1,117 @@
+"""`evalsuite doctor`: what works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import typer
+
+from evalsuite.cli.output import print_json, print_table
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "missing", "broken"]
+    detail: str
+    fix: str = ""
+
+
+def doctor(json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None:
+    """Check encoders, metrics, weights, cache and GPU on this machine.
+
+    Example: evalsuite doctor
+    """
+    checks = list(_checks())
+    if json:
+        print_json({"schema": 1, "checks": [asdict(check) for check in checks]})
+        return
+    signs = {"ok": "✓", "missing": "–", "broken": "✗"}
+    print_table(
+        "",
+        ("", "what", "status", "detail"),
+        (
+            (signs[check.status], check.name, check.status, f"{check.detail}{f' → {check.fix}' if check.fix else ''}")
+            for check in checks
+        ),
+    )
+
+
+def _checks() -> Iterator[Check]:
+    yield _ffmpeg()
+    yield from _codecs()
+    yield from _metrics()
+    yield _cache()
+    yield _gpu()
+
+
+def _ffmpeg() -> Check:
+    from evalsuite import process
+    from evalsuite.errors import EvalError
+    from evalsuite.ffmpeg import ffmpeg_path
+
+    fix = "pip install --force-reinstall imageio-ffmpeg==0.8.1"
+    try:
+        path = ffmpeg_path()
+        return Check("ffmpeg", "ok", f"{process.output([str(path), '-version']).splitlines()[0]}, {path}")
+    except EvalError as error:
+        return Check("ffmpeg", "broken", error.what, fix)
+
+
+def _codecs() -> Iterator[Check]:
+    from evalsuite import resources
+    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.errors import EvalError
+
+    for name in resources.available("codecs"):
+        try:
+            recipe = load_recipe(name)
+            recipe.check_available()
+            yield Check(f"codec {name}", "ok", recipe.version())
+        except EvalError as error:
+            yield Check(f"codec {name}", "missing", error.what, error.fix or "")
+
+
+def _metrics() -> Iterator[Check]:
+    from evalsuite.errors import EvalError
+    from evalsuite.metrics.registry import families
+
+    for family in families():
+        name = f"metrics {', '.join(info.name for info in family.infos)}"
+        try:
+            missing = family.check()
+        except EvalError as error:
+            missing = error.what
+        yield Check(name, "missing" if missing else "ok", missing or family.infos[0].version)
+
+
+def _cache() -> Check:
+    import shutil
+
+    from evalsuite.assets import cache_dir
+
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Check("cache", "broken", f"{folder}: {error.strerror}", "make it writable, or set EVALSUITE_CACHE")
+    return Check("cache", "ok", f"{folder}, {shutil.disk_usage(folder).free / 1e9:.0f} GB free")
+
+
+def _gpu() -> Check:
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        return Check("torch", "missing", "not installed", "pip install torch torchvision")
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("torch", "ok", f"{torch.__version__}, {torch.cuda.get_device_name()}")
+    return Check("torch", "ok", f"{torch.__version__}, no GPU: metrics run on the CPU")

@@ -1,0 +1,96 @@
+"""`evalsuite measure`: score any decoded video against its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evalsuite.cli.output import parse_geometry, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from evalsuite.engine.measure import Measured
+    from evalsuite.metrics.pooling import Pooled
+    from evalsuite.types import MetricInfo
+
+
+def measure(
+    source: Path = typer.Argument(..., help="The source: Y4M, raw planar, or a container."),
+    decoded: Path = typer.Argument(..., help="The decoded video: the same geometry and number of frames."),
+    metrics: str = typer.Option("default", help="default, all, or names separated by commas."),
+    size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
+    fps: str = typer.Option(None, help="Frame rate of raw files."),
+    pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
+    matrix: str = typer.Option(None, help="bt601 or bt709, for metrics that want RGB. [as the source says]"),
+    per_frame: Path = typer.Option(None, help="Write per-frame scores to this CSV file."),
+    json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Score a decoded video against its source, frame by frame, by index.
+
+    Example: evalsuite measure source.y4m decoded.y4m --metrics psnr_y,vmaf
+    """
+    from evalsuite.engine.compare import compare_files
+    from evalsuite.metrics.pooling import pool
+    from evalsuite.metrics.registry import select
+
+    infos = {info.name: info for info in select(metrics)}
+    result = compare_files(
+        source, decoded, tuple(infos.values()), parse_geometry(size, fps, pixel_format), matrix=matrix
+    )
+    by_name = {series.metric: series for series in result.series}
+    pooled = {name: pool(by_name[name], info) for name, info in infos.items()}
+    if per_frame is not None:
+        _write_frames(per_frame, result)
+        say(f"per-frame scores: {per_frame}")
+    if json:
+        print_json(
+            {
+                "schema": 1,
+                "frames": result.frames,
+                "scores": {name: _entry(infos[name], p) for name, p in pooled.items()},
+            }
+        )
+        return
+    print_table(
+        f"{result.frames} frames",
+        ("metric", "", "unit", "mean", "p5", "worst"),
+        (
+            (name, "↑" if infos[name].higher_is_better else "↓", infos[name].unit, *(_cell(one) for one in figures[:3]))
+            for name, figures in pooled.items()
+        ),
+        numbers=3,
+    )
+    for name, figures in pooled.items():
+        if figures[0].status not in ("ok", "infinite"):
+            say(f"{name}: {figures[0].status.replace('_', ' ')}: {figures[0].reason}")
+
+
+def _cell(pooled: Pooled) -> str:
+    return f"{pooled.score:.4f}" if pooled.status == "ok" else pooled.status.replace("_", " ")
+
+
+def _entry(info: MetricInfo, pooled: list[Pooled]) -> dict[str, Any]:
+    first = pooled[0]
+    entry: dict[str, Any] = {"unit": info.unit, "higher_is_better": info.higher_is_better, "status": first.status}
+    if first.reason:
+        entry["reason"] = first.reason
+    if first.status in ("ok", "infinite"):
+        entry.update({one.statistic: one.score for one in pooled})
+    return entry
+
+
+def _write_frames(path: Path, result: Measured) -> None:
+    import csv
+
+    from evalsuite.errors import RequestError
+
+    scored = [series for series in result.series if series.status == "ok"]
+    try:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["frame", *(series.metric for series in scored)])
+            for index in range(result.frames):
+                writer.writerow([index, *(repr(float(series.values[index])) for series in scored)])
+    except OSError as error:
+        raise RequestError(f"cannot write the per-frame scores: {error.strerror}", where=path) from error

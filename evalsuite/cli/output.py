@@ -1,0 +1,86 @@
+"""What commands share in printing: results on stdout, messages on stderr, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evalsuite.errors import RequestError
+from evalsuite.sources.y4m import Geometry
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; numbers that JSON has not are null."""
+    typer.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that has no colour where the stream is not a terminal, and keeps to 80 columns there."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 80, highlight=False, markup=False)
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], numbers: int = 0) -> None:
+    """A plain table on stdout; the last `numbers` columns are aligned to the right.
+
+    Cells are text: nothing in a name or a message is taken as markup.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(columns)
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(names):
+        right = index >= len(names) - numbers
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def say(message: str) -> None:
+    """A message for the person who watches: stderr, never part of the result."""
+    typer.echo(message, err=True)
+
+
+def parse_geometry(size: str | None, fps: str | None, pixel_format: str) -> Geometry | None:
+    """The geometry of raw files from `--size`, `--fps` and `--pixel-format`; None where none is given.
+
+    Raises:
+        RequestError: half a geometry, or one that cannot be read.
+    """
+    if size is None and fps is None:
+        return None
+    try:
+        width, height = (int(part) for part in (size or "").lower().split("x"))
+    except ValueError:
+        raise RequestError("--size must be WIDTHxHEIGHT", expected="such as 416x240", got=size) from None
+    try:
+        frame_rate = Fraction(fps or "25")
+    except (ValueError, ZeroDivisionError):
+        raise RequestError(
+            "--fps must be a number or a fraction", expected="such as 30 or 30000/1001", got=fps
+        ) from None
+    if frame_rate <= 0:
+        raise RequestError("--fps must be positive", got=fps)
+    return Geometry(width, height, frame_rate, pixel_format)

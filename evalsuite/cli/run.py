@@ -1,0 +1,139 @@
+"""`evalsuite run`: the main job."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from evalsuite.cli.output import parse_geometry, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from evalsuite.engine.request import Finished
+
+SOME_FAILED = 3
+
+
+def run(
+    codecs: str = typer.Option("vvenc,x265", help="Codecs, separated by commas; the first is the one to match."),
+    dataset: str = typer.Option("demo", help="Dataset: a name or a TOML file."),
+    sequences: list[str] = typer.Option(
+        None, help="Video files, or names of the dataset's sequences; repeat or separate by commas."
+    ),
+    match: str = typer.Option(
+        None, help="What rates to match: a codec, rates such as 0.005,0.01bpp or 50,100kbps, or none. [first codec]"
+    ),
+    anchor: str = typer.Option(None, help="Codec that BD-rate is relative to. [first codec]"),
+    metrics: str = typer.Option("default", help="default, all, or names separated by commas."),
+    frames: int = typer.Option(None, help="Only the first so many frames of each sequence."),
+    intra_period: int = typer.Option(32, help="Frames between random-access points; -1: only the first is intra."),
+    threads: int = typer.Option(1, min=1, help="Threads of each encoder; part of a result's identity."),
+    out: Path = typer.Option(Path("results"), help="Folder for results and report."),
+    store: Path = typer.Option(None, help="Folder of the results store. [in the user's cache folder]"),
+    jobs: int = typer.Option(None, min=1, help="Worker processes. [cores]"),
+    timeout: float = typer.Option(3600.0, min=0.1, help="Seconds one encode or decode may take."),
+    size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
+    fps: str = typer.Option(None, help="Frame rate of raw files."),
+    pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files."),
+    json: bool = typer.Option(False, "--json", help="Print summary and BD-rate as one JSON document."),
+) -> None:
+    """Encode, decode and measure codecs on sequences at matched bitrates, and report.
+
+    Example: evalsuite run --codecs vvenc,x265
+    """
+    from evalsuite.assets import cache_dir
+    from evalsuite.cli.progress import watching
+    from evalsuite.engine.request import Request, run_request
+    from evalsuite.report.build import build_report
+
+    request = Request(
+        codecs=_split([codecs]),
+        dataset=dataset,
+        sequences=_split(sequences or []),
+        geometry=parse_geometry(size, fps, pixel_format),
+        match=match,
+        anchor=anchor,
+        metrics=metrics,
+        frames=frames,
+        intra_period=intra_period,
+        threads=threads,
+        jobs=jobs,
+        timeout=timeout,
+        store=store or cache_dir() / "store",
+        out=out,
+        command=("evalsuite", *sys.argv[1:]),
+    )
+    with watching() as progress:
+        finished = run_request(request, progress)
+    page = build_report([out], out / "report")
+    if json:
+        print_json({**finished.summary, "bd_rate": [_as_dict(row) for row in finished.bd_rate]})
+    else:
+        _print(finished, page)
+    if finished.outcome.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _as_dict(row: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(row)  # type: ignore[call-overload, no-any-return]
+
+
+def _split(texts: list[str]) -> tuple[str, ...]:
+    # A path may hold a comma: only what is not a file is split.
+    return tuple(
+        part.strip()
+        for text in texts
+        for part in ([text] if os.path.exists(text) else text.split(","))  # noqa: PTH110 - may not be a path at all
+        if part.strip()
+    )
+
+
+def _print(finished: Finished, page: Path) -> None:
+    anchor = finished.plan.anchor
+    means = [row for row in finished.bd_rate if row.sequence == "*"]
+    if means:
+        print_table(
+            f"BD-rate against {anchor}: negative saves bits",
+            ("codec", "metric", "sequences", "BD-rate", "95 % interval", "BD-quality"),
+            (
+                (
+                    row.test,
+                    row.metric,
+                    str(row.sequences),
+                    "refused" if row.bd_rate_percent is None else f"{row.bd_rate_percent:+.1f} %",
+                    "n/a" if row.ci_low is None or row.ci_high is None else f"{row.ci_low:+.1f} .. {row.ci_high:+.1f}",
+                    "n/a" if row.bd_quality is None else f"{row.bd_quality:+.3g}",
+                )
+                for row in means
+            ),
+            numbers=4,
+        )
+    for row in finished.bd_rate:
+        if row.sequence != "*" and row.status != "ok":
+            say(f"{row.status}: {row.test} {row.metric} {row.sequence}: {row.reason}")
+    matched = finished.summary["rate_match"]
+    if matched:
+        near = sum(abs(row["deviation_percent"]) <= 3 for row in matched)
+        spent = sum(row["encodes"] for row in matched) / len(matched)
+        typer.echo(f"rate match: {near} of {len(matched)} points within 3 %, {spent:.1f} encodes a point")
+    counts = finished.outcome.counts
+    typer.echo(
+        f"{counts.cells} rate points; encoded {counts.encodes} ({counts.encodes_cached} from the store), "
+        f"measured {counts.measured} ({counts.measured_cached} from the store)"
+    )
+    for failure in finished.outcome.failures:
+        at = "" if failure.q is None else f" q {failure.q:g}"
+        say(f"FAILED {failure.codec} {failure.sequence}{at} at {failure.stage}: {failure.message}")
+        if failure.command:
+            import shlex
+
+            say(f"  command: {shlex.join(failure.command)}")
+        for line in failure.stderr_tail.splitlines():
+            say(f"  | {line}")
+    typer.echo(f"results: {finished.folder}")
+    typer.echo(f"report: {page}")

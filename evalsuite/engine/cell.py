@@ -1,0 +1,70 @@
+"""One cell's work, as it is done in a worker process: encode to a file, or decode files and measure them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalsuite.codec.recipe import Recipe
+from evalsuite.codec.run import Encoded, decode, encode
+from evalsuite.engine.measure import Measured, measure
+from evalsuite.errors import EvalError
+from evalsuite.metrics.base import Setting
+from evalsuite.sources.reader import open_video
+from evalsuite.types import MetricInfo, OperatingPoint, Sequence, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCell:
+    """What one decoded bitstream scored, and what decoding it cost."""
+
+    cell_key: str
+    measured: Measured | None
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    command: tuple[str, ...] = ()
+    error: EvalError | None = None
+
+
+def encode_cell(recipe: Recipe, sequence: Sequence, point: OperatingPoint, output: Path, timeout: float) -> Encoded:
+    """Encode one sequence at one operating point to `output`."""
+    return encode(recipe, sequence, point, output, timeout=timeout)
+
+
+def measure_cells(
+    recipe: Recipe,
+    sequence: Sequence,
+    point: OperatingPoint,
+    bitstreams: dict[str, Path],
+    infos: tuple[MetricInfo, ...],
+    timeout: float,
+) -> list[MeasuredCell]:
+    """Decode bitstreams of one codec and sequence, each in a process of its own, and measure them in one pass.
+
+    Args:
+        recipe: the codec.
+        sequence: the source.
+        point: the structure settings of the encodes (q differs and does not matter to a decoder).
+        bitstreams: file by cell key.
+        infos: the metrics.
+        timeout: seconds each decoder may take.
+
+    Raises:
+        MediaError: the source cannot be read.
+    """
+    setting = Setting(sequence.format, sequence.colour, sequence.frame_rate)
+    with ExitStack() as stack:
+        decoders = {
+            key: stack.enter_context(decode(recipe, path, sequence, point, timeout=timeout))
+            for key, path in bitstreams.items()
+        }
+        results = measure(
+            open_video(sequence.path), setting, {key: iter(decoder) for key, decoder in decoders.items()}, infos
+        )
+        return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in bitstreams]
+
+
+def _conclude(key: str, result: Measured | EvalError, command: tuple[str, ...], usage: Usage | None) -> MeasuredCell:
+    if isinstance(result, EvalError):
+        return MeasuredCell(key, None, command=command, error=result)
+    return MeasuredCell(key, result, usage or Usage(0, 0), command)

@@ -1,0 +1,193 @@
+"""The streaming pass: source and decoded sequences in step, by index, every frame scored once.
+
+The source is read once for any number of decoded sequences, so that what depends on the source alone (RGB, network
+features) is computed once. One frame of each is in memory at a time, whatever the length.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from evalsuite.errors import EvalError, ShapeError
+from evalsuite.metrics.base import Family, Meter, NotMeasured, Setting, View
+from evalsuite.metrics.registry import family_of
+from evalsuite.types import Frame, MetricInfo, Series
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one decoded sequence scored."""
+
+    frames: int
+    series: list[Series]
+    cost_s: dict[str, float] = field(default_factory=dict)
+    """Seconds this process spent on each family, by the family's first metric."""
+
+
+class _GuardedMeter:
+    """A meter whose failure costs its own metrics and nothing else."""
+
+    def __init__(self, family: Family, names: tuple[str, ...], setting: Setting) -> None:
+        self.names = names
+        self.cost_s = 0.0
+        self._failure: Series | None = None
+        self._meter: Meter | None = None
+        try:
+            self._meter = family.open(setting, names)
+        except NotMeasured as reason:
+            self._failure = Series("", reason.status, reason=_with_fix(reason))
+        except Exception as error:  # a metric may be anybody's code: its fault is a result, not the end of the run
+            self._failure = _failed(error)
+
+    def push(self, source: View, decoded: View) -> None:
+        if self._meter is None:
+            return
+        started = time.thread_time()
+        try:
+            self._meter.push(source, decoded)
+        except Exception as error:  # as above
+            self._failure = _failed(error)
+            self.close()
+        self.cost_s += time.thread_time() - started
+
+    def finish(self) -> list[Series]:
+        if self._meter is not None:
+            try:
+                return self._meter.finish()
+            except Exception as error:  # as above
+                self._failure = _failed(error)
+            finally:
+                self.close()
+        failure = self._failure or Series("", "failed")
+        return [Series(name, failure.status, reason=failure.reason) for name in self.names]
+
+    def close(self) -> None:
+        if self._meter is not None:
+            meter, self._meter = self._meter, None
+            meter.close()
+
+
+def _with_fix(error: EvalError) -> str:
+    return f"{error.what} ({error.fix})" if error.fix else error.what
+
+
+def _failed(error: Exception) -> Series:
+    text = error.what if isinstance(error, EvalError) else f"{type(error).__name__}: {error}"
+    return Series("", "failed", reason=text)
+
+
+class _Track:
+    """One decoded sequence on its way through the meters of every family."""
+
+    def __init__(self, frames: Iterator[Frame], setting: Setting, infos: Iterable[MetricInfo]) -> None:
+        self._frames = frames
+        self._setting = setting
+        self._settled: list[Series] = []
+        self._meters: list[_GuardedMeter] = []
+        self.count = 0
+        self.error: EvalError | None = None
+        by_family: dict[int, tuple[Family, list[str]]] = {}
+        for info in infos:
+            family = family_of(info.name)
+            side, needed = min(setting.format.width, setting.format.height), family.smallest.get(info.name, 1)
+            if side < needed:
+                reason = f"needs {needed} samples on the shorter side, this has {side}"
+                self._settled.append(Series(info.name, "too_small", reason=reason))
+            else:
+                by_family.setdefault(id(family), (family, []))[1].append(info.name)
+        try:
+            for family, names in by_family.values():
+                self._meters.append(_GuardedMeter(family, tuple(names), setting))
+        except BaseException:
+            self.close()
+            raise
+
+    def push(self, source: View) -> None:
+        """Read the next decoded frame and score it; an error ends this track only."""
+        if self.error is not None:
+            return
+        try:
+            frame = next(self._frames, None)
+            if frame is None:
+                raise ShapeError(
+                    f"the decoded sequence ends after {self.count} frames",
+                    expected="as many frames as the source",
+                    got=f"{self.count} frames",
+                )
+            self._check(frame, source.frame)
+        except EvalError as error:
+            self._fail(error)
+            return
+        decoded = View(frame, self._setting)
+        for meter in self._meters:
+            meter.push(source, decoded)
+        self.count += 1
+
+    def finish(self) -> Measured | EvalError:
+        """Make sure that nothing follows the last frame, and collect the scores."""
+        if self.error is None:
+            try:
+                if next(self._frames, None) is not None:
+                    raise ShapeError(
+                        "the decoded sequence has more frames than the source",
+                        expected=f"{self.count} frames",
+                        got="at least one more",
+                    )
+            except EvalError as error:
+                self._fail(error)
+        if self.error is not None:
+            return self.error
+        series = [*self._settled, *(one for meter in self._meters for one in meter.finish())]
+        return Measured(self.count, series, {meter.names[0]: meter.cost_s for meter in self._meters})
+
+    def _check(self, decoded: Frame, source: Frame) -> None:
+        shapes = [plane.shape for plane in decoded], [plane.shape for plane in source]
+        if shapes[0] != shapes[1] or decoded[0].dtype != source[0].dtype:
+            raise ShapeError(
+                f"decoded frame {self.count} is not like its source frame",
+                expected=f"planes {shapes[1]} of {source[0].dtype}",
+                got=f"planes {shapes[0]} of {decoded[0].dtype}",
+            )
+
+    def _fail(self, error: EvalError) -> None:
+        self.error = error
+        self.close()
+
+    def close(self) -> None:
+        for meter in self._meters:
+            meter.close()
+
+
+def measure(
+    source: Iterable[Frame], setting: Setting, decoded: Mapping[str, Iterator[Frame]], infos: Iterable[MetricInfo]
+) -> dict[str, Measured | EvalError]:
+    """Score any number of decoded sequences against one source in a single pass.
+
+    Args:
+        source: the source frames, in order.
+        setting: format, colour and frame rate, the same for source and decoded.
+        decoded: by any key, the decoded frames in order.
+        infos: the metrics to measure.
+
+    Returns:
+        For each key the scores, or the error that ended it: a frame count or geometry that differs from the source's is
+        an error, never a trim; the others go on.
+
+    Raises:
+        MediaError: the source itself cannot be read to its end.
+    """
+    wanted = tuple(infos)
+    tracks: dict[str, _Track] = {}
+    try:
+        for key, frames in decoded.items():
+            tracks[key] = _Track(frames, setting, wanted)
+        for frame in source:
+            view = View(frame, setting)
+            for track in tracks.values():
+                track.push(view)
+        return {key: track.finish() for key, track in tracks.items()}
+    finally:
+        for track in tracks.values():
+            track.close()

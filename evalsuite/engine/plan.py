@@ -1,0 +1,119 @@
+"""What a run is asked to do, checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from evalsuite.codec.recipe import Recipe
+from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.types import MetricInfo, OperatingPoint, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLadder:
+    """Every codec at the operating points of its own ladder: nothing is matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCodec:
+    """Every codec at the rates that one codec's ladder gives, sequence by sequence."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRates:
+    """Every codec at the same given rates."""
+
+    values: tuple[float, ...]
+    unit: str
+    """bpp or kbps."""
+
+    def sizes(self, sequence: Sequence) -> list[float]:
+        """The rates as bytes of bitstream for this sequence, largest first."""
+        per_unit = (
+            sequence.pixels / 8 if self.unit == "bpp" else float(sequence.frames / sequence.frame_rate) * 1000 / 8
+        )
+        return sorted((value * per_unit for value in self.values), reverse=True)
+
+
+Match = OwnLadder | MatchCodec | MatchRates
+
+
+def parse_match(text: str | None, codecs: list[str]) -> Match:
+    """What `--match` means: a codec of the run, a list of rates, or none; by default the first codec.
+
+    >>> parse_match("0.01,0.02bpp", ["x265"])
+    MatchRates(values=(0.01, 0.02), unit='bpp')
+
+    Raises:
+        RequestError: neither of these.
+    """
+    if text is None:
+        return MatchCodec(codecs[0])
+    if text == "none":
+        return OwnLadder()
+    if text in codecs:
+        return MatchCodec(text)
+    rates = re.fullmatch(r"([0-9.,eE+-]+)(bpp|kbps)", text)
+    if rates:
+        try:
+            values = tuple(float(part) for part in rates[1].split(","))
+        except ValueError:
+            values = ()
+        if values and all(0 < value < 1e6 for value in values):
+            return MatchRates(values, rates[2])
+        raise RequestError(
+            f"--match {text!r} is not a list of rates",
+            expected="positive numbers such as 0.005,0.01,0.02bpp or 50,100kbps",
+        )
+    raise RequestError(
+        f"--match {text!r} is neither a codec of this run nor a list of rates",
+        expected="one of the codecs, rates such as 0.005,0.01,0.02bpp or 50,100kbps, or none",
+        fix=did_you_mean(text, codecs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked request: everything is loaded and verified, nothing has been encoded."""
+
+    recipes: tuple[Recipe, ...]
+    sequences: tuple[Sequence, ...]
+    metrics: tuple[MetricInfo, ...]
+    match: Match
+    anchor: str
+    intra_period: int
+    threads: int
+    timeout: float
+
+    def point(self, q: float) -> OperatingPoint:
+        """The operating point at `q` under this run's structure settings."""
+        return OperatingPoint(q=q, intra_period=self.intra_period, threads=self.threads)
+
+    def codec_key(self, recipe: Recipe, sequence: Sequence) -> str:
+        """Identity of every encode of one codec on one sequence, but for its q."""
+        return _digest(
+            {
+                "source": sequence.sha256,
+                "frames": sequence.frames,
+                "codec": recipe.identity(),
+                "intra_period": self.intra_period,
+                "threads": self.threads,
+            }
+        )
+
+    def cell_key(self, recipe: Recipe, sequence: Sequence, q: float) -> str:
+        """Identity of one cell: changes whenever its bitstream could."""
+        return _digest({"codec_key": self.codec_key(recipe, sequence), "q": q})
+
+    def versions(self) -> dict[str, str]:
+        """Version by metric name: what a stored score must carry to be used again."""
+        return {info.name: info.version for info in self.metrics}
+
+
+def _digest(content: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,156 @@
+"""From what a run found out to the rows and the summary that are written: `docs/results.md` says what each field is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from evalsuite.engine.plan import Plan
+from evalsuite.engine.run import Lane, Point, RunOutcome
+from evalsuite.engine.store import Store, StoredDecode
+from evalsuite.metrics.pooling import pool
+from evalsuite.results.load import FrameScores
+from evalsuite.types import Failure, Sequence
+
+
+def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[str, Any]]:
+    """Rows of results.parquet: one for each rate point, metric and statistic."""
+    for lane, point in measured_points(outcome):
+        shared = _point_columns(plan, lane, point, store.decode(point.cell_key))
+        scores = outcome.scores[point.cell_key]
+        for info in plan.metrics:
+            if info.name not in scores:
+                continue
+            for pooled in pool(scores[info.name], info):
+                yield {
+                    **shared,
+                    "metric": info.name,
+                    "statistic": pooled.statistic,
+                    "score": None if pooled.status not in ("ok", "infinite") else pooled.score,
+                    "unit": info.unit,
+                    "higher_is_better": info.higher_is_better,
+                    "log_domain_ceiling": info.log_domain_ceiling,
+                    "status": pooled.status,
+                    "reason": pooled.reason,
+                    "metric_version": info.version,
+                }
+
+
+def frame_rows(outcome: RunOutcome) -> Iterator[FrameScores]:
+    """Rows of frames.parquet, by cell and metric."""
+    for lane, point in measured_points(outcome):
+        for name, series in outcome.scores[point.cell_key].items():
+            if series.status == "ok":
+                yield FrameScores(
+                    point.cell_key, lane.recipe.name, lane.sequence.name, point.encode.q, name, series.values
+                )
+
+
+def measured_points(outcome: RunOutcome) -> Iterator[tuple[Lane, Point]]:
+    """Every rate point that has scores, with its lane."""
+    for lane in outcome.lanes:
+        for point in lane.points:
+            if outcome.scores.get(point.cell_key):
+                yield lane, point
+
+
+def _point_columns(plan: Plan, lane: Lane, point: Point, decode: StoredDecode | None) -> dict[str, Any]:
+    recipe, sequence, encode = lane.recipe, lane.sequence, point.encode
+    return {
+        "codec": recipe.name,
+        "preset": recipe.preset,
+        "sequence": sequence.name,
+        "dataset": sequence.dataset,
+        "tags": ",".join(sequence.tags),
+        "width": sequence.format.width,
+        "height": sequence.format.height,
+        "frame_rate": float(sequence.frame_rate),
+        "frames": sequence.frames,
+        "q": encode.q,
+        "target_bpp": None if point.target_bytes is None else point.target_bytes * 8 / sequence.pixels,
+        "bpp": sequence.bpp(encode.payload_bytes),
+        "kbps": sequence.kbps(encode.payload_bytes),
+        "bytes": encode.payload_bytes,
+        "cell_key": point.cell_key,
+        "codec_version": recipe.version(),
+        "intra_period": plan.intra_period,
+        "structure": recipe.structure,
+        "threads": plan.threads,
+        "encode_wall_s": encode.usage.wall_s,
+        "encode_cpu_s": encode.usage.cpu_s,
+        "decode_wall_s": decode.usage.wall_s if decode else None,
+        "decode_cpu_s": decode.usage.cpu_s if decode else None,
+        "bitstream_sha256": encode.sha256,
+        "source_sha256": sequence.sha256,
+    }
+
+
+def summary(
+    plan: Plan, outcome: RunOutcome, store: Store, request: dict[str, Any], run: dict[str, Any]
+) -> dict[str, Any]:
+    """What summary.json says, but for the BD-rate rows."""
+    return {
+        "schema": 1,
+        "request": request,
+        "run": run,
+        "codecs": [_codec(plan, recipe) for recipe in plan.recipes],
+        "sequences": [_sequence(sequence) for sequence in plan.sequences],
+        "metrics": [asdict(info) for info in plan.metrics],
+        "outcomes": {**asdict(outcome.counts), "failed": len(outcome.failures)},
+        "cost_cpu_s": {kind: round(seconds, 3) for kind, seconds in sorted(outcome.cost_s.items())},
+        "rate_match": [row for lane in outcome.lanes for row in _rate_match(lane)],
+        "commands": [_commands(lane, point, store.decode(point.cell_key)) for lane, point in measured_points(outcome)],
+        "failures": [failure_row(failure) for failure in outcome.failures],
+    }
+
+
+def failure_row(failure: Failure) -> dict[str, Any]:
+    """A failure as JSON."""
+    return {**asdict(failure), "command": list(failure.command)}
+
+
+def _rate_match(lane: Lane) -> Iterator[dict[str, Any]]:
+    for target in lane.targets:
+        q = lane.search.best(target)
+        if q is None or q not in lane.encodes:
+            continue
+        size = lane.encodes[q].payload_bytes
+        yield {
+            "codec": lane.recipe.name,
+            "sequence": lane.sequence.name,
+            "target_bpp": target * 8 / lane.sequence.pixels,
+            "bpp": lane.sequence.bpp(size),
+            "deviation_percent": 100 * (size / target - 1),
+            "q": q,
+            "encodes": lane.search.spent(target),
+        }
+
+
+def _commands(lane: Lane, point: Point, decode: StoredDecode | None) -> dict[str, Any]:
+    return {
+        "cell_key": point.cell_key,
+        "codec": lane.recipe.name,
+        "sequence": lane.sequence.name,
+        "q": point.encode.q,
+        "encode": list(point.encode.command),
+        "decode": list(decode.command) if decode else [],
+    }
+
+
+def _sequence(sequence: Sequence) -> dict[str, Any]:
+    return {
+        "name": sequence.name,
+        "dataset": sequence.dataset,
+        "width": sequence.format.width,
+        "height": sequence.format.height,
+        "frame_rate": str(sequence.frame_rate),
+        "frames": sequence.frames,
+        "bit_depth": sequence.format.bit_depth,
+        "chroma": sequence.format.chroma,
+        "colour": str(sequence.colour),
+        "tags": list(sequence.tags),
+        "licence": sequence.licence,
+        "origin": sequence.origin,
+        "sha256": sequence.sha256,
+    }

@@ -1,0 +1,204 @@
+"""One whole run: the request is checked, everything is fetched and verified, then it is run and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evalsuite import provenance
+from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.engine.execute import Pool
+from evalsuite.engine.plan import Plan, parse_match
+from evalsuite.engine.records import frame_rows, result_rows, summary
+from evalsuite.engine.run import Counts, Job, Runner, RunOutcome
+from evalsuite.engine.store import Store
+from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.metrics.registry import select
+from evalsuite.results.bdrows import BDRow
+from evalsuite.results.load import write_results
+from evalsuite.results.tables import bd_table
+from evalsuite.sources.dataset import from_file, load_dataset, prepare
+from evalsuite.sources.y4m import Geometry
+from evalsuite.types import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for, as given."""
+
+    codecs: tuple[str, ...]
+    dataset: str
+    sequences: tuple[str, ...]
+    """Files, or names of sequences of the dataset; empty means the whole dataset."""
+    geometry: Geometry | None
+    match: str | None
+    anchor: str | None
+    metrics: str
+    frames: int | None
+    intra_period: int
+    threads: int
+    jobs: int | None
+    timeout: float
+    store: Path
+    out: Path
+    command: tuple[str, ...]
+    """What was typed, for the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that ended: its folder, and what it found out."""
+
+    folder: Path
+    plan: Plan
+    outcome: RunOutcome
+    summary: dict[str, Any]
+    """As in summary.json, but for the BD-rate rows."""
+    bd_rate: list[BDRow]
+
+
+Progress = Callable[[str, Counts], None]
+
+
+def make_plan(request: Request) -> Plan:
+    """Check the request and fetch and verify all it needs.
+
+    Raises:
+        EvalError: anything about it that is wrong or cannot be had; nothing has been encoded then.
+    """
+    recipes = _recipes(request.codecs)
+    names = [recipe.name for recipe in recipes]
+    match = parse_match(request.match, names)
+    anchor = request.anchor or names[0]
+    if anchor not in names:
+        raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
+    if request.frames is not None and request.frames < 1:
+        raise RequestError("--frames must be at least 1", got=request.frames)
+    if request.intra_period != -1 and request.intra_period < 1:
+        raise RequestError(
+            "--intra-period must be at least 1, or -1 for an intra frame at the start only", got=request.intra_period
+        )
+    metrics = select(request.metrics)
+    sequences = _sequences(request)
+    for recipe in recipes:
+        recipe.check_available()
+        for sequence in sequences:
+            recipe.check_format(sequence)
+    return Plan(
+        recipes=recipes,
+        sequences=sequences,
+        metrics=metrics,
+        match=match,
+        anchor=anchor,
+        intra_period=request.intra_period,
+        threads=request.threads,
+        timeout=request.timeout,
+    )
+
+
+def run_request(request: Request, progress: Progress) -> Finished:
+    """Run a request and write results.parquet, frames.parquet, bd_rate.csv and summary.json to its folder.
+
+    Raises:
+        EvalError: the request is wrong, or the store or the output folder cannot be written.
+    """
+    started = time.time()
+    cpu_started = _cpu_seconds()
+    plan = make_plan(request)
+    jobs = request.jobs or provenance.usable_cores()
+    with Store(request.store) as store:
+        pool: Pool[Job] = Pool(jobs)
+        with pool:
+            outcome = Runner(plan, store, pool, progress).run()
+        commit, dirty = provenance.commit()
+        run = {
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "wall_s": round(time.time() - started, 3),
+            "cpu_s": round(_cpu_seconds() - cpu_started, 3),
+            "commit": commit,
+            "dirty": dirty,
+            "machine": {**provenance.machine(), "jobs": jobs},
+            "versions": provenance.versions(),
+        }
+        document = summary(plan, outcome, store, _as_json(request, plan), run)
+        rows = list(result_rows(plan, outcome, store))
+    bd_rows = _bd_rows(rows, plan.anchor)
+    write_results(request.out, rows, frame_rows(outcome), {**document, "bd_rate": bd_rows})
+    return Finished(request.out, plan, outcome, document, bd_rows)
+
+
+def _bd_rows(rows: list[dict[str, Any]], anchor: str) -> list[BDRow]:
+    # A run whose anchor failed everywhere still has scores to write, only nothing to compare them with.
+    if not any(row["codec"] == anchor for row in rows):
+        return []
+    import pandas as pd
+
+    return bd_table(pd.DataFrame(rows), anchor)
+
+
+def _cpu_seconds() -> float:
+    import resource
+
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+def _recipes(names: tuple[str, ...]) -> tuple[Recipe, ...]:
+    recipes = tuple(load_recipe(name) for name in names)
+    if not recipes:
+        raise RequestError("no codec is named", fix="name some with --codecs, such as --codecs vvenc,x265")
+    seen = [recipe.name for recipe in recipes]
+    twice = sorted({name for name in seen if seen.count(name) > 1})
+    if twice:
+        raise RequestError(f"codec named twice: {', '.join(twice)}", fix="name each codec once")
+    return recipes
+
+
+def _sequences(request: Request) -> tuple[Sequence, ...]:
+    """The sequences asked for, verified and ready to be read."""
+    files = [name for name in request.sequences if _is_file(name)]
+    found = [from_file(Path(name), geometry=request.geometry, frames=request.frames) for name in files]
+    wanted = [name for name in request.sequences if name not in files]
+    if wanted or not request.sequences:
+        dataset = load_dataset(request.dataset)
+        entries = {entry.name: entry for entry in dataset.sequences}
+        for name in wanted:
+            if name not in entries:
+                raise RequestError(
+                    f"{name!r} is neither a file nor a sequence of the dataset {dataset.name}",
+                    fix=did_you_mean(name, entries),
+                )
+        found += [prepare(entries[name], request.frames) for name in wanted or entries]
+    names = [sequence.name for sequence in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RequestError(f"two sequences have the same name: {', '.join(twice)}", fix="rename one of the files")
+    return tuple(found)
+
+
+def _is_file(name: str) -> bool:
+    # A path that is not there is still a path: its error should speak of a file, not of a dataset.
+    return Path(name).exists() or "/" in name or Path(name).suffix != ""
+
+
+def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
+    return {
+        "command": list(request.command),
+        "codecs": [recipe.name for recipe in plan.recipes],
+        "dataset": request.dataset,
+        "sequences": [sequence.name for sequence in plan.sequences],
+        "match": request.match or plan.recipes[0].name,
+        "anchor": plan.anchor,
+        "metrics": [info.name for info in plan.metrics],
+        "frames": request.frames,
+        "intra_period": plan.intra_period,
+        "threads": plan.threads,
+        "timeout_s": plan.timeout,
+    }

@@ -1,0 +1,303 @@
+"""A run from plan to results: which task comes next, and what its outcome means.
+
+Each codec on each sequence is a lane. A lane encodes its ladder, or searches the target rates; when it has its points,
+only those are decoded and measured. The lanes that are matched to a codec wait for that codec's lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from evalsuite.codec.recipe import Recipe
+from evalsuite.codec.run import Encoded
+from evalsuite.engine.cell import MeasuredCell, encode_cell, measure_cells
+from evalsuite.engine.execute import Outcome, Pool, Task
+from evalsuite.engine.plan import MatchCodec, MatchRates, Plan
+from evalsuite.engine.search import Knob, RateSearch
+from evalsuite.engine.store import Store, StoredEncode
+from evalsuite.errors import EvalError, ProcessError
+from evalsuite.types import Failure, Sequence, Series
+
+_GROUP_PIXELS = 4 * 640 * 360
+"""Luma samples of decoded frames that one measuring task holds at a time: more share a source, fewer balance better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One rate point of a lane: an encode, and the size it was meant to have."""
+
+    cell_key: str
+    encode: StoredEncode
+    target_bytes: float | None
+
+
+@dataclass(slots=True)
+class Lane:
+    """One codec on one sequence, on its way from nothing to measured points."""
+
+    recipe: Recipe
+    sequence: Sequence
+    search: RateSearch
+    ladder: tuple[float, ...] = ()
+    """The q values to encode where no rate is matched."""
+    targets: tuple[float, ...] = ()
+    """The sizes in bytes to be matched, largest first."""
+    waiting: set[float] = field(default_factory=set)
+    """The q values whose encodes are not finished."""
+    encodes: dict[float, StoredEncode] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    made: int = 0
+    """Encodes made or found for this lane in this run."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How much of a run was done, and how much was there already."""
+
+    cells: int = 0
+    encodes: int = 0
+    encodes_cached: int = 0
+    measured: int = 0
+    measured_cached: int = 0
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """Everything a run found out."""
+
+    lanes: list[Lane]
+    scores: dict[str, dict[str, Series]]
+    """Series by metric name, by cell key."""
+    failures: list[Failure]
+    counts: Counts
+    cost_s: dict[str, float]
+    """CPU seconds by kind of work: `encode CODEC`, `decode CODEC`, and the first metric of each family."""
+
+
+Job = tuple[Literal["encode"], int, float] | tuple[Literal["measure"], int, tuple[str, ...]]
+
+
+class Runner:
+    """Drives one plan over a store and a pool.
+
+    Args:
+        plan: the checked request.
+        store: where results are kept.
+        pool: where tasks run.
+        progress: called with a line of text and the counts whenever something was finished.
+    """
+
+    def __init__(self, plan: Plan, store: Store, pool: Pool[Job], progress: Callable[[str, Counts], None]) -> None:
+        self.plan = plan
+        self.store = store
+        self.pool = pool
+        self.progress = progress
+        self.counts = Counts()
+        self.scores: dict[str, dict[str, Series]] = {}
+        self.failures: list[Failure] = []
+        self.cost_s: dict[str, float] = {}
+        self.lanes = [
+            Lane(recipe, sequence, RateSearch(_knob(recipe), ()))
+            for sequence in plan.sequences
+            for recipe in plan.recipes
+        ]
+
+    def run(self) -> RunOutcome:
+        """Do all of it; failures are part of the outcome."""
+        for index, lane in enumerate(self.lanes):
+            match self.plan.match:
+                case MatchRates() as rates:
+                    self._begin_search(index, rates.sizes(lane.sequence))
+                case MatchCodec(name) if lane.recipe.name != name:
+                    pass  # begun when the matched codec's lane has its rates
+                case _:
+                    self._begin_ladder(index)
+        for outcome in self.pool.outcomes():
+            self._take(outcome)
+        return RunOutcome(self.lanes, self.scores, self.failures, self.counts, self.cost_s)
+
+    def _begin_ladder(self, index: int) -> None:
+        lane = self.lanes[index]
+        lane.ladder = lane.recipe.knob.ladder
+        lane.waiting = set(lane.ladder)
+        for q in lane.ladder:
+            self._request_encode(index, q)
+
+    def _begin_search(self, index: int, targets: Iterable[float]) -> None:
+        lane = self.lanes[index]
+        lane.targets = tuple(sorted(targets, reverse=True))
+        lane.search.targets = lane.targets
+        # Encodes that the store has are free: the search starts from all of them.
+        lane.search.history.update(self.store.sizes(self.plan.codec_key(lane.recipe, lane.sequence)))
+        self._continue_search(index)
+
+    def _continue_search(self, index: int) -> None:
+        lane = self.lanes[index]
+        q = lane.search.propose()
+        if q is not None:
+            lane.waiting.add(q)
+            self._request_encode(index, q)
+            return
+        chosen = {target: best for target in lane.targets if (best := lane.search.best(target)) is not None}
+        missing = {q for q in chosen.values() if q not in lane.encodes}
+        if missing:
+            # Known from the store's sizes only: take the bitstreams, or make those again that are gone or damaged.
+            lane.waiting |= missing
+            for q in missing:
+                self._request_encode(index, q)
+            return
+        closest: dict[float, float] = {}
+        for target, q in chosen.items():
+            size = lane.encodes[q].payload_bytes
+            if q not in closest or abs(size / target - 1) < abs(size / closest[q] - 1):
+                closest[q] = target
+        self._complete(index, [(q, closest[q]) for q in sorted(closest)])
+
+    def _request_encode(self, index: int, q: float) -> None:
+        lane = self.lanes[index]
+        stored = self.store.encode(self.plan.cell_key(lane.recipe, lane.sequence, q))
+        if stored is not None:
+            self.counts.encodes_cached += 1
+            self._encoded(index, q, stored)
+            return
+        output = self.store.scratch / f"{index}-{q:g}.{lane.recipe.extension}"
+        task = Task(encode_cell, (lane.recipe, lane.sequence, self.plan.point(q), output, self.plan.timeout))
+        # Encodes come before measurements, since others wait for their sizes; long ones first.
+        self.pool.submit(("encode", index, q), task, urgency=-lane.sequence.pixels)
+
+    def _take(self, outcome: Outcome[Job]) -> None:
+        kind, index, what = outcome.key
+        if kind == "encode" and isinstance(what, float):
+            self._take_encode(index, what, outcome)
+        elif isinstance(what, tuple):
+            self._take_measurement(index, what, outcome)
+
+    def _take_encode(self, index: int, q: float, outcome: Outcome[Job]) -> None:
+        lane = self.lanes[index]
+        if outcome.error is not None:
+            self._fail(lane, q, "encode", outcome.error)
+            lane.search.fail(q)
+            self._advance(index, q)
+            return
+        encoded: Encoded = outcome.value
+        stored = self.store.add_encode(
+            self.plan.cell_key(lane.recipe, lane.sequence, q),
+            self.plan.codec_key(lane.recipe, lane.sequence),
+            q,
+            encoded.path,
+            sha256=encoded.sha256,
+            payload_bytes=encoded.payload_bytes,
+            usage=encoded.usage,
+            command=encoded.command,
+        )
+        self.counts.encodes += 1
+        self._add_cost(f"encode {lane.recipe.name}", encoded.usage.cpu_s)
+        self.progress(f"{lane.recipe.name} {lane.sequence.name} q {q:g}: {stored.payload_bytes} bytes", self.counts)
+        self._encoded(index, q, stored)
+
+    def _encoded(self, index: int, q: float, stored: StoredEncode) -> None:
+        lane = self.lanes[index]
+        lane.made += 1
+        lane.encodes[q] = stored
+        lane.search.learn(q, stored.payload_bytes)
+        self._advance(index, q)
+
+    def _advance(self, index: int, q: float) -> None:
+        lane = self.lanes[index]
+        lane.waiting.discard(q)
+        if lane.waiting:
+            return
+        if lane.targets:
+            self._continue_search(index)
+        else:
+            self._complete(index, [(q, None) for q in lane.ladder if q in lane.encodes])
+
+    def _complete(self, index: int, chosen: list[tuple[float, float | None]]) -> None:
+        """A lane has its encodes: measure them, and let those begin that are matched to them."""
+        lane = self.lanes[index]
+        lane.points = [
+            Point(self.plan.cell_key(lane.recipe, lane.sequence, q), lane.encodes[q], target) for q, target in chosen
+        ]
+        self.counts.cells += len(lane.points)
+        if isinstance(self.plan.match, MatchCodec) and lane.recipe.name == self.plan.match.name:
+            self._begin_matched(lane)
+        self._request_measurements(index)
+
+    def _begin_matched(self, anchor: Lane) -> None:
+        sizes = [point.encode.payload_bytes for point in anchor.points]
+        for index, lane in enumerate(self.lanes):
+            if lane.sequence is anchor.sequence and lane is not anchor:
+                if sizes:
+                    self._begin_search(index, sizes)
+                else:
+                    reason = EvalError(
+                        f"there is no rate to match: {anchor.recipe.name} has no encode of this sequence"
+                    )
+                    self._fail(lane, None, "encode", reason)
+
+    def _request_measurements(self, index: int) -> None:
+        lane = self.lanes[index]
+        versions = self.plan.versions()
+        missing: dict[str, Path] = {}
+        for point in lane.points:
+            known = self.store.scores(point.cell_key, versions)
+            self.scores[point.cell_key] = known
+            if len(known) == len(versions):
+                self.counts.measured_cached += 1
+            else:
+                missing[point.cell_key] = point.encode.path
+        pixels = lane.sequence.format.width * lane.sequence.format.height
+        size = max(1, _GROUP_PIXELS // pixels)
+        keys = list(missing)
+        for start in range(0, len(keys), size):
+            group = {key: missing[key] for key in keys[start : start + size]}
+            # A metric that only some cells of the group lack is measured for all: scores of one pass belong together.
+            wanted = {name for key in group for name in versions if name not in self.scores[key]}
+            infos = tuple(info for info in self.plan.metrics if info.name in wanted)
+            arguments = (lane.recipe, lane.sequence, self.plan.point(0), group, infos, self.plan.timeout)
+            self.pool.submit(("measure", index, tuple(group)), Task(measure_cells, arguments), urgency=1)
+
+    def _take_measurement(self, index: int, keys: tuple[str, ...], outcome: Outcome[Job]) -> None:
+        lane = self.lanes[index]
+        by_key = {point.cell_key: point for point in lane.points}
+        if outcome.error is not None:
+            for key in keys:
+                self._fail(lane, by_key[key].encode.q, "measure", outcome.error, key)
+            return
+        results: list[MeasuredCell] = outcome.value
+        for cell in results:
+            q = by_key[cell.cell_key].encode.q
+            if cell.measured is None:
+                self._fail(lane, q, "decode", cell.error or EvalError("nothing was decoded"), cell.cell_key)
+                continue
+            self.store.add_scores(cell.cell_key, cell.measured.series, self.plan.versions(), cell.usage, cell.command)
+            self.scores[cell.cell_key].update({series.metric: series for series in cell.measured.series})
+            self.counts.measured += 1
+            self._add_cost(f"decode {lane.recipe.name}", cell.usage.cpu_s)
+            for family, seconds in cell.measured.cost_s.items():
+                self._add_cost(f"metric {family}", seconds)
+            self.progress(f"{lane.recipe.name} {lane.sequence.name} q {q:g}: measured", self.counts)
+
+    def _fail(
+        self,
+        lane: Lane,
+        q: float | None,
+        stage: Literal["encode", "decode", "measure"],
+        error: Exception,
+        cell_key: str = "",
+    ) -> None:
+        command, tail = (error.command, error.stderr_tail) if isinstance(error, ProcessError) else ((), "")
+        failure = Failure(lane.recipe.name, lane.sequence.name, q, stage, str(error), cell_key, command, tail)
+        self.failures.append(failure)
+        self.progress(f"{failure.codec} {failure.sequence} failed at {stage}: {error}", self.counts)
+
+    def _add_cost(self, kind: str, seconds: float) -> None:
+        self.cost_s[kind] = self.cost_s.get(kind, 0.0) + seconds
+
+
+def _knob(recipe: Recipe) -> Knob:
+    knob = recipe.knob
+    return Knob(knob.smallest, knob.largest, knob.step, knob.log2_rate_per_q, knob.ladder[len(knob.ladder) // 2])

@@ -1,0 +1,148 @@
+"""Finding the operating points whose measured file size hits the target rates, with few encodes.
+
+A Gaussian process over (q, log2 of bytes) learns from every encode of one codec and sequence: a straight line with the
+recipe's slope as prior, plus a smooth deviation. Encoders differ in slope and curvature and content changes both, but
+all of them are smooth in log-rate, so two or three encodes fix the curve near a target.
+Model: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7 (explicit basis functions).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE = 0.03
+"""A point within 3 % of its target is matched."""
+
+ENCODES_PER_TARGET = 4
+"""Encodes spent on one target before its best is taken as it is."""
+
+_NOISE = 0.01
+"""Standard deviation of log2 bytes that no smooth curve explains: 0.7 %."""
+_SLOPE_SPREAD = 0.35
+"""Standard deviation of the slope, relative to the recipe's."""
+_BEND = 0.35
+"""Standard deviation of the smooth deviation from the line, in log2 bytes, over one length scale."""
+_LEVEL_SPREAD = 20.0
+"""Standard deviation of the level: as good as unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """The range of a codec's q, and how the rate is expected to follow it."""
+
+    smallest: float
+    largest: float
+    step: float
+    """Smallest change the encoder knows: 1 for an integer QP, a small value for a fractional one."""
+    log2_rate_per_q: float
+    """Prior slope, negative: log2 of bytes for one unit of q."""
+    start: float
+    """Where to look first when nothing is known."""
+
+    def grid(self) -> NDArray[np.float64]:
+        """Every q the encoder can be given, ascending."""
+        count = round((self.largest - self.smallest) / self.step)
+        return np.round(self.smallest + self.step * np.arange(count + 1), 6)
+
+
+def predict(history: Mapping[float, int], knob: Knob, q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected log2 of bytes at each `q`, given the encodes made so far.
+
+    Args:
+        history: bytes by q; at least one entry.
+        knob: the codec's range and prior slope.
+        q: where to predict, (n,).
+    """
+    known = np.array(sorted(history))
+    values = np.log2([history[k] for k in sorted(history)])
+    centre = known.mean()
+    # The curve bends over about half the useful range of q, where the rate changes 2^4-fold.
+    scale = 4.0 / abs(knob.log2_rate_per_q)
+
+    def covariance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        left, right = a[:, None] - centre, b[None, :] - centre
+        line = _LEVEL_SPREAD**2 + (_SLOPE_SPREAD * knob.log2_rate_per_q) ** 2 * left * right
+        bend = _BEND**2 * np.exp(-0.5 * ((left - right) / scale) ** 2)
+        matrix: NDArray[np.float64] = line + bend
+        return matrix
+
+    level = values.mean()
+    residual = values - level - knob.log2_rate_per_q * (known - centre)
+    gram = covariance(known, known) + _NOISE**2 * np.eye(len(known))
+    weights = np.linalg.solve(gram, residual)
+    mean: NDArray[np.float64] = level + knob.log2_rate_per_q * (q - centre) + covariance(q, known) @ weights
+    return mean
+
+
+@dataclass(slots=True)
+class RateSearch:
+    """The search for one codec and sequence over all target sizes at once.
+
+    Args:
+        knob: the codec's range of q.
+        targets: sizes in bytes to be matched.
+    """
+
+    knob: Knob
+    targets: Sequence[float]
+    history: dict[float, int] = field(default_factory=dict)
+    """Bytes by q of every encode made."""
+    _failed: set[float] = field(default_factory=set)
+    _spent: dict[float, int] = field(default_factory=dict)
+
+    def learn(self, q: float, size_bytes: int) -> None:
+        """Take the measured size of an encode."""
+        self.history[q] = size_bytes
+
+    def fail(self, q: float) -> None:
+        """Take note that the encode at `q` failed, so that it is not proposed again."""
+        self._failed.add(q)
+        self.history.pop(q, None)
+
+    def propose(self) -> float | None:
+        """The next q to encode at, or None when every target has its best."""
+        grid = self.knob.grid()
+        if self._failed:
+            grid = grid[~np.isin(grid, list(self._failed))]
+            if len(self._failed) >= ENCODES_PER_TARGET or not len(grid):
+                return None
+        for target in self._order():
+            if self._matched(target) or self._spent.get(target, 0) >= ENCODES_PER_TARGET:
+                continue
+            if self.history:
+                expected = predict(self.history, self.knob, grid)
+                q = float(grid[np.argmin(np.abs(expected - math.log2(target)))])
+            else:
+                q = float(grid[np.argmin(np.abs(grid - self.knob.start))])
+            if q in self.history:
+                # The model's best guess is a point already made: on this grid nothing closer is expected.
+                continue
+            self._spent[target] = self._spent.get(target, 0) + 1
+            return q
+        return None
+
+    def best(self, target: float) -> float | None:
+        """The q whose measured size is closest to the target, of all encodes made; None when there are none."""
+        if not self.history:
+            return None
+        return min(self.history, key=lambda q: abs(math.log(self.history[q] / target)))
+
+    def spent(self, target: float) -> int:
+        """Encodes that this search aimed at the target; a target that another's encode hit costs none."""
+        return self._spent.get(target, 0)
+
+    def _matched(self, target: float) -> bool:
+        q = self.best(target)
+        return q is not None and abs(self.history[q] / target - 1) <= TOLERANCE
+
+    def _order(self) -> list[float]:
+        # The middle first, then the ends: the others then lie between encodes that are known.
+        ordered = sorted(self.targets)
+        middle = ordered.pop(len(ordered) // 2)
+        ends = ordered[:1] + ordered[1:][-1:]
+        return [middle, *ends, *(target for target in ordered if target not in ends)]

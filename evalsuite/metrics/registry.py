@@ -1,0 +1,67 @@
+"""Which metrics there are: every module here that offers a `FAMILY`, and the entry points of installed packages."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+
+import evalsuite.metrics
+from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.metrics.base import Family
+from evalsuite.types import MetricInfo
+
+ENTRY_POINTS = "evalsuite.metrics"
+
+DEFAULT = ("psnr_y", "psnr_cb", "psnr_cr", "psnr_yuv", "ssim", "ms_ssim", "vmaf", "vmaf_neg", "lpips")
+"""The default panel, in the order of tables."""
+
+
+@functools.cache
+def families() -> tuple[Family, ...]:
+    """Every family, shipped ones first."""
+    shipped = [
+        importlib.import_module(f"evalsuite.metrics.{m.name}") for m in pkgutil.iter_modules(evalsuite.metrics.__path__)
+    ]
+    found = [module.FAMILY for module in shipped if hasattr(module, "FAMILY")]
+    found += [point.load() for point in entry_points(group=ENTRY_POINTS)]
+    return tuple(found)
+
+
+def infos() -> dict[str, MetricInfo]:
+    """Every metric's description by name: the default panel first, in its order."""
+    known = {info.name: info for family in families() for info in family.infos}
+    return {name: known[name] for name in (*DEFAULT, *(n for n in known if n not in DEFAULT))}
+
+
+def family_of(name: str) -> Family:
+    """The family that measures the metric.
+
+    Raises:
+        RequestError: unknown metric; the message suggests near misses.
+    """
+    for family in families():
+        if any(info.name == name for info in family.infos):
+            return family
+    raise RequestError(
+        f"unknown metric {name!r}", fix=f"{did_you_mean(name, infos())} (`evalsuite metrics list` shows all)"
+    )
+
+
+def select(request: str) -> tuple[MetricInfo, ...]:
+    """The metrics that `--metrics` asks for: `default`, `all`, or names separated by commas, in any mix.
+
+    Raises:
+        RequestError: an unknown name, or nothing asked for.
+    """
+    known = infos()
+    chosen: dict[str, MetricInfo] = {}
+    for word in (word.strip() for word in request.split(",") if word.strip()):
+        names = DEFAULT if word == "default" else tuple(known) if word == "all" else (word,)
+        for name in names:
+            family_of(name)
+            chosen[name] = known[name]
+    if not chosen:
+        raise RequestError("no metric is asked for", fix="give --metrics default, all, or names separated by commas")
+    return tuple(chosen.values())

@@ -1,0 +1,75 @@
+"""What a result was made with: the suite's own commit, the machine, and the versions of what computes scores."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import evalsuite
+from evalsuite import process
+from evalsuite.errors import ProcessError
+
+_PACKAGES = (
+    "evalsuite",
+    "numpy",
+    "scipy",
+    "torch",
+    "torchvision",
+    "lpips",
+    "av",
+    "imageio-ffmpeg",
+    "pandas",
+    "pyarrow",
+)
+
+
+def commit() -> tuple[str, bool]:
+    """The commit of the checkout the suite runs from, and whether it has changes; empty for an installed package."""
+    root = Path(evalsuite.__file__).parents[1]
+    if not (root / ".git").exists():
+        return "", False
+    try:
+        git = ["git", "-C", str(root)]
+        return process.output([*git, "rev-parse", "HEAD"]), bool(process.output([*git, "status", "--porcelain"]))
+    except ProcessError:
+        return "", False
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores this process may use, memory, operating system."""
+    return {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+    }
+
+
+def usable_cores() -> int:
+    """Cores this process may use, which a container or a job scheduler may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that scores depend on, without importing them."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -1,0 +1,78 @@
+"""The data behind the curves: a script that assigns one JSON document, so that it loads from disk without a server."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from evalsuite.report import text
+from evalsuite.report.comparisons import headline_metric
+from evalsuite.report.model import Point, Report, Score
+
+
+def script(report: Report) -> str:
+    """`data.js`: the page reads `window.evalsuiteReport`."""
+    document = json.dumps(payload(report), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # Inert even where the text is pasted into a page: JSON strings may hold no angle bracket.
+    document = document.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return f"window.evalsuiteReport = {document};\n"
+
+
+def payload(report: Report) -> dict[str, Any]:
+    """Codecs, sequences, metrics and points; the scores of a metric stand in the order of the points."""
+    measured = {name for point in report.points for name in point.scores}
+    shown = {point.sequence for point in report.points}
+    return {
+        "codecs": [{"name": codec.label, "index": codec.index} for codec in report.codecs],
+        "sequences": [sequence.label for sequence in report.sequences if sequence.label in shown],
+        "metrics": [
+            {
+                "name": metric.label,
+                "title": metric.title,
+                "unit": metric.unit,
+                "direction": metric.direction,
+                "decimals": metric.decimals,
+            }
+            for metric in report.metrics
+            if metric.label in measured
+        ],
+        "start": headline_metric(metric.label for metric in report.metrics if metric.label in measured),
+        "points": [_point(point) for point in report.points],
+        "scores": {
+            metric.label: [_score(point.scores.get(metric.label), metric.decimals) for point in report.points]
+            for metric in report.metrics
+            if metric.label in measured
+        },
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    deviation = point.deviation
+    target = None if point.target_bpp is None else f"{text.significant(point.target_bpp)} bpp"
+    return {
+        "codec": point.codec,
+        "sequence": point.sequence,
+        "bpp": point.bpp,
+        "kbps": point.kbps,
+        "targetBpp": point.target_bpp,
+        "lines": [
+            f"q {text.knob(point.q)}",
+            f"{text.significant(point.bpp)} bpp · {text.significant(point.kbps)} kbps · {text.count(point.bytes)} bytes",
+            f"target {target}, reached {text.percent(deviation)}" if target else "no target rate",
+            f"encode {text.duration(point.encode_cpu_s)}, decode {text.duration(point.decode_cpu_s)} CPU",
+        ],
+    }
+
+
+def _score(score: Score | None, decimals: int) -> dict[str, Any] | None:
+    """Value to draw (null where there is none) and the statistics as text."""
+    if score is None:
+        return None
+    mean = score.values.get("mean")
+    drawn = mean if mean is not None and math.isfinite(mean) and score.status == "ok" else None
+    return {
+        "mean": drawn,
+        "statistics": {name: text.score(value, decimals) for name, value in score.values.items()},
+        "gap": "" if drawn is not None else ": ".join(filter(None, (score.word, score.reason))),
+    }

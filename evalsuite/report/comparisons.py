@@ -1,0 +1,110 @@
+"""BD-rate rows brought together: a mean, the sequences it holds, and which way it points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from evalsuite.report import text
+from evalsuite.report.model import Metric, Report
+from evalsuite.results.bdrows import ALL, BDRow
+
+HEADLINE_METRICS = ("vmaf", "psnr_yuv")
+"""The metric of the headline: the first of these that was compared, else the first of any."""
+
+Verdict = Literal["fewer", "more", "unclear", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One test codec against one anchor by one metric: the mean and its sequences."""
+
+    metric: Metric
+    test: str
+    anchor: str
+    mean: BDRow | None
+    rows: tuple[BDRow, ...]
+
+    @property
+    def percent(self) -> float | None:
+        """The mean BD-rate; negative: the test codec needs fewer bits."""
+        return self.mean.bd_rate_percent if self.mean else None
+
+    @property
+    def used(self) -> list[BDRow]:
+        """The sequences that the mean holds."""
+        return [row for row in self.rows if row.bd_rate_percent is not None]
+
+    @property
+    def refused(self) -> list[BDRow]:
+        """The sequences that it does not hold."""
+        return [row for row in self.rows if row.bd_rate_percent is None]
+
+    @property
+    def flagged(self) -> list[BDRow]:
+        """The sequences that it holds with a caveat."""
+        return [row for row in self.used if row.status == "flagged"]
+
+    @property
+    def held(self) -> int:
+        """How many sequences the mean holds."""
+        return self.mean.sequences if self.mean else 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Which way the comparison points, if it points at all.
+
+        An interval that holds zero is unclear. Where there is no interval (too few sequences for one), so is a mean
+        whose sequences disagree about the sign.
+        """
+        if self.mean is None or self.percent is None:
+            return "refused"
+        if self.mean.ci_low is not None and self.mean.ci_high is not None:
+            low, high = self.mean.ci_low, self.mean.ci_high
+        else:
+            percents = [self.percent, *(row.bd_rate_percent for row in self.used if row.bd_rate_percent is not None)]
+            low, high = min(percents), max(percents)
+        if low <= 0 <= high or round(self.percent, 1) == 0:
+            return "unclear"
+        return "fewer" if self.percent < 0 else "more"
+
+    @property
+    def spread(self) -> str:
+        """Lowest and highest BD-rate of the sequences in the mean."""
+        percents = [row.bd_rate_percent for row in self.used if row.bd_rate_percent is not None]
+        return text.interval(min(percents), max(percents)) if percents else text.NONE
+
+    @property
+    def overlap(self) -> str:
+        """Lowest and highest overlap of the sequences in the mean."""
+        shares = [100 * row.overlap for row in self.used if row.overlap is not None]
+        if not shares:
+            return text.NONE
+        low, high = round(min(shares)), round(max(shares))
+        return text.percent(high, 0, signed=False) if low == high else f"{low} to {text.percent(high, 0, signed=False)}"
+
+
+def groups(report: Report) -> list[Group]:
+    """One group for each pair of codecs and metric: pairs in the order of the rows, metrics in the report's order."""
+    found: dict[tuple[str, str, str], list[BDRow]] = {}
+    for row in report.bd_rows:
+        found.setdefault((row.test, row.anchor, row.metric), []).append(row)
+    order = {metric.label: place for place, metric in enumerate(report.metrics)}
+    made = [
+        Group(
+            report.metric(metric),
+            test,
+            anchor,
+            next((row for row in rows if row.sequence == ALL), None),
+            tuple(row for row in rows if row.sequence != ALL),
+        )
+        for (test, anchor, metric), rows in found.items()
+    ]
+    return sorted(made, key=lambda group: order.get(group.metric.label, len(order)))
+
+
+def headline_metric(names: Iterable[str]) -> str:
+    """Which of these metrics the headline speaks of; empty where there is none."""
+    names = list(names)
+    return next((name for name in HEADLINE_METRICS if name in names), names[0] if names else "")

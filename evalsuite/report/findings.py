@@ -1,0 +1,94 @@
+"""What was found, in plain words: a sentence claims no more than its row of the BD-rate table does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from evalsuite.report import text
+from evalsuite.report.comparisons import Group, Verdict, groups, headline_metric
+from evalsuite.report.model import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one pair of codecs comes to by the headline metric."""
+
+    verdict: Verdict
+    sentence: str
+    evidence: str
+    """How many sequences, which interval."""
+    caveats: tuple[str, ...]
+    others: tuple[str, ...]
+    """What the remaining metrics say, one phrase for each kind of answer."""
+
+
+def findings(report: Report) -> list[Finding]:
+    """One finding for each pair of codecs: the fewest bits first, pairs without a claim last."""
+    all_groups = groups(report)
+    metric = headline_metric(group.metric.label for group in all_groups)
+    chosen = [group for group in all_groups if group.metric.label == metric]
+    chosen.sort(key=lambda group: (group.percent is None, group.percent or 0.0))
+    return [
+        Finding(
+            verdict=group.verdict,
+            sentence=_sentence(group),
+            evidence=_evidence(group),
+            caveats=tuple(_caveats(group)),
+            others=tuple(_others(group, all_groups)),
+        )
+        for group in chosen
+    ]
+
+
+def _sentence(group: Group) -> str:
+    test, anchor, metric = group.test, group.anchor, group.metric.title
+    match group.verdict:
+        case "refused":
+            return f"No claim for {test} against {anchor} at the same {metric}."
+        case "unclear":
+            return f"No clear difference in bits between {test} and {anchor} for the same {metric}."
+        case kind:
+            return f"{test} needs {text.magnitude(group.percent or 0)} {kind} bits than {anchor} for the same {metric}."
+
+
+def _evidence(group: Group) -> str:
+    if group.mean is None or group.percent is None:
+        return "Refused on every sequence."
+    percent = text.percent(group.percent)
+    out_of = f" out of {len(group.rows)}" if len(group.rows) > group.held else ""
+    if group.held == 1:
+        name = f" ({group.used[0].sequence})" if group.used else ""
+        return f"One sequence only{name}{out_of}: {percent}, no interval."
+    basis = f"Mean of {text.plural(group.held, 'sequence')}{out_of}: {percent}"
+    if group.mean.ci_low is None or group.mean.ci_high is None:
+        return f"{basis}; too few for an interval, single sequences {group.spread}."
+    interval = text.interval(group.mean.ci_low, group.mean.ci_high)
+    return f"{basis}, {text.INTERVAL} {interval}; single sequences {group.spread}."
+
+
+def _caveats(group: Group) -> Iterable[str]:
+    for row in group.refused:
+        yield f"{row.sequence} is left out: {row.reason or 'refused'}."
+    same: dict[str, list[str]] = {}
+    for row in group.flagged:
+        same.setdefault(row.reason, []).append(row.sequence)
+    for reason, names in same.items():
+        yield f"{text.listing(names)}, with a caveat: {reason}."
+
+
+def _others(group: Group, all_groups: Iterable[Group]) -> Iterable[str]:
+    phrases: dict[Verdict, str] = {
+        "more": "more bits by",
+        "fewer": "fewer bits by",
+        "unclear": "no clear difference by",
+        "refused": "no claim by",
+    }
+    kinds: dict[Verdict, list[str]] = {kind: [] for kind in phrases}
+    for other in all_groups:
+        if (other.test, other.anchor) == (group.test, group.anchor) and other is not group:
+            size = f" ({text.percent(other.percent)})" if other.percent is not None else ""
+            kinds[other.verdict].append(other.metric.title + size)
+    for kind, names in kinds.items():
+        if names:
+            yield f"{phrases[kind]} {text.listing(names)}"

@@ -1,0 +1,223 @@
+"""One report from one or many runs.
+
+The rule: a name means the same thing in two runs only where its identity is the same too. Points of one codec, sequence
+and q that several runs hold become one point with the scores of all of them; where two runs scored the same metric, the
+later one is shown. A codec whose binary or settings changed, a sequence whose content changed, a metric whose version
+changed is kept apart, and the name of its run is added to its label. BD-rate is computed anew over what was merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Sequence as ListOf
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from evalsuite.report import text
+from evalsuite.report.model import Codec, Metric, Point, Report, Run, Score, Sequence
+from evalsuite.report.numbers import number
+from evalsuite.results.bdrows import BDRow
+from evalsuite.results.load import RunResults
+from evalsuite.results.tables import bd_table
+
+_CODEC_IDENTITY = (
+    "preset",
+    "version",
+    "binary_sha256",
+    "recipe_sha256",
+    "structure",
+    "intra_period",
+    "rate_control",
+    "internal_bit_depth",
+)
+_SEQUENCE_IDENTITY = ("sha256", "frames")
+_METRIC_IDENTITY = ("version", "unit", "higher_is_better")
+
+Names = dict[str, str]
+"""A name in one run to the label in the report."""
+
+
+def distinct_labels(entries: Iterable[tuple[str, str, Hashable]]) -> dict[tuple[str, str], str]:
+    """A label for each (run, name, identity): the bare name unless it means different things in different runs.
+
+    >>> distinct_labels([("a", "x265", 1), ("b", "x265", 1), ("c", "x265", 2)])[("c", "x265")]
+    'x265 (c)'
+    """
+    entries = list(entries)
+    first_run: dict[str, dict[Hashable, str]] = {}
+    for run, name, identity in entries:
+        first_run.setdefault(name, {}).setdefault(identity, run)
+    return {
+        (run, name): name if len(first_run[name]) == 1 else f"{name} ({first_run[name][identity]})"
+        for run, name, identity in entries
+    }
+
+
+def run_labels(runs: ListOf[RunResults]) -> list[str]:
+    """The folder names of the runs; those that several share are numbered."""
+    names = [run.folder.resolve().name or "run" for run in runs]
+    return [
+        name if names.count(name) == 1 else f"{name} #{names[: index + 1].count(name)}"
+        for index, name in enumerate(names)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    """One run with the labels that its names have in the report."""
+
+    run: Run
+    points: pd.DataFrame
+    codecs: Names
+    sequences: Names
+    metrics: Names
+
+    def entries(self, key: str) -> Iterator[dict[str, Any]]:
+        """A list of the summary, relabelled. Where a cell is named, it tells presets of one codec apart."""
+        by_cell = dict(zip(self.points["cell_key"], self.points["codec"], strict=True))
+        for entry in self.run.summary.get(key, ()):
+            fresh = dict(entry)
+            for field, names in (
+                ("codec", self.codecs),
+                ("anchor", self.codecs),
+                ("test", self.codecs),
+                ("sequence", self.sequences),
+                ("metric", self.metrics),
+            ):
+                if field in fresh:
+                    fresh[field] = names.get(fresh[field], fresh[field])
+            if "codec" in fresh:
+                fresh["codec"] = by_cell.get(entry.get("cell_key"), fresh["codec"])
+            yield fresh
+
+
+def merge(results: ListOf[RunResults]) -> Report:
+    """Bring runs together under labels that are unique in the report.
+
+    Raises:
+        StoreError: results that belong together contradict each other.
+    """
+    runs = tuple(Run(label, run.summary) for label, run in zip(run_labels(results), results, strict=True))
+    codecs = _labels(runs, "codecs", _CODEC_IDENTITY)
+    sequences = _labels(runs, "sequences", _SEQUENCE_IDENTITY)
+    metrics = _labels(runs, "metrics", _METRIC_IDENTITY)
+    labelled = []
+    for run, result in zip(runs, results, strict=True):
+        own = [{name: label for (owner, name), label in each.items() if owner == run.label} for each in (codecs, sequences, metrics)]
+        labelled.append(_Labelled(run, _relabel(result.points, run, *own), *own))
+    points = pd.concat([each.points for each in labelled], ignore_index=True).drop_duplicates(
+        ["codec", "sequence", "q", "metric", "statistic"], keep="last"
+    )
+    return Report(
+        runs=runs,
+        codecs=tuple(
+            Codec(label, index, facts) for index, (label, facts) in enumerate(_facts(runs, "codecs", codecs))
+        ),
+        sequences=tuple(Sequence(label, facts) for label, facts in _facts(runs, "sequences", sequences)),
+        metrics=tuple(_metric(label, facts) for label, facts in _facts(runs, "metrics", metrics)),
+        points=_points(points),
+        bd_rows=_bd_rows(labelled, points),
+        rate_match=_unique(labelled, "rate_match", ("codec", "sequence", "target_bpp")),
+        failures=_unique(labelled, "failures", ("codec", "sequence", "q", "stage", "message")),
+        commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
+    )
+
+
+def _name(entry: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> str:
+    """The entry's name; with its preset where one codec has several in a run, as in the BD-rate table."""
+    presets = {other.get("preset") for other in entries if other["name"] == entry["name"]}
+    return str(entry["name"]) if len(presets) == 1 else f"{entry['name']}/{entry.get('preset')}"
+
+
+def _labels(runs: Iterable[Run], key: str, identity: tuple[str, ...]) -> dict[tuple[str, str], str]:
+    return distinct_labels(
+        (run.label, _name(entry, run.summary[key]), tuple(str(entry.get(part)) for part in identity))
+        for run in runs
+        for entry in run.summary[key]
+    )
+
+
+def _facts(
+    runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Each label once, in the order of first appearance, with its entry in the run that first had it."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for entry in run.summary[key]:
+            found.setdefault(labels[run.label, _name(entry, run.summary[key])], entry)
+    return list(found.items())
+
+
+def _relabel(points: pd.DataFrame, run: Run, codecs: Names, sequences: Names, metrics: Names) -> pd.DataFrame:
+    several = {name for name in codecs if name not in {str(entry["name"]) for entry in run.summary["codecs"]}}
+    with_preset = points["codec"] + "/" + points["preset"]
+    names = points["codec"].where(~with_preset.isin(several), with_preset)
+    return points.assign(
+        codec=names.map(lambda name: codecs.get(name, name)),
+        sequence=points["sequence"].map(lambda name: sequences.get(name, name)),
+        metric=points["metric"].map(lambda name: metrics.get(name, name)),
+    )
+
+
+def _unique(
+    labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]
+) -> tuple[dict[str, Any], ...]:
+    """Entries of all runs; a later run's entry takes the place of an earlier one's of the same identity."""
+    kept = {
+        tuple(entry.get(part) for part in identity): entry for each in labelled for entry in each.entries(key)
+    }
+    return tuple(kept.values())
+
+
+def _bd_rows(labelled: ListOf[_Labelled], points: pd.DataFrame) -> tuple[BDRow, ...]:
+    """The run's own rows; of several runs, rows over their points together, for every anchor that one of them had."""
+    rows = [BDRow(**entry) for each in labelled for entry in each.entries("bd_rate")]
+    if len(labelled) == 1:
+        return tuple(rows)
+    present = set(points["codec"])
+    anchors = [anchor for anchor in dict.fromkeys(row.anchor for row in rows) if anchor in present]
+    return tuple(row for anchor in anchors for row in bd_table(points, anchor))
+
+
+def _metric(label: str, facts: Mapping[str, Any]) -> Metric:
+    name, unit = str(facts["name"]), str(facts.get("unit") or "")
+    limits = [limit for limit in map(number, facts.get("range") or ()) if limit is not None]
+    decimals = 2 if unit == "dB" or max(limits, default=0) > 2 else 4
+    title = text.metric(name) + label.removeprefix(name)
+    return Metric(label, title, unit, bool(facts["higher_is_better"]), decimals, facts)
+
+
+def _points(rows: pd.DataFrame) -> tuple[Point, ...]:
+    points: dict[tuple[str, str, float], Point] = {}
+    for row in rows.to_dict("records"):
+        # A cell that failed before it had a size is among the failures; it is no point.
+        if (bpp := number(row["bpp"])) is None or (q := number(row["q"])) is None:
+            continue
+        point = points.setdefault(
+            (row["codec"], row["sequence"], q),
+            Point(
+                codec=row["codec"],
+                sequence=row["sequence"],
+                q=q,
+                bpp=bpp,
+                kbps=float(row["kbps"]),
+                bytes=int(row["bytes"]),
+                target_bpp=number(row["target_bpp"]),
+                encode_cpu_s=number(row["encode_cpu_s"]),
+                decode_cpu_s=number(row["decode_cpu_s"]),
+            ),
+        )
+        point.scores[row["metric"]] = _with_statistic(point.scores.get(row["metric"]), row)
+    return tuple(points.values())
+
+
+def _with_statistic(known: Score | None, row: Mapping[Hashable, Any]) -> Score:
+    """The score with one more statistic; the mean's status names it, whatever the others are."""
+    values = {**(known.values if known else {})}
+    if row["status"] in ("ok", "infinite"):
+        values[row["statistic"]] = float(row["score"])
+    if known is None or row["statistic"] == "mean":
+        return Score(row["status"], row["reason"], values)
+    return Score(known.status, known.reason, values)

@@ -1,0 +1,131 @@
+"""What a report is about: rate points with their scores, comparisons, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalsuite.report import text
+from evalsuite.results.bdrows import BDRow
+from evalsuite.types import Status
+
+STATUS_WORDS: Mapping[str, str] = {
+    "ok": "ok",
+    "infinite": "infinite",
+    "nan": "not a number",
+    "too_small": "too small",
+    "not_applicable": "not applicable",
+    "unavailable": "unavailable",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A codec as it was run."""
+
+    label: str
+    index: int
+    """Its place in the report: chooses colour and marker, the same everywhere."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The codec's entry in the run's summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric as it was computed."""
+
+    label: str
+    """Its name, unique in the report."""
+    title: str
+    """Its name as read in text."""
+    unit: str
+    higher_is_better: bool
+    decimals: int
+    """Digits after the point that mean something."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def arrow(self) -> str:
+        """Direction as a sign."""
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def direction(self) -> str:
+        """Direction as a sign and in words."""
+        return text.direction(self.higher_is_better)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A source sequence."""
+
+    label: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric at one rate point."""
+
+    status: Status
+    reason: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """By statistic: mean, p5, worst, ..."""
+
+    @property
+    def word(self) -> str:
+        """The status in words."""
+        return STATUS_WORDS.get(self.status, self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One encode that was measured: what it cost in bits and what it scored."""
+
+    codec: str
+    sequence: str
+    q: float
+    bpp: float
+    kbps: float
+    bytes: int
+    target_bpp: float | None
+    encode_cpu_s: float | None
+    decode_cpu_s: float | None
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def deviation(self) -> float | None:
+        """Distance from the target rate in percent, where there was a target."""
+        return (self.bpp / self.target_bpp - 1) * 100 if self.target_bpp else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that went into the report."""
+
+    label: str
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything the page shows, after runs were merged."""
+
+    runs: tuple[Run, ...]
+    codecs: tuple[Codec, ...]
+    sequences: tuple[Sequence, ...]
+    metrics: tuple[Metric, ...]
+    points: tuple[Point, ...]
+    bd_rows: tuple[BDRow, ...]
+    rate_match: tuple[Mapping[str, Any], ...]
+    failures: tuple[Mapping[str, Any], ...]
+    commands: tuple[Mapping[str, Any], ...]
+
+    def metric(self, label: str) -> Metric:
+        """The metric of this label; one that only a table names gets the plainest description."""
+        for known in self.metrics:
+            if known.label == label:
+                return known
+        return Metric(label, text.metric(label), "", True, 4)

@@ -1,0 +1,94 @@
+"""The page itself, written by a template that escapes every value: a name or message from data is text, never markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import evalsuite
+from evalsuite.report import findings, provenance, tables, text
+from evalsuite.report.model import Metric, Report
+
+ASSETS = Path(__file__).parent / "assets"
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src data: blob:",  # plotly draws the curve into an image to save it
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+"""Holds from disk too: only files beside the page, nothing inline, no network."""
+
+
+def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
+    """`index.html` as text.
+
+    Args:
+        report: what to show.
+        plotly_style_ids: ids of style elements that plotly would inject unless the page has them.
+    """
+    return _environment().get_template("index.html").render(
+        report=report,
+        title=_title(report),
+        policy=CONTENT_SECURITY_POLICY,
+        plotly_style_ids=plotly_style_ids,
+        version=evalsuite.__version__,
+        findings=findings.findings(report),
+        pairs=tables.pair_tables(report),
+        strip_width=tables.STRIP_WIDTH,
+        gaps=tables.gaps(report),
+        rate_matches=tables.rate_matches(report),
+        close_percent=tables.CLOSE_PERCENT,
+        by_sequence=tables.by_sequence(report),
+        differences=tables.differences(report.codecs),
+        glance=provenance.glance(report),
+        compared={row.metric for row in report.bd_rows},
+        measured=_measured(report),
+        runs=[provenance.run_facts(run) for run in report.runs],
+        commands=provenance.commands(report),
+        codec_index={codec.label: codec.index for codec in report.codecs},
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "percent": text.percent,
+        "interval": text.interval,
+        "significant": text.significant,
+        "count": text.count,
+        "knob": text.knob,
+        "score": text.score,
+        "plural": text.plural,
+        "tick": text.tick,
+        "change": text.change,
+        "listing": text.listing,
+        "command": text.command,
+        "record": provenance.record,
+        "tags": provenance.tags,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _title(report: Report) -> str:
+    names = [codec.label for codec in report.codecs]
+    return f"{text.listing(names)} on {text.plural(len(report.sequences), 'sequence')}"
+
+
+def _measured(report: Report) -> list[Metric]:
+    """The metrics that have a score at any point, in the report's order."""
+    held = {name for point in report.points for name in point.scores}
+    return [metric for metric in report.metrics if metric.label in held]

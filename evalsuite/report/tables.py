@@ -1,0 +1,182 @@
+"""The tables of the page, ready to be written: rows in reading order, gaps with their reasons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evalsuite.report import text
+from evalsuite.report.comparisons import Group, groups, headline_metric
+from evalsuite.report.model import Codec, Metric, Point, Report
+
+STRIP_WIDTH = 220
+"""Width of a strip plot in CSS pixels; the page scales nothing."""
+_STRIP_MARGIN = 8
+
+CLOSE_PERCENT = 3.0
+"""A rate within this distance of its target counts as matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The common percent axis of the strip plots of one table."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def x(self, value: float) -> float:
+        """Pixels from the left."""
+        inner = STRIP_WIDTH - 2 * _STRIP_MARGIN
+        return round(_STRIP_MARGIN + inner * (value - self.low) / (self.high - self.low), 1)
+
+
+def axis(values: Iterable[float]) -> Axis:
+    """An axis that holds zero and all values, with two to five round ticks."""
+    held = [0.0, *values]
+    low, high = min(held), max(held)
+    if low == high:
+        low, high = -1.0, 1.0
+    rough = (high - low) / 3
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough)
+    first = math.ceil(low / step)
+    return Axis(low, high, tuple(n * step for n in range(first, math.floor(high / step) + 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """One test codec against one anchor, by every metric."""
+
+    test: str
+    anchor: str
+    groups: tuple[Group, ...]
+    axis: Axis
+
+    def group(self, metric: str) -> Group | None:
+        """The comparison by one metric."""
+        return next((group for group in self.groups if group.metric.label == metric), None)
+
+
+def pair_tables(report: Report) -> list[PairTable]:
+    """A table for each pair of codecs, the headline metric first."""
+    pairs: dict[tuple[str, str], list[Group]] = {}
+    for group in groups(report):
+        pairs.setdefault((group.test, group.anchor), []).append(group)
+    return [_pair_table(test, anchor, made) for (test, anchor), made in pairs.items()]
+
+
+def _pair_table(test: str, anchor: str, made: list[Group]) -> PairTable:
+    first = headline_metric(group.metric.label for group in made)
+    rows = [row for group in made for row in (group.mean, *group.rows) if row]
+    shown = [value for row in rows for value in (row.bd_rate_percent, row.ci_low, row.ci_high)]
+    return PairTable(
+        test,
+        anchor,
+        tuple(sorted(made, key=lambda group: group.metric.label != first)),
+        axis(value for value in shown if value is not None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Scores that are missing for one reason."""
+
+    metric: Metric
+    word: str
+    reason: str
+    where: str
+    points: int
+
+
+def gaps(report: Report) -> list[Gap]:
+    """Every score that is not a finite number, grouped by metric and reason."""
+    found: dict[tuple[str, str, str], list[Point]] = {}
+    for point in report.points:
+        for metric, score in point.scores.items():
+            if score.status != "ok":
+                found.setdefault((metric, score.word, score.reason), []).append(point)
+    return [
+        Gap(report.metric(metric), word, reason, _where(report, points), len(points))
+        for (metric, word, reason), points in found.items()
+    ]
+
+
+def _where(report: Report, points: list[Point]) -> str:
+    if len(points) == len(report.points):
+        return "everywhere"
+    sequences = list(dict.fromkeys(point.sequence for point in points))
+    codecs = list(dict.fromkeys(point.codec for point in points))
+    held = {point.sequence for point in report.points}
+    place = "all sequences" if len(sequences) == len(held) else text.listing(sequences)
+    return place if len(codecs) == len(report.codecs) else f"{place}; {text.listing(codecs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RateMatch:
+    """How well the rates met their targets, for one codec."""
+
+    codec: str
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def close(self) -> int:
+        """Points within `CLOSE_PERCENT` of their target."""
+        return sum(abs(row["deviation_percent"]) <= CLOSE_PERCENT for row in self.rows)
+
+    @property
+    def furthest(self) -> float:
+        """The largest distance from a target, in percent, with its sign."""
+        return float(max((row["deviation_percent"] for row in self.rows), key=abs))
+
+    @property
+    def encodes_per_point(self) -> float | None:
+        """Encodes that the search needed for one point, on average; None where it is not known of every point."""
+        encodes = [row["encodes"] for row in self.rows if row["encodes"] is not None]
+        return sum(encodes) / len(encodes) if len(encodes) == len(self.rows) else None
+
+
+def rate_matches(report: Report) -> list[RateMatch]:
+    """The rate-match rows by codec."""
+    codecs = dict.fromkeys(str(row["codec"]) for row in report.rate_match)
+    return [
+        RateMatch(codec, tuple(row for row in report.rate_match if row["codec"] == codec)) for codec in codecs
+    ]
+
+
+def by_sequence(report: Report) -> list[tuple[str, list[Point]]]:
+    """Points under their sequence: by codec, from the lowest rate up."""
+    order = {codec.label: codec.index for codec in report.codecs}
+    grouped: dict[str, list[Point]] = {sequence.label: [] for sequence in report.sequences}
+    for point in report.points:
+        grouped.setdefault(point.sequence, []).append(point)
+    return [
+        (name, sorted(points, key=lambda point: (order.get(point.codec, len(order)), point.bpp)))
+        for name, points in grouped.items()
+        if points
+    ]
+
+
+_COMPARED_SETTINGS = {
+    "structure": "structure",
+    "intra_period": "intra period",
+    "threads": "threads",
+    "rate_control": "rate control",
+    "internal_bit_depth": "internal bit depth",
+}
+
+
+def differences(codecs: Iterable[Codec]) -> list[tuple[str, str]]:
+    """Settings in which the codecs are not equal, and who has which: what makes points not quite comparable."""
+    codecs = list(codecs)
+    unequal = []
+    for key, name in _COMPARED_SETTINGS.items():
+        holders: dict[str, list[str]] = {}
+        for codec in codecs:
+            if codec.facts.get(key) is not None:
+                holders.setdefault(str(codec.facts[key]), []).append(codec.label)
+        if len(holders) > 1:
+            unequal.append((name, "; ".join(f"{text.listing(who)}: {value}" for value, who in holders.items())))
+    return unequal

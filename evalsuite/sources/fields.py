@@ -1,0 +1,111 @@
+"""Fields of a TOML file: read one by one, each error naming the field, what it should be, and what it was.
+
+A parser here takes any value and returns it typed, or raises ValueError with what it expects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from evalsuite.errors import RecipeError, did_you_mean
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Table:
+    """A TOML table whose fields are read one by one, so that what is left at the end is known to be unknown."""
+
+    def __init__(self, data: dict[str, Any], where: str, taken: Iterable[str] = ()) -> None:
+        self.data = data
+        self.where = where
+        self._taken = set(taken)
+
+    def take(self, field: str, parse: Callable[[object], T]) -> T:
+        """The value of a field that must be there. `parse` raises ValueError with what it expects."""
+        self._taken.add(field)
+        if field not in self.data:
+            raise RecipeError(f"the field `{field}` is missing", where=self.where, fix=f"add `{field} = ...`")
+        try:
+            return parse(self.data[field])
+        except ValueError as error:
+            raise RecipeError(
+                f"the field `{field}` is not valid",
+                where=self.where,
+                expected=str(error),
+                got=repr(self.data[field])[:200],
+            ) from None
+
+    def get(self, field: str, parse: Callable[[object], T], default: D) -> T | D:
+        """The value of a field that may be left out."""
+        self._taken.add(field)
+        return self.take(field, parse) if field in self.data else default
+
+    def finish(self) -> None:
+        """Refuse fields that nothing has asked for: a misspelt optional field must not pass as absent."""
+        for field in self.data.keys() - self._taken:
+            raise RecipeError(f"the field `{field}` is unknown", where=self.where, fix=did_you_mean(field, self._taken))
+
+
+def text(value: object) -> str:
+    """A string that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a text")
+    return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """A list of strings that are not blank."""
+    if not isinstance(value, list):
+        raise ValueError("a list of texts")
+    return tuple(text(item) for item in value)
+
+
+def table(value: object) -> dict[str, Any]:
+    """A table."""
+    if not isinstance(value, dict):
+        raise ValueError("a table")
+    return value
+
+
+def tables(value: object) -> list[dict[str, Any]]:
+    """A list of tables, at least one."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("one table or more, [[...]]")
+    return [table(item) for item in value]
+
+
+def count(least: int) -> Callable[[object], int]:
+    """Parser of a whole number of at least `least`."""
+
+    def parse(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"a whole number, {least} or more")
+        return value
+
+    return parse
+
+
+def choice(known: Mapping[str, T]) -> Callable[[object], T]:
+    """Parser of one of the known words, to what it stands for."""
+
+    def parse(value: object) -> T:
+        if not isinstance(value, str) or value not in known:
+            raise ValueError(" or ".join(known))
+        return known[value]
+
+    return parse
+
+
+def pattern(expression: str, expected: str) -> Callable[[object], str]:
+    """Parser of a string that the regular expression matches as a whole; `expected` says it in words."""
+    compiled = re.compile(expression)
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise ValueError(expected)
+        return value
+
+    return parse

@@ -1,0 +1,56 @@
+"""What tests share: golden data, made-up video, and the pinned ffmpeg."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evalsuite.ffmpeg import ffmpeg_path
+from evalsuite.sources.y4m import write_y4m
+from evalsuite.types import Colour, Frame, VideoFormat
+
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
+
+
+@pytest.fixture
+def golden() -> Path:
+    """The folder of reference data that nobody in this project made."""
+    if not GOLDEN.is_dir():
+        pytest.skip("golden data is not here (../shared/golden)")
+    return GOLDEN
+
+
+def moving_frames(format: VideoFormat, count: int, seed: int = 0) -> Iterator[Frame]:
+    """Frames with texture, edges and motion: a stand-in where any content will do."""
+    rng = np.random.default_rng(seed)
+    peak = (1 << format.bit_depth) - 1
+    dtype = np.uint8 if format.bit_depth == 8 else np.uint16
+    tile = rng.random((64, 64))
+    for index in range(count):
+        planes = []
+        for plane, (height, width) in enumerate(
+            ((format.height, format.width), *((format.chroma_height, format.chroma_width),) * 2)
+        ):
+            rows, columns = np.mgrid[:height, :width]
+            smooth = 0.5 + 0.3 * np.sin((columns + 2 * index) / 9 + plane) * np.cos(rows / 7)
+            texture = tile[(rows + index) % 64, (columns + 2 * index) % 64]
+            planes.append(np.clip((0.75 * smooth + 0.25 * texture) * peak, 0, peak).astype(dtype))
+        yield planes[0], planes[1], planes[2]
+
+
+def make_clip(path: Path, width: int, height: int, frames: int, *, bit_depth: int = 8, seed: int = 0) -> Path:
+    """A Y4M file of moving frames at 25 frames per second, limited range."""
+    format = VideoFormat(width, height, bit_depth)
+    write_y4m(path, format, Fraction(25), moving_frames(format, frames, seed), Colour("bt709"))
+    return path
+
+
+def run_ffmpeg(*arguments: str | Path, data: bytes | None = None) -> bytes:
+    """Standard output of the pinned ffmpeg: another implementation to compare with."""
+    command = [str(ffmpeg_path()), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout

@@ -1,0 +1,241 @@
+"""A run folder whose BD-rates are known in closed form, for the tests of the report.
+
+Every score is a straight line over the logarithm of the rate, and the test codec reaches the anchor's score at
+`factor` times its rate: its BD-rate is 100 (factor - 1) on every metric, whatever the interpolation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalsuite.results.load import write_results
+from evalsuite.results.tables import bd_table, rate_match
+
+# name -> (width, height, frame rate, frames, tags)
+SEQUENCES: dict[str, tuple[int, int, str, int, list[str]]] = {
+    "carphone": (176, 144, "30000/1001", 60, ["conferencing"]),
+    "face": (640, 360, "25", 50, ["conferencing", "face"]),
+    "street": (720, 405, "25", 50, ["street"]),
+    "bikes": (640, 272, "25", 50, ["sport"]),
+    "bunny": (640, 360, "24", 48, ["animation"]),
+}
+FACTORS = {"carphone": 1.20, "face": 1.25, "street": 1.27, "bikes": 1.30, "bunny": 1.33}  # mean 1.27
+
+# name -> (unit, higher is better, score at 0.01 bpp, change per decade of rate)
+METRICS: dict[str, tuple[str, bool, float, float]] = {
+    "psnr_y": ("dB", True, 30.0, 9.0),
+    "psnr_cb": ("dB", True, 36.0, 6.0),
+    "psnr_cr": ("dB", True, 36.5, 6.0),
+    "psnr_yuv": ("dB", True, 31.6, 8.2),
+    "ssim": ("", True, 0.82, 0.12),
+    "ms_ssim": ("", True, 0.86, 0.10),
+    "vmaf": ("", True, 35.0, 45.0),
+    "vmaf_neg": ("", True, 33.0, 44.0),
+    "lpips": ("", False, 0.42, -0.21),
+}
+TARGETS = (0.01, 0.02, 0.04, 0.08)
+REASONS = {
+    "too_small": "MS-SSIM needs 176 pixels on each side, the frame is 176x144",
+    "unavailable": "the LPIPS weights could not be fetched: no network",
+}
+
+
+def write_sample(
+    folder: Path,
+    *,
+    codecs: Sequence[str] = ("vvenc", "x265"),
+    sequences: Sequence[str] = tuple(SEQUENCES),
+    metrics: Sequence[str] = tuple(METRICS),
+    factors: Mapping[str, float] = FACTORS,
+    shift: Mapping[tuple[str, str], float] | None = None,
+    gaps: Mapping[tuple[str, str], str] | None = None,
+    failures: Sequence[Mapping[str, Any]] = (),
+    facts: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
+    compare: bool = True,
+) -> Path:
+    """Write a run.
+
+    Args:
+        folder: where.
+        codecs: the first is the anchor, the n-th needs factor**n of its rate.
+        sequences: names from SEQUENCES; any other name gets the geometry of face.
+        metrics: names from METRICS; any other name gets the numbers of vmaf.
+        factors: rate of the test codec over the anchor's at equal quality, by sequence.
+        shift: rates of (codec, sequence) times this, at unchanged quality: moves its quality range.
+        gaps: status of a (metric, sequence) that has no scores; sequence `*` is all.
+        failures: entries of the summary.
+        facts: more facts of every codec.
+        run: more facts of the run.
+        compare: whether there are BD-rate rows.
+    """
+    rows = [
+        row
+        for order, codec in enumerate(codecs)
+        for sequence in sequences
+        for target in TARGETS
+        for row in _point(codec, order, sequence, target, metrics, factors, shift or {}, gaps or {})
+    ]
+    points = pd.DataFrame(rows)
+    cells = points.drop_duplicates("cell_key")
+    write_results(
+        folder,
+        rows,
+        [],
+        {
+            "request": {"command": ["evalsuite", "run", "--codecs", ",".join(codecs), "--out", "two words"]},
+            "run": {
+                "started": "2026-03-01T10:00:00+00:00",
+                "finished": "2026-03-01T10:03:20+00:00",
+                "wall_s": 200.4,
+                "cpu_s": 371.0,
+                "commit": "0123456789abcdef0123456789abcdef01234567",
+                "dirty": False,
+                "machine": {"cpu": "Example CPU 3000", "cores": 2, "memory_gib": 7.8, "system": "Linux 6.1"},
+                "versions": {"evalsuite": "0.1.0", "python": "3.11.7", "ffmpeg": "n9.0.2", "libvmaf": "3.0.0"},
+                **(run or {}),
+            },
+            "codecs": [_codec(codec, facts or {}) for codec in codecs],
+            "sequences": [_sequence(name) for name in sequences],
+            "metrics": [_metric(name) for name in metrics],
+            "outcomes": {"cells": len(cells), "encodes": 81, "encodes_cached": 3, "measured": len(cells), "failed": len(failures)},
+            "rate_match": rate_match(points, dict.fromkeys(cells["cell_key"], 2)),
+            "commands": [
+                {
+                    "cell_key": row["cell_key"],
+                    "codec": row["codec"],
+                    "sequence": row["sequence"],
+                    "q": row["q"],
+                    "encode": ["ffmpeg", "-i", "in put.y4m", "-c:v", f"lib{row['codec']}", "-crf", f"{row['q']:g}", "out.bin"],
+                    "decode": ["ffmpeg", "-i", "out.bin", "-f", "rawvideo", "-"],
+                }
+                for row in cells.to_dict("records")
+            ],
+            "failures": list(failures),
+            "bd_rate": bd_table(points, codecs[0]) if compare and len(codecs) > 1 else [],
+        },
+    )
+    return folder
+
+
+def _point(
+    codec: str,
+    order: int,
+    sequence: str,
+    target: float,
+    metrics: Sequence[str],
+    factors: Mapping[str, float],
+    shift: Mapping[tuple[str, str], float],
+    gaps: Mapping[tuple[str, str], str],
+) -> list[dict[str, Any]]:
+    width, height, rate, frames, tags = SEQUENCES.get(sequence, SEQUENCES["face"])
+    fps = float(rate.split("/")[0]) / float((rate.split("/") + ["1"])[1])
+    bpp = target * (1.004 if order else 1.0)
+    decades = math.log10(bpp / 0.01 / factors.get(sequence, 1.27) ** order * shift.get((codec, sequence), 1.0))
+    q = round(40 - 6 * math.log2(target / 0.01), 2)
+    shared = {
+        "codec": codec,
+        "preset": "medium",
+        "sequence": sequence,
+        "dataset": "demo",
+        "tags": ",".join(tags),
+        "width": width,
+        "height": height,
+        "frame_rate": fps,
+        "frames": frames,
+        "q": q,
+        "target_bpp": target,
+        "bpp": bpp,
+        "kbps": bpp * width * height * fps / 1000,
+        "bytes": round(bpp * width * height * frames / 8),
+        "cell_key": f"{codec}|{sequence}|{q}",
+        "metric_version": "1",
+        "codec_version": f"{codec} 4.3",
+        "intra_period": 48,
+        "structure": "random access",
+        "threads": 1,
+        "encode_wall_s": 2.5,
+        "encode_cpu_s": 2.4,
+        "decode_wall_s": 0.2,
+        "decode_cpu_s": 0.15,
+        "bitstream_sha256": "b" * 64,
+        "source_sha256": f"{sequence:x<64}"[:64],
+    }
+    rows = []
+    for metric in metrics:
+        unit, higher, start, slope = METRICS.get(metric, METRICS["vmaf"])
+        status = gaps.get((metric, sequence), gaps.get((metric, "*"), "ok"))
+        mean = start + slope * decades
+        for statistic, share in (("mean", 0.0), ("p5", 0.04), ("worst", 0.08)):
+            score = {"ok": mean - abs(slope) * share * (1 if higher else -1), "infinite": math.inf, "nan": math.nan}.get(status)
+            rows.append(
+                {
+                    **shared,
+                    "metric": metric,
+                    "statistic": statistic,
+                    "score": score,
+                    "unit": unit,
+                    "higher_is_better": higher,
+                    "log_domain_ceiling": None,
+                    "status": status,
+                    "reason": REASONS.get(status, ""),
+                }
+            )
+    return rows
+
+
+def _codec(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "preset": "medium",
+        "version": f"{name} 4.3",
+        "binary": "ffmpeg",
+        "binary_sha256": "c" * 64,
+        "recipe_sha256": "d" * 64,
+        "structure": "random access",
+        "intra_period": 48,
+        "threads": 1,
+        "rate_control": "constant quality",
+        "internal_bit_depth": 10 if name == "vvenc" else 8,
+        "encode": ["{ffmpeg}", "-i", "{input}", "-crf", "{q}", "{output}"],
+        "decode": ["{ffmpeg}", "-i", "{input}", "{output}"],
+        **facts,
+    }
+
+
+def _sequence(name: str) -> dict[str, Any]:
+    width, height, rate, frames, tags = SEQUENCES.get(name, SEQUENCES["face"])
+    return {
+        "name": name,
+        "dataset": "demo",
+        "width": width,
+        "height": height,
+        "frame_rate": rate,
+        "frames": frames,
+        "bit_depth": 8,
+        "chroma": "420",
+        "colour": "bt601 limited",
+        "tags": tags,
+        "licence": "CC0",
+        "origin": "package example 1.0, data/clip.mp4",
+        "sha256": f"{name:x<64}"[:64],
+    }
+
+
+def _metric(name: str) -> dict[str, Any]:
+    unit, higher, start, _ = METRICS.get(name, METRICS["vmaf"])
+    return {
+        "name": name,
+        "family": "example",
+        "unit": unit,
+        "higher_is_better": higher,
+        "version": "1",
+        "definition": "What it measures, in one sentence.",
+        "source": "A paper; an implementation.",
+        "range": [0, None if unit == "dB" or not higher else (1 if start < 1 else 100)],
+    }
