@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 import requests
+import urllib3
 
 from evalsuite.errors import AssetError
 from evalsuite.files import is_verified, locked, storing
@@ -224,14 +225,14 @@ def _receive(session: requests.Session, url: str, part: _Part, size: int | None,
                 part.restart()
                 return "the server sent another range than asked for"
             return _append_body(response, part, size, report)
-    except _HOPELESS as error:
+    except (*_HOPELESS, ValueError) as error:  # urllib's own parser refuses some addresses as plain ValueError
         raise AssetError(
             "the address cannot be fetched from",
             where=shown(url),
             got=root_cause(error),
             fix="check the address in the manifest and this machine's certificates",
         ) from error
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         return root_cause(error)
 
 
@@ -239,7 +240,8 @@ def _append_body(response: requests.Response, part: _Part, size: int | None, rep
     length = response.headers.get("Content-Length", "")
     total = part.size + int(length) if length.isdecimal() else None
     limit = LARGEST_BYTES if size is None else size
-    for chunk in response.iter_content(_CHUNK):
+    # read1 hands over what has arrived: iter_content would lose the rest of its chunk when the connection breaks.
+    while chunk := response.raw.read1(_CHUNK, decode_content=False):
         if part.size + len(chunk) > limit:
             part.restart()
             raise AssetError(

@@ -103,7 +103,13 @@ def write_sample(
             "codecs": [_codec(codec, facts or {}) for codec in codecs],
             "sequences": [_sequence(name) for name in sequences],
             "metrics": [_metric(name) for name in metrics],
-            "outcomes": {"cells": len(cells), "encodes": 81, "encodes_cached": 3, "measured": len(cells), "failed": len(failures)},
+            "outcomes": {
+                "cells": len(cells),
+                "encodes": 81,
+                "encodes_cached": 3,
+                "measured": len(cells),
+                "failed": len(failures),
+            },
             "rate_match": rate_match(points, dict.fromkeys(cells["cell_key"], 2)),
             "commands": [
                 {
@@ -111,7 +117,16 @@ def write_sample(
                     "codec": row["codec"],
                     "sequence": row["sequence"],
                     "q": row["q"],
-                    "encode": ["ffmpeg", "-i", "in put.y4m", "-c:v", f"lib{row['codec']}", "-crf", f"{row['q']:g}", "out.bin"],
+                    "encode": [
+                        "ffmpeg",
+                        "-i",
+                        "in put.y4m",
+                        "-c:v",
+                        f"lib{row['codec']}",
+                        "-crf",
+                        f"{row['q']:g}",
+                        "out.bin",
+                    ],
                     "decode": ["ffmpeg", "-i", "out.bin", "-f", "rawvideo", "-"],
                 }
                 for row in cells.to_dict("records")
@@ -172,7 +187,11 @@ def _point(
         status = gaps.get((metric, sequence), gaps.get((metric, "*"), "ok"))
         mean = start + slope * decades
         for statistic, share in (("mean", 0.0), ("p5", 0.04), ("worst", 0.08)):
-            score = {"ok": mean - abs(slope) * share * (1 if higher else -1), "infinite": math.inf, "nan": math.nan}.get(status)
+            score = {
+                "ok": mean - abs(slope) * share * (1 if higher else -1),
+                "infinite": math.inf,
+                "nan": math.nan,
+            }.get(status)
             rows.append(
                 {
                     **shared,

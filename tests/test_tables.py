@@ -206,16 +206,12 @@ def test_log_domain_comes_from_the_results():
         rows("anchor", "s", scores=scores, log_domain_ceiling=100.0),
         rows("test", "s", RATES * [0.9, 0.8, 0.7, 0.6], scores=scores, log_domain_ceiling=100.0),
     )
-    direct = bd_rate(
-        RATES, scores, RATES * [0.9, 0.8, 0.7, 0.6], scores, higher_is_better=True, log_domain_ceiling=100
-    )
+    direct = bd_rate(RATES, scores, RATES * [0.9, 0.8, 0.7, 0.6], scores, higher_is_better=True, log_domain_ceiling=100)
     assert bd_table(data, "anchor")[0].bd_rate_percent == direct.percent
 
 
 def test_presets_of_one_codec_are_codecs_of_their_own():
-    data = table(
-        rows("x265", "s", preset="medium"), rows("x265", "s", RATES * 0.9, preset="slow"), rows("vvenc", "s")
-    )
+    data = table(rows("x265", "s", preset="medium"), rows("x265", "s", RATES * 0.9, preset="slow"), rows("vvenc", "s"))
     found = bd_table(data, "x265/medium")
     assert {row.test: row.bd_rate_percent for row in found if row.sequence == "*"} == {
         "x265/slow": pytest.approx(-10),

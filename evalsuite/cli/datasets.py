@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, show, fetch, verify and add datasets.")
 
+WIDTH = 80
+"""Columns of running text."""
 NOT_INTACT = 3
 """Exit code of `verify` where a file is damaged or missing."""
 
@@ -54,8 +57,9 @@ def show_dataset(
         head = {"name": dataset.name, "version": dataset.version, "description": dataset.description}
         print_json({**head, "path": str(dataset.path), "sequences": sequences})
         return
+    typer.echo(f"{dataset.name} {dataset.version}: {dataset.description}")
     print_table(
-        f"{dataset.name} {dataset.version}: {dataset.description}",
+        "",
         ("sequence", "size", "frames/s", "frames", "colour", "here"),
         (
             (
@@ -73,7 +77,9 @@ def show_dataset(
         typer.echo(f"{one['name']}: {', '.join(one['tags']) or 'no tags'}")
         details = (one["notes"], f"licence: {one['licence']}", *(f"from {source}" for source in one["sources"]))
         for detail in filter(None, details):
-            typer.echo(f"  {detail}")
+            typer.echo(
+                textwrap.fill(detail, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            )
 
 
 @app.command("fetch")

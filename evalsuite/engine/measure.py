@@ -23,7 +23,7 @@ class Measured:
     frames: int
     series: list[Series]
     cost_s: dict[str, float] = field(default_factory=dict)
-    """Seconds this process spent on each family, by the family's first metric."""
+    """CPU seconds spent on each family, by the family's first metric."""
 
 
 class _GuardedMeter:
@@ -55,7 +55,9 @@ class _GuardedMeter:
     def finish(self) -> list[Series]:
         if self._meter is not None:
             try:
-                return self._meter.finish()
+                series = self._meter.finish()
+                self.cost_s += self._meter.child_cpu_s
+                return series
             except Exception as error:  # as above
                 self._failure = _failed(error)
             finally:

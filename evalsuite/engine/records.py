@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from evalsuite.codec.recipe import Recipe
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.run import Lane, Point, RunOutcome
 from evalsuite.engine.store import Store, StoredDecode
@@ -133,8 +134,32 @@ def _commands(lane: Lane, point: Point, decode: StoredDecode | None) -> dict[str
         "codec": lane.recipe.name,
         "sequence": lane.sequence.name,
         "q": point.encode.q,
-        "encode": list(point.encode.command),
+        "first_pass": list(point.encode.commands[0]) if len(point.encode.commands) > 1 else [],
+        "encode": list(point.encode.commands[-1]),
         "decode": list(decode.command) if decode else [],
+    }
+
+
+def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "preset": recipe.preset,
+        "version": recipe.version(),
+        "binary": recipe.binary,
+        "binary_sha256": recipe.binary_sha256(),
+        "recipe_sha256": recipe.recipe_sha256,
+        "structure": recipe.structure,
+        "intra_period": plan.intra_period,
+        "threads": plan.threads,
+        "rate_control": recipe.rate_control,
+        "internal_bit_depth": recipe.internal_bit_depth,
+        "lookahead": recipe.lookahead,
+        "container": recipe.container,
+        "notes": recipe.notes,
+        "licence": recipe.licence,
+        "encode": list(recipe.encode),
+        "decode": list(recipe.decode),
     }
 
 

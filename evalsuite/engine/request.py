@@ -23,7 +23,7 @@ from evalsuite.results.load import write_results
 from evalsuite.results.tables import bd_table
 from evalsuite.sources.dataset import from_file, load_dataset, prepare
 from evalsuite.sources.y4m import Geometry
-from evalsuite.types import Sequence
+from evalsuite.types import OperatingPoint, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,11 @@ def make_plan(request: Request) -> Plan:
         raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.frames is not None and request.frames < 1:
         raise RequestError("--frames must be at least 1", got=request.frames)
-    if request.intra_period != -1 and request.intra_period < 1:
-        raise RequestError(
-            "--intra-period must be at least 1, or -1 for an intra frame at the start only", got=request.intra_period
-        )
     metrics = select(request.metrics)
     sequences = _sequences(request)
     for recipe in recipes:
         recipe.check_available()
+        recipe.check_point(OperatingPoint(recipe.knob.ladder[0], request.intra_period, request.threads))
         for sequence in sequences:
             recipe.check_format(sequence)
     return Plan(

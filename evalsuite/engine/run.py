@@ -16,7 +16,7 @@ from evalsuite.codec.run import Encoded
 from evalsuite.engine.cell import MeasuredCell, encode_cell, measure_cells
 from evalsuite.engine.execute import Outcome, Pool, Task
 from evalsuite.engine.plan import MatchCodec, MatchRates, Plan
-from evalsuite.engine.search import Knob, RateSearch
+from evalsuite.engine.search import RateSearch
 from evalsuite.engine.store import Store, StoredEncode
 from evalsuite.errors import EvalError, ProcessError
 from evalsuite.types import Failure, Sequence, Series
@@ -100,7 +100,7 @@ class Runner:
         self.failures: list[Failure] = []
         self.cost_s: dict[str, float] = {}
         self.lanes = [
-            Lane(recipe, sequence, RateSearch(_knob(recipe), ()))
+            Lane(recipe, sequence, RateSearch(recipe.knob, ()))
             for sequence in plan.sequences
             for recipe in plan.recipes
         ]
@@ -191,7 +191,7 @@ class Runner:
             sha256=encoded.sha256,
             payload_bytes=encoded.payload_bytes,
             usage=encoded.usage,
-            command=encoded.command,
+            commands=encoded.commands,
         )
         self.counts.encodes += 1
         self._add_cost(f"encode {lane.recipe.name}", encoded.usage.cpu_s)
@@ -296,8 +296,3 @@ class Runner:
 
     def _add_cost(self, kind: str, seconds: float) -> None:
         self.cost_s[kind] = self.cost_s.get(kind, 0.0) + seconds
-
-
-def _knob(recipe: Recipe) -> Knob:
-    knob = recipe.knob
-    return Knob(knob.smallest, knob.largest, knob.step, knob.log2_rate_per_q, knob.ladder[len(knob.ladder) // 2])

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.codec.recipe import Knob
+
 TOLERANCE = 0.03
 """A point within 3 % of its target is matched."""
 
@@ -31,23 +33,10 @@ _LEVEL_SPREAD = 20.0
 """Standard deviation of the level: as good as unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """The range of a codec's q, and how the rate is expected to follow it."""
-
-    smallest: float
-    largest: float
-    step: float
-    """Smallest change the encoder knows: 1 for an integer QP, a small value for a fractional one."""
-    log2_rate_per_q: float
-    """Prior slope, negative: log2 of bytes for one unit of q."""
-    start: float
-    """Where to look first when nothing is known."""
-
-    def grid(self) -> NDArray[np.float64]:
-        """Every q the encoder can be given, ascending."""
-        count = round((self.largest - self.smallest) / self.step)
-        return np.round(self.smallest + self.step * np.arange(count + 1), 6)
+def _grid(knob: Knob) -> NDArray[np.float64]:
+    """Every q the encoder can be given, ascending."""
+    count = round((knob.largest - knob.smallest) / knob.step)
+    return np.round(knob.smallest + knob.step * np.arange(count + 1), 6)
 
 
 def predict(history: Mapping[float, int], knob: Knob, q: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +95,7 @@ class RateSearch:
 
     def propose(self) -> float | None:
         """The next q to encode at, or None when every target has its best."""
-        grid = self.knob.grid()
+        grid = _grid(self.knob)
         if self._failed:
             grid = grid[~np.isin(grid, list(self._failed))]
             if len(self._failed) >= ENCODES_PER_TARGET or not len(grid):
@@ -118,7 +107,7 @@ class RateSearch:
                 expected = predict(self.history, self.knob, grid)
                 q = float(grid[np.argmin(np.abs(expected - math.log2(target)))])
             else:
-                q = float(grid[np.argmin(np.abs(grid - self.knob.start))])
+                q = float(grid[np.argmin(np.abs(grid - self.knob.ladder[len(self.knob.ladder) // 2]))])
             if q in self.history:
                 # The model's best guess is a point already made: on this grid nothing closer is expected.
                 continue

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS cells (
     wall_s        REAL NOT NULL,
     cpu_s         REAL NOT NULL,
     peak_rss      INTEGER NOT NULL,
-    command       TEXT NOT NULL
+    commands      TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS cells_by_codec ON cells (codec_key);
 CREATE TABLE IF NOT EXISTS decodes (
@@ -70,7 +70,8 @@ class StoredEncode:
     file_bytes: int
     payload_bytes: int
     usage: Usage
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+    """One for each pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +128,18 @@ class Store:
         """The encode of a cell, or None where there is none or its bitstream is missing or damaged."""
         with self._guarded():
             row = self._db.execute(
-                "SELECT q, sha256, file_bytes, payload_bytes, wall_s, cpu_s, peak_rss, command FROM cells"
+                "SELECT q, sha256, file_bytes, payload_bytes, wall_s, cpu_s, peak_rss, commands FROM cells"
                 " WHERE cell_key = ?",
                 (cell_key,),
             ).fetchone()
         if row is None:
             return None
-        q, sha256, file_bytes, payload_bytes, wall_s, cpu_s, peak_rss, command = row
+        q, sha256, file_bytes, payload_bytes, wall_s, cpu_s, peak_rss, commands = row
         path = self._bitstream(sha256)
         if not is_verified(path, sha256):
             return None
         usage = Usage(wall_s, cpu_s, peak_rss)
-        return StoredEncode(q, path, sha256, file_bytes, payload_bytes, usage, tuple(json.loads(command)))
+        return StoredEncode(q, path, sha256, file_bytes, payload_bytes, usage, _commands(commands))
 
     def sizes(self, codec_key: str) -> dict[float, int]:
         """Payload bytes by q of every encode of one codec, setting and sequence: what a search may learn from."""
@@ -156,7 +157,7 @@ class Store:
         sha256: str,
         payload_bytes: int,
         usage: Usage,
-        command: tuple[str, ...],
+        commands: tuple[tuple[str, ...], ...],
     ) -> StoredEncode:
         """Move a finished bitstream into the store and record its encode."""
         target = self._bitstream(sha256)
@@ -169,10 +170,10 @@ class Store:
                 "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(cell_key, codec_key, q, sha256, file_bytes, payload_bytes),
-                    *(usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, json.dumps(command)),
+                    *(usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, json.dumps(commands)),
                 ),
             )
-        return StoredEncode(q, target, sha256, file_bytes, payload_bytes, usage, command)
+        return StoredEncode(q, target, sha256, file_bytes, payload_bytes, usage, commands)
 
     def decode(self, cell_key: str) -> StoredDecode | None:
         """The decode on record for a cell."""
@@ -240,6 +241,10 @@ class Store:
                 got=f"{_free_megabytes(self.folder)} MB free on its disk",
                 fix="free some space or make the folder writable; nothing finished is lost, run again to resume",
             ) from error
+
+
+def _commands(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(command) for command in json.loads(text))
 
 
 def _alive(pid: int) -> bool:

@@ -57,6 +57,9 @@ class View:
 class Meter(Protocol):
     """Scores one decoded sequence as it streams past, source and decoded in step."""
 
+    child_cpu_s: float
+    """CPU seconds of the processes the meter ran; complete after `finish`."""
+
     def push(self, source: View, decoded: View) -> None:
         """Take the next frame of both."""
         ...
@@ -90,6 +93,8 @@ class FrameMeter:
         names: the metrics, in the order of the values that `score` returns.
         score: one value for each name.
     """
+
+    child_cpu_s = 0.0
 
     def __init__(self, names: tuple[str, ...], score: Callable[[View, View], tuple[float, ...]]) -> None:
         self._names = names

@@ -93,6 +93,7 @@ class _LibvmafMeter:
     """One ffmpeg process: frames in, one JSON document out."""
 
     def __init__(self, setting: Setting, names: tuple[str, ...]) -> None:
+        self.child_cpu_s = 0.0
         self._names = names
         self._frames = 0
         self._log = b""
@@ -131,7 +132,7 @@ class _LibvmafMeter:
         """Wait for the log and take the per-frame scores from it."""
         self._running.stdin.close()
         self._collector.join()
-        self._running.finish()
+        self.child_cpu_s = self._running.finish().cpu_s
         try:
             rows = [row["metrics"] for row in json.loads(self._log)["frames"]]
             columns = {name: np.array([row[_KEYS[name]] for row in rows], np.float64) for name in self._names}

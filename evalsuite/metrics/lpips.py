@@ -50,10 +50,9 @@ def network() -> LPIPS:
         net = LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
     arrays = alexnet()
     layers = [module for module in net.net.modules() if isinstance(module, torch.nn.Conv2d)]
-    with torch.no_grad():
-        for index, layer in enumerate(layers):
-            layer.weight.copy_(torch.from_numpy(arrays[f"conv{index}.weight"].copy()))
-            layer.bias.copy_(torch.from_numpy(arrays[f"conv{index}.bias"].copy()))
+    for index, layer in enumerate(layers):
+        state = {kind: torch.from_numpy(arrays[f"conv{index}.{kind}"].copy()) for kind in ("weight", "bias")}
+        layer.load_state_dict(state)
     # Channels-last convolutions are about a tenth faster on CPUs, with the same values.
     return net.eval().to(memory_format=torch.channels_last)
 

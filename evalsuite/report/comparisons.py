@@ -52,6 +52,19 @@ class Group:
         return self.mean.sequences if self.mean else 0
 
     @property
+    def with_quality(self) -> int:
+        """How many sequences the mean BD-quality holds: it is refused by itself."""
+        return sum(row.bd_quality is not None for row in self.rows)
+
+    @property
+    def why(self) -> str:
+        """Why nothing could be compared: the reasons, each once, with how often it came up."""
+        reasons = [row.reason or "refused" for row in self.refused]
+        return "; ".join(
+            f"{reason} ({text.plural(reasons.count(reason), 'sequence')})" for reason in dict.fromkeys(reasons)
+        )
+
+    @property
     def verdict(self) -> Verdict:
         """Which way the comparison points, if it points at all.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evalsuite.report import text
 from evalsuite.report.comparisons import Group, Verdict, groups, headline_metric
 from evalsuite.report.model import Report
+from evalsuite.results.bdrows import BDRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +55,34 @@ def _sentence(group: Group) -> str:
 
 def _evidence(group: Group) -> str:
     if group.mean is None or group.percent is None:
-        return "Refused on every sequence."
+        return f"Refused on {text.plural(len(group.rows), 'sequence')}."
     percent = text.percent(group.percent)
-    out_of = f" out of {len(group.rows)}" if len(group.rows) > group.held else ""
+    refused = text.listing([row.sequence for row in group.refused])
+    out_of = f" of {len(group.rows)}" if refused else ""
+    without = f" (refused: {refused})" if refused else ""
     if group.held == 1:
-        name = f" ({group.used[0].sequence})" if group.used else ""
-        return f"One sequence only{name}{out_of}: {percent}, no interval."
-    basis = f"Mean of {text.plural(group.held, 'sequence')}{out_of}: {percent}"
+        name = f", {group.used[0].sequence}" if group.used else ""
+        return f"One sequence only{name}{without}: {percent}; one has no interval."
+    basis = f"Mean of {group.held}{out_of} sequences{without}: {percent}"
     if group.mean.ci_low is None or group.mean.ci_high is None:
-        return f"{basis}; too few for an interval, single sequences {group.spread}."
+        disagree = ", which disagree" if group.verdict == "unclear" else ""
+        return f"{basis}; too few for an interval, single sequences {group.spread}{disagree}."
+    holds_zero = ", which holds zero" if group.verdict == "unclear" else ""
     interval = text.interval(group.mean.ci_low, group.mean.ci_high)
-    return f"{basis}, {text.INTERVAL} {interval}; single sequences {group.spread}."
+    return f"{basis}, {text.INTERVAL} {interval}{holds_zero}; single sequences {group.spread}."
 
 
 def _caveats(group: Group) -> Iterable[str]:
-    for row in group.refused:
-        yield f"{row.sequence} is left out: {row.reason or 'refused'}."
-    same: dict[str, list[str]] = {}
-    for row in group.flagged:
-        same.setdefault(row.reason, []).append(row.sequence)
-    for reason, names in same.items():
-        yield f"{text.listing(names)}, with a caveat: {reason}."
+    yield from _by_reason(group.refused, "refused")
+    yield from _by_reason(group.flagged, "counted with a caveat")
+
+
+def _by_reason(rows: Iterable[BDRow], what: str) -> Iterable[str]:
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row.reason, []).append(row.sequence)
+    for reason, sequences in names.items():
+        yield f"{text.listing(sequences)} {what}: {reason or 'no reason given'}."
 
 
 def _others(group: Group, all_groups: Iterable[Group]) -> Iterable[str]:

@@ -105,16 +105,17 @@ def merge(results: ListOf[RunResults]) -> Report:
     metrics = _labels(runs, "metrics", _METRIC_IDENTITY)
     labelled = []
     for run, result in zip(runs, results, strict=True):
-        own = [{name: label for (owner, name), label in each.items() if owner == run.label} for each in (codecs, sequences, metrics)]
+        own = [
+            {name: label for (owner, name), label in each.items() if owner == run.label}
+            for each in (codecs, sequences, metrics)
+        ]
         labelled.append(_Labelled(run, _relabel(result.points, run, *own), *own))
     points = pd.concat([each.points for each in labelled], ignore_index=True).drop_duplicates(
         ["codec", "sequence", "q", "metric", "statistic"], keep="last"
     )
     return Report(
         runs=runs,
-        codecs=tuple(
-            Codec(label, index, facts) for index, (label, facts) in enumerate(_facts(runs, "codecs", codecs))
-        ),
+        codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(_facts(runs, "codecs", codecs))),
         sequences=tuple(Sequence(label, facts) for label, facts in _facts(runs, "sequences", sequences)),
         metrics=tuple(_metric(label, facts) for label, facts in _facts(runs, "metrics", metrics)),
         points=_points(points),
@@ -139,9 +140,7 @@ def _labels(runs: Iterable[Run], key: str, identity: tuple[str, ...]) -> dict[tu
     )
 
 
-def _facts(
-    runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str]
-) -> list[tuple[str, dict[str, Any]]]:
+def _facts(runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str]) -> list[tuple[str, dict[str, Any]]]:
     """Each label once, in the order of first appearance, with its entry in the run that first had it."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -161,13 +160,9 @@ def _relabel(points: pd.DataFrame, run: Run, codecs: Names, sequences: Names, me
     )
 
 
-def _unique(
-    labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]
-) -> tuple[dict[str, Any], ...]:
+def _unique(labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
     """Entries of all runs; a later run's entry takes the place of an earlier one's of the same identity."""
-    kept = {
-        tuple(entry.get(part) for part in identity): entry for each in labelled for entry in each.entries(key)
-    }
+    kept = {tuple(entry.get(part) for part in identity): entry for each in labelled for entry in each.entries(key)}
     return tuple(kept.values())
 
 

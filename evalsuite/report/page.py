@@ -33,26 +33,30 @@ def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
         report: what to show.
         plotly_style_ids: ids of style elements that plotly would inject unless the page has them.
     """
-    return _environment().get_template("index.html").render(
-        report=report,
-        title=_title(report),
-        policy=CONTENT_SECURITY_POLICY,
-        plotly_style_ids=plotly_style_ids,
-        version=evalsuite.__version__,
-        findings=findings.findings(report),
-        pairs=tables.pair_tables(report),
-        strip_width=tables.STRIP_WIDTH,
-        gaps=tables.gaps(report),
-        rate_matches=tables.rate_matches(report),
-        close_percent=tables.CLOSE_PERCENT,
-        by_sequence=tables.by_sequence(report),
-        differences=tables.differences(report.codecs),
-        glance=provenance.glance(report),
-        compared={row.metric for row in report.bd_rows},
-        measured=_measured(report),
-        runs=[provenance.run_facts(run) for run in report.runs],
-        commands=provenance.commands(report),
-        codec_index={codec.label: codec.index for codec in report.codecs},
+    return (
+        _environment()
+        .get_template("index.html")
+        .render(
+            report=report,
+            title=_title(report),
+            policy=CONTENT_SECURITY_POLICY,
+            plotly_style_ids=plotly_style_ids,
+            version=evalsuite.__version__,
+            findings=findings.findings(report),
+            pairs=tables.pair_tables(report),
+            strip_width=tables.STRIP_WIDTH,
+            gaps=tables.gaps(report),
+            rate_matches=tables.rate_matches(report),
+            close_percent=tables.CLOSE_PERCENT,
+            by_sequence=tables.by_sequence(report),
+            differences=tables.differences(report.codecs),
+            glance=provenance.glance(report),
+            compared={row.metric for row in report.bd_rows},
+            measured=_measured(report),
+            runs=[provenance.run_facts(run) for run in report.runs],
+            commands=provenance.commands(report),
+            codec_index={codec.label: codec.index for codec in report.codecs},
+        )
     )
 
 
@@ -75,6 +79,7 @@ def _environment() -> Environment:
         "tick": text.tick,
         "change": text.change,
         "listing": text.listing,
+        "some": text.some,
         "command": text.command,
         "record": provenance.record,
         "tags": provenance.tags,

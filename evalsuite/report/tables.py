@@ -39,7 +39,7 @@ def axis(values: Iterable[float]) -> Axis:
     low, high = min(held), max(held)
     if low == high:
         low, high = -1.0, 1.0
-    rough = (high - low) / 3
+    rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough)
     first = math.ceil(low / step)
@@ -61,11 +61,13 @@ class PairTable:
 
 
 def pair_tables(report: Report) -> list[PairTable]:
-    """A table for each pair of codecs, the headline metric first."""
+    """A table for each pair, in the order of the test codecs; the headline metric first."""
+    order = {codec.label: codec.index for codec in report.codecs}
     pairs: dict[tuple[str, str], list[Group]] = {}
     for group in groups(report):
         pairs.setdefault((group.test, group.anchor), []).append(group)
-    return [_pair_table(test, anchor, made) for (test, anchor), made in pairs.items()]
+    tables = [_pair_table(test, anchor, made) for (test, anchor), made in pairs.items()]
+    return sorted(tables, key=lambda table: order.get(table.test, len(order)))
 
 
 def _pair_table(test: str, anchor: str, made: list[Group]) -> PairTable:
@@ -141,9 +143,7 @@ class RateMatch:
 def rate_matches(report: Report) -> list[RateMatch]:
     """The rate-match rows by codec."""
     codecs = dict.fromkeys(str(row["codec"]) for row in report.rate_match)
-    return [
-        RateMatch(codec, tuple(row for row in report.rate_match if row["codec"] == codec)) for codec in codecs
-    ]
+    return [RateMatch(codec, tuple(row for row in report.rate_match if row["codec"] == codec)) for codec in codecs]
 
 
 def by_sequence(report: Report) -> list[tuple[str, list[Point]]]:

@@ -124,6 +124,11 @@ def listing(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
+def some(names: Sequence[str], at_most: int = 3) -> str:
+    """The names if they are few, else how many they are."""
+    return listing(names) if len(names) <= at_most else plural(len(names), "sequence")
+
+
 def command(arguments: Sequence[object]) -> str:
     """A command line as it can be typed into a shell."""
     return shlex.join(str(argument) for argument in arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -151,7 +152,9 @@ def _source(table: Table, folder: Path) -> Source:
     elif "url" in table.data:
         source = UrlSource(table.take("url", _url), sha256, size)
     elif "path" in table.data:
-        source = LocalSource(folder / Path(table.take("path", fields.text)).expanduser(), sha256, size)
+        # normpath: the manifest's own folder, followed by "..", is noise in every message
+        path = os.path.normpath(folder / Path(table.take("path", fields.text)).expanduser())
+        source = LocalSource(Path(path), sha256, size)
     else:
         raise RecipeError(
             "the source does not say where the file is",

@@ -1,0 +1,152 @@
+"""What is inside a bitstream: how many of its bytes are payload, and which units it is made of.
+
+The rate is the size of what the decoder is given, never a log's. Only a container's own bytes are left out, and only
+where no elementary stream exists (VP9 in IVF).
+Sources: ITU-T H.264, H.265, H.266 annex B and tables of NAL unit types; AV1 bitstream specification section 5.3;
+IVF header as written by libvpx (ivfenc.c).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evalsuite.errors import MediaError
+
+Container = Literal["annexb", "obu", "ivf", "none"]
+"""NAL units behind start codes; low-overhead OBUs; IVF; a format of its own, all of which counts."""
+
+Standard = Literal["h264", "hevc", "vvc", "av1", "vp9", ""]
+
+IVF_HEADER_BYTES = 32
+IVF_FRAME_HEADER_BYTES = 12
+
+# (SEI, access unit delimiter, filler and end-of-stream types), by the tables of NAL unit types.
+_NAL_EXTRAS: dict[str, dict[int, str]] = {
+    "h264": {6: "SEI", 9: "access unit delimiter", 12: "filler data"},
+    "hevc": {39: "SEI", 40: "SEI", 35: "access unit delimiter", 38: "filler data"},
+    "vvc": {23: "SEI", 24: "SEI", 20: "access unit delimiter", 25: "filler data"},
+}
+_OBU_EXTRAS = {5: "metadata", 15: "padding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One NAL unit, OBU or IVF frame."""
+
+    kind: int
+    """NAL unit type or OBU type; 0 for an IVF frame."""
+    size_bytes: int
+    """With its header, without the start code, OBU size field or IVF frame header."""
+    extra: str = ""
+    """What it is where no decoder needs it: SEI, metadata, padding; empty for what carries the video."""
+
+
+def payload_bytes(path: Path, container: Container) -> int:
+    """The bytes that count as rate: those of the file, less those of IVF where that is the container.
+
+    Raises:
+        MediaError: the file cannot be read, or is not a whole IVF file.
+    """
+    data = _read(path)
+    return sum(len(frame) for frame in _ivf_frames(data, path)) if container == "ivf" else len(data)
+
+
+def units(path: Path, container: Container, standard: Standard) -> list[Unit]:
+    """The units a bitstream is made of, in file order; none for a format of its own.
+
+    Raises:
+        MediaError: the file cannot be read, or is damaged where its units begin or end.
+    """
+    data = _read(path)
+    match container:
+        case "annexb":
+            return [_nal(nal, standard) for nal in _nal_units(data, path)]
+        case "obu":
+            return [Unit(kind, size, _OBU_EXTRAS.get(kind, "")) for kind, size in _obus(data, path)]
+        case "ivf":
+            return [Unit(0, len(frame)) for frame in _ivf_frames(data, path)]
+        case _:
+            return []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"the bitstream cannot be read: {error.strerror}", where=path) from error
+
+
+def _damaged(path: Path, offset: int, expected: str) -> MediaError:
+    return MediaError(
+        "the bitstream is damaged or truncated",
+        where=f"{path}, byte {offset}",
+        expected=expected,
+        fix="encode it again",
+    )
+
+
+def _nal(nal: bytes, standard: Standard) -> Unit:
+    if standard == "h264":
+        kind = nal[0] & 0x1F
+    elif standard == "hevc":
+        kind = nal[0] >> 1 & 0x3F
+    else:
+        # H.266 puts the type into the second byte of the header.
+        kind = nal[1] >> 3 if len(nal) > 1 else 0
+    return Unit(kind, len(nal), _NAL_EXTRAS.get(standard, {}).get(kind, ""))
+
+
+def _nal_units(data: bytes, path: Path) -> Iterator[bytes]:
+    starts = [match.end() for match in re.finditer(b"\0\0\1", data)]
+    if not starts or data[: starts[0] - 3].strip(b"\0"):
+        raise _damaged(path, 0, "an annex B start code (00 00 01)")
+    for start, following in zip(starts, [*starts[1:], len(data) + 3], strict=True):
+        # Zeros before the next start code belong to it: a NAL unit never ends with one.
+        nal = data[start : following - 3].rstrip(b"\0")
+        if not nal:
+            raise _damaged(path, start, "a NAL unit after the start code")
+        yield nal
+
+
+def _obus(data: bytes, path: Path) -> Iterator[tuple[int, int]]:
+    offset = 0
+    while offset < len(data):
+        header = data[offset]
+        if header & 0x80 or not header & 0x02:
+            raise _damaged(path, offset, "an OBU header with a size field")
+        has_extension = header >> 2 & 1
+        size, size_bytes = _leb128(data, offset + 1 + has_extension, path)
+        end = offset + 1 + has_extension + size_bytes + size
+        if end > len(data):
+            raise _damaged(path, offset, f"an OBU of {size} bytes")
+        yield header >> 3 & 0x0F, 1 + has_extension + size
+        offset = end
+
+
+def _leb128(data: bytes, offset: int, path: Path) -> tuple[int, int]:
+    """The value at `offset` and the bytes it takes."""
+    value = 0
+    for index, byte in enumerate(data[offset : offset + 8]):
+        value |= (byte & 0x7F) << (7 * index)
+        if not byte & 0x80:
+            return value, index + 1
+    raise _damaged(path, offset, "an OBU size of at most 8 bytes")
+
+
+def _ivf_frames(data: bytes, path: Path) -> Iterator[bytes]:
+    if len(data) < IVF_HEADER_BYTES or data[:4] != b"DKIF":
+        raise _damaged(path, 0, "an IVF header (DKIF)")
+    offset = int.from_bytes(data[6:8], "little")
+    if offset < IVF_HEADER_BYTES:
+        raise _damaged(path, 6, f"an IVF header of at least {IVF_HEADER_BYTES} bytes")
+    while offset < len(data):
+        size = int.from_bytes(data[offset : offset + 4], "little")
+        start = offset + IVF_FRAME_HEADER_BYTES
+        if start + size > len(data):
+            raise _damaged(path, offset, f"an IVF frame of {size} bytes")
+        yield data[start : start + size]
+        offset = start + size

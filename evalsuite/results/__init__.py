@@ -1,0 +1,1 @@
+"""Numbers only: loading, BD-rate, statistics, tables."""

@@ -1,0 +1,154 @@
+"""Rows of the BD-rate table: one comparison on one sequence, and the mean over sequences that says what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from evalsuite.results.bdrate import BDResult, BDStatus
+from evalsuite.results.stats import Summary, summarise
+
+ALL = "*"
+"""What the row over all sequences has for a sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class BDRow:
+    """One line of bd_rate.csv: the test codec against the anchor, on one sequence or (`*`) over all of them."""
+
+    metric: str
+    anchor: str
+    test: str
+    sequence: str
+    status: BDStatus
+    """Of a `*` row: `ok` only where every sequence is, `refused` where none gives a number."""
+    reason: str
+    bd_rate_percent: float | None
+    """Of a `*` row: the mean over the sequences that are not refused."""
+    ci_low: float | None
+    """95 % bootstrap interval of the mean, in percent; only `*` rows, and none below five sequences."""
+    ci_high: float | None
+    bd_quality: float | None
+    """In the metric's own unit and direction. Of a `*` row: the mean over the sequences that have one."""
+    overlap: float | None
+    """Of the quality ranges, in [0, 1]. Of a `*` row: the poorest that its mean holds."""
+    points_anchor: int
+    """Points used. Of a `*` row: the fewest that its mean holds."""
+    points_test: int
+    sequences: int
+    """Sequences that the number holds: 1 or 0, or for `*` the size of the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class BDSummary:
+    """One test codec against the anchor in one metric, over all sequences."""
+
+    row: BDRow
+    """The `*` row."""
+    summary: Summary | None
+    """Mean, median, range, interval, win rate; None where every sequence is refused."""
+    refused: tuple[BDRow, ...]
+    """The sequences that the mean does not hold, each with its reason."""
+    flagged: tuple[BDRow, ...]
+    """The sequences that the mean holds with a caveat."""
+
+
+BD_COLUMNS = tuple(field.name for field in fields(BDRow))
+"""The columns of bd_rate.csv, in order."""
+
+
+def with_caveats(result: BDResult, caveats: Sequence[str]) -> BDResult:
+    """The result with more to say, first; an `ok` becomes `flagged`."""
+    if not caveats:
+        return result
+    return replace(
+        result,
+        status="flagged" if result.status == "ok" else result.status,
+        reason="; ".join(filter(None, [*caveats, result.reason])),
+    )
+
+
+def bd_row(metric: str, anchor: str, test: str, sequence: str, result: BDResult) -> BDRow:
+    """The row of one sequence."""
+    return BDRow(
+        metric=metric,
+        anchor=anchor,
+        test=test,
+        sequence=sequence,
+        status=result.status,
+        reason=result.reason,
+        bd_rate_percent=result.percent,
+        ci_low=None,
+        ci_high=None,
+        bd_quality=result.quality,
+        overlap=result.overlap,
+        points_anchor=result.points_anchor,
+        points_test=result.points_test,
+        sequences=int(result.percent is not None),
+    )
+
+
+def mean_row(rows: Sequence[BDRow]) -> BDRow:
+    """The `*` row of one metric, anchor and test.
+
+    Args:
+        rows: one row per sequence, at least one.
+    """
+    held = [row for row in rows if row.bd_rate_percent is not None]
+    summary = _summary(held)
+    qualities = [row.bd_quality for row in rows if row.bd_quality is not None]
+    refused = [row.sequence for row in rows if row.status == "refused"]
+    flagged = [row.sequence for row in rows if row.status == "flagged"]
+    reasons = [f"refused: {', '.join(refused)}"] if refused else []
+    if flagged:
+        reasons.append(f"flagged: {', '.join(flagged)}")
+    if reasons:
+        reasons.insert(0, f"holds {len(held)} of {len(rows)} sequences")
+    if qualities and len(qualities) != len(held):
+        reasons.append(f"BD-quality holds {len(qualities)}")
+    low, high = summary.interval if summary and summary.interval else (None, None)
+    return BDRow(
+        metric=rows[0].metric,
+        anchor=rows[0].anchor,
+        test=rows[0].test,
+        sequence=ALL,
+        status="refused" if not held else "flagged" if reasons else "ok",
+        reason="; ".join(reasons),
+        bd_rate_percent=summary.mean if summary else None,
+        ci_low=low,
+        ci_high=high,
+        bd_quality=float(np.mean(qualities)) if qualities else None,
+        overlap=min((row.overlap for row in held if row.overlap is not None), default=None),
+        points_anchor=min((row.points_anchor for row in held), default=0),
+        points_test=min((row.points_test for row in held), default=0),
+        sequences=len(held),
+    )
+
+
+def bd_summary(rows: Iterable[BDRow]) -> list[BDSummary]:
+    """For each metric, anchor and test: the `*` row, the statistics behind it, and what it does not hold.
+
+    Args:
+        rows: what `bd_table` returned, or any part that has whole groups.
+    """
+    groups: dict[tuple[str, str, str], list[BDRow]] = {}
+    for row in rows:
+        group = groups.setdefault((row.metric, row.anchor, row.test), [])
+        if row.sequence != ALL:
+            group.append(row)
+    return [
+        BDSummary(
+            row=mean_row(group),
+            summary=_summary(group),
+            refused=tuple(row for row in group if row.status == "refused"),
+            flagged=tuple(row for row in group if row.status == "flagged"),
+        )
+        for group in groups.values()
+        if group
+    ]
+
+
+def _summary(rows: Iterable[BDRow]) -> Summary | None:
+    return summarise([row.bd_rate_percent for row in rows if row.bd_rate_percent is not None])

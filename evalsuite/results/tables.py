@@ -1,0 +1,184 @@
+"""Tables from rate points: BD-rate per sequence and over sequences, and how well rates were matched.
+
+BD-rate is computed per sequence and then averaged; curves are never averaged. A comparison that is refused stays in
+the table with its reason, and every mean says how many sequences it holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from evalsuite.errors import RequestError, StoreError, did_you_mean
+from evalsuite.results.bdrate import BDResult, Method, bd_rate
+from evalsuite.results.bdrows import BDRow, bd_row, mean_row, with_caveats
+
+_CURVE_STATUSES = ("ok", "infinite", "nan")
+_SAME_CONTENT = ("source_sha256", "frames", "width", "height")
+_SAME_CODEC = ("codec_version",)
+_SAME_STRUCTURE = ("intra_period", "structure")
+
+
+@dataclass(frozen=True, slots=True)
+class RateMatchRow:
+    """How near one rate point came to the rate it was meant for."""
+
+    codec: str
+    sequence: str
+    target_bpp: float
+    bpp: float
+    deviation_percent: float
+    """100 (bpp / target_bpp - 1)."""
+    q: float
+    encodes: int | None
+    """Encodes that the search spent on this point; None where it is not known."""
+
+
+def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> list[BDRow]:
+    """BD-rate of every other codec against the anchor: for each metric, rows per sequence, then the `*` row.
+
+    Args:
+        points: rows of results.parquet (`docs/results.md`); only `statistic == "mean"` makes curves.
+        anchor: a codec of the table; where one codec has several presets, `codec/preset`.
+        method: how curves run between points, see `bdrate.bd_rate`.
+
+    Raises:
+        RequestError: the anchor is not in the table.
+        StoreError: one metric in two versions, with two directions or two ceilings.
+    """
+    means = points[points["statistic"] == "mean"]
+    labels = _labels(means)
+    names = sorted(set(labels))
+    if anchor not in names:
+        raise RequestError(f"the anchor {anchor!r} is not among the results", fix=did_you_mean(anchor, names))
+    curves = {
+        (str(metric), str(label), str(sequence)): group
+        for (metric, label, sequence), group in means.groupby(["metric", labels, "sequence"], sort=True)
+    }
+    rows: list[BDRow] = []
+    for metric in sorted(set(means["metric"])):
+        of_metric = means[means["metric"] == metric]
+        higher, ceiling = _one(of_metric, "higher_is_better"), _one(of_metric, "log_domain_ceiling")
+        _one(of_metric, "metric_version")
+        for test in (name for name in names if name != anchor):
+            sequences = sorted({s for m, label, s in curves if m == metric and label in (anchor, test)})
+            per_sequence = [
+                bd_row(
+                    metric,
+                    anchor,
+                    test,
+                    sequence,
+                    _compare(
+                        curves.get((metric, anchor, sequence)),
+                        curves.get((metric, test, sequence)),
+                        higher_is_better=bool(higher),
+                        method=method,
+                        log_domain_ceiling=None if ceiling is None else float(ceiling),
+                    ),
+                )
+                for sequence in sequences
+            ]
+            rows += [*per_sequence, mean_row(per_sequence)]
+    return rows
+
+
+def _labels(points: pd.DataFrame) -> pd.Series[str]:
+    presets = points.groupby("codec")["preset"].transform("nunique")
+    return points["codec"].where(presets <= 1, points["codec"] + "/" + points["preset"])
+
+
+def _one(points: pd.DataFrame, column: str) -> Any:
+    """The column's one value, None for null."""
+    values = points[column].drop_duplicates()
+    if len(values) > 1:
+        raise StoreError(
+            f"results of one metric disagree about {column}",
+            where=str(points["metric"].iloc[0]),
+            expected="one value",
+            got=", ".join(map(str, values)),
+            fix="the runs were made with different versions of the metric: compare runs of one version",
+        )
+    value = values.iloc[0]
+    return None if value != value else value
+
+
+def _compare(
+    anchor: pd.DataFrame | None,
+    test: pd.DataFrame | None,
+    *,
+    higher_is_better: bool,
+    method: Method,
+    log_domain_ceiling: float | None,
+) -> BDResult:
+    if anchor is None or test is None:
+        return BDResult("refused", f"the {'anchor' if anchor is None else 'test codec'} has no points here")
+    sides = (("anchor", anchor), ("test", test))
+    missing = [f"{name}: {said}" for name, side in sides if (said := _without_score(side))]
+    anchor, test = (side[side["status"].isin(_CURVE_STATUSES)] for side in (anchor, test))
+    if unlike := _differing(anchor, test, _SAME_CONTENT):
+        return BDResult("refused", f"not the same content: {unlike}")
+    for name, side in (("anchor", anchor), ("test", test)):
+        if mixed := _differing(side, side, _SAME_CODEC):
+            return BDResult("refused", f"the {name} mixes codecs: {mixed}")
+    result = bd_rate(
+        anchor["bpp"].to_numpy(),
+        anchor["score"].to_numpy(),
+        test["bpp"].to_numpy(),
+        test["score"].to_numpy(),
+        higher_is_better=higher_is_better,
+        method=method,
+        log_domain_ceiling=log_domain_ceiling,
+    )
+    if unlike := _differing(anchor, test, _SAME_STRUCTURE):
+        missing.insert(0, f"not like with like: {unlike}")
+    return with_caveats(result, missing)
+
+
+def _differing(anchor: pd.DataFrame, test: pd.DataFrame, columns: Iterable[str]) -> str:
+    pairs = ((column, sorted(set(anchor[column])), sorted(set(test[column]))) for column in columns)
+    return ", ".join(f"{column} {_short(a)} against {_short(b)}" for column, a, b in pairs if len({*a, *b}) > 1)
+
+
+def _short(values: Iterable[object]) -> str:
+    return "/".join(str(value)[:24] for value in values)
+
+
+def _without_score(side: pd.DataFrame) -> str:
+    left = side[~side["status"].isin(_CURVE_STATUSES)]
+    counts = Counter(
+        f"{status} ({reason})" if reason else str(status)
+        for status, reason in zip(left["status"], left["reason"], strict=True)
+    )
+    return ", ".join(f"{count} {said}" for said, count in counts.items())
+
+
+def rate_match(points: pd.DataFrame, encodes: Mapping[str, int] | None = None) -> list[RateMatchRow]:
+    """How far each matched rate point is from its target, by codec, sequence and target.
+
+    Args:
+        points: rows of results.parquet; what has no target, or no rate because it failed, is left out.
+        encodes: encodes that the search spent, by cell key.
+    """
+    matched = points[points["target_bpp"].notna() & points["bpp"].notna()].drop_duplicates(["cell_key", "target_bpp"])
+    labels = _labels(matched)
+    rows = [
+        RateMatchRow(
+            codec=str(label),
+            sequence=str(sequence),
+            target_bpp=float(target),
+            bpp=float(bpp),
+            deviation_percent=100 * (float(bpp) / float(target) - 1),
+            q=float(q),
+            encodes=(encodes or {}).get(str(key)),
+        )
+        for label, sequence, target, bpp, q, key in zip(
+            labels,
+            *(matched[name] for name in ("sequence", "target_bpp", "bpp", "q", "cell_key")),
+            strict=True,
+        )
+    ]
+    return sorted(rows, key=lambda row: (row.codec, row.sequence, row.target_bpp))

@@ -1,0 +1,539 @@
+"""Datasets: manifests with every kind of mistake, and sequences that are exactly the frames of their files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from evalsuite.assets import LocalSource, PackageSource, UrlSource
+from evalsuite.errors import AssetError, EvalError, MediaError, RecipeError, RequestError
+from evalsuite.sources.dataset import from_file, load_dataset, prepare
+from evalsuite.sources.manifest import parse_manifest
+from evalsuite.sources.reader import open_video
+from evalsuite.sources.y4m import Geometry, write_y4m
+from evalsuite.types import Colour, Frame, VideoFormat
+
+SHA = "0" * 64
+KEYS = st.sampled_from(["version", "sequences", "name", "width", "frames", "sources", "raw", "filter"])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def noise(format: VideoFormat, frames: int, seed: int = 3) -> list[Frame]:
+    random = np.random.default_rng(seed)
+    luma, chroma = (format.height, format.width), (format.chroma_height, format.chroma_width)
+
+    def plane(shape: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return random.integers(0, 256, shape, np.uint8)
+
+    return [(plane(luma), plane(chroma), plane(chroma)) for _ in range(frames)]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def raw_frames(command: list[str]) -> bytes:
+    return subprocess.run([get_ffmpeg_exe(), "-v", "error", *command], check=True, capture_output=True).stdout
+
+
+def assert_same(path: Path, expected: list[Frame]) -> None:
+    found = list(open_video(path))
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def y4m(tmp_path: Path) -> Path:
+    format = VideoFormat(64, 48)
+    path = tmp_path / "noise.y4m"
+    write_y4m(path, format, Fraction(25), noise(format, 8), Colour("bt601"))
+    return path
+
+
+@pytest.fixture
+def lossless(tmp_path: Path, y4m: Path) -> Path:
+    """A container whose decoded frames are known: FFV1 keeps every bit."""
+    path = tmp_path / "noise.mkv"
+    raw_frames(["-i", str(y4m), "-c:v", "ffv1", str(path)])
+    return path
+
+
+def manifest(folder: Path, source: Path, **changes: str | None) -> Path:
+    """A dataset file with one sequence; `changes` are TOML values, None leaves a field out."""
+    fields: dict[str, str | None] = {
+        "name": '"noise"',
+        "width": "64",
+        "height": "48",
+        "frame_rate": '"25"',
+        "frames": "8",
+        "matrix": '"bt601"',
+        "range": '"limited"',
+        "tags": '["noise"]',
+        "licence": '"CC0-1.0"',
+    }
+    origin = {"path": f'"{source}"', "sha256": f'"{digest(source)}"'}
+    fields.update({key: value for key, value in changes.items() if not key.startswith("source_")})
+    origin.update({key.removeprefix("source_"): value for key, value in changes.items() if key.startswith("source_")})  # type: ignore[misc]
+    lines = ['version = "3"', "[[sequences]]"]
+    lines += [f"{key} = {value}" for key, value in fields.items() if value is not None]
+    lines += ["[[sequences.sources]]"] + [f"{key} = {value}" for key, value in origin.items() if value is not None]
+    path = folder / "mine.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+class TestPrepare:
+    def test_the_frames_are_those_of_the_file(self, tmp_path: Path, lossless: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, lossless))).sequences[0]
+        sequence = prepare(entry)
+        assert_same(sequence.path, noise(VideoFormat(64, 48), 8))
+        assert sequence.sha256 == digest(sequence.path)
+        assert (sequence.name, sequence.dataset, sequence.frames) == ("noise", "mine", 8)
+        assert sequence.frame_rate == 25
+        assert sequence.tags == ("noise",)
+        assert sequence.licence == "CC0-1.0"
+        assert sequence.origin == str(lossless)
+
+    def test_start_and_frames_are_indices_of_the_file(self, tmp_path: Path, lossless: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, lossless, start="3", frames="4"))).sequences[0]
+        assert_same(prepare(entry).path, noise(VideoFormat(64, 48), 8)[3:7])
+        assert_same(prepare(entry, 2).path, noise(VideoFormat(64, 48), 8)[3:5])
+
+    def test_a_cut_has_a_file_and_a_digest_of_its_own(self, tmp_path: Path, lossless: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, lossless))).sequences[0]
+        whole, cut = prepare(entry), prepare(entry, 3)
+        assert cut.frames == 3
+        assert cut.sha256 == digest(cut.path) != whole.sha256
+        assert_same(cut.path, noise(VideoFormat(64, 48), 8)[:3])
+
+    def test_trap09_timestamps_are_ignored(self, tmp_path: Path, y4m: Path) -> None:
+        # A variable frame rate: by time, frames would have to be repeated or dropped.
+        path = tmp_path / "jumpy.mkv"
+        gaps = "setpts='if(lt(N,4),N,N*7)/25/TB'"
+        raw_frames(["-i", str(y4m), "-vf", gaps, "-fps_mode", "passthrough", "-c:v", "ffv1", str(path)])
+        times = [frame.pts for frame in _decoded(path)]
+        assert len({b - a for a, b in pairwise(times)}) > 1
+        assert_same(from_file(path).path, noise(VideoFormat(64, 48), 8))
+
+    def test_trap10_the_last_frames_of_a_reordered_stream_are_there(self, tmp_path: Path, y4m: Path) -> None:
+        path = tmp_path / "reordered.mp4"
+        raw_frames(["-i", str(y4m), "-c:v", "libx264", "-qp", "0", "-bf", "3", str(path)])
+        assert from_file(path).frames == 8
+        assert_same(from_file(path).path, noise(VideoFormat(64, 48), 8))
+
+    @pytest.mark.parametrize(("width", "height"), [(63, 47), (1, 1), (17, 2)])
+    def test_odd_sizes(self, tmp_path: Path, width: int, height: int) -> None:
+        format = VideoFormat(width, height)
+        path = tmp_path / "odd.y4m"
+        write_y4m(path, format, Fraction(30000, 1001), noise(format, 3))
+        sequence = from_file(path, frames=2)
+        assert sequence.format == format
+        assert_same(sequence.path, noise(format, 3)[:2])
+
+    def test_a_sequence_of_one_frame(self, tmp_path: Path) -> None:
+        format = VideoFormat(32, 32)
+        path = tmp_path / "still.y4m"
+        write_y4m(path, format, Fraction(1), noise(format, 1))
+        assert from_file(path).frames == 1
+        entry = load_dataset(
+            str(manifest(tmp_path, path, width="32", height="32", frame_rate='"1"', frames="1"))
+        ).sequences[0]
+        assert prepare(entry).frames == 1
+
+    def test_a_crop_takes_the_samples_as_they_are(self, tmp_path: Path, lossless: Path) -> None:
+        changes = {"filter": '"crop=32:16:8:10"', "width": "32", "height": "16"}
+        entry = load_dataset(str(manifest(tmp_path, lossless, **changes))).sequences[0]
+        expected = [(y[10:26, 8:40], cb[5:13, 4:20], cr[5:13, 4:20]) for y, cb, cr in noise(VideoFormat(64, 48), 8)]
+        assert_same(prepare(entry).path, expected)
+
+    def test_scaling_is_that_of_the_pinned_ffmpeg(self, tmp_path: Path, lossless: Path) -> None:
+        steps = "scale=32:24:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
+        changes = {"filter": f'"{steps}"', "width": "32", "height": "24"}
+        sequence = prepare(load_dataset(str(manifest(tmp_path, lossless, **changes))).sequences[0])
+        reference = raw_frames(["-i", str(lossless), "-vf", steps, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"])
+        assert b"".join(plane.tobytes() for frame in open_video(sequence.path) for plane in frame) == reference
+
+    def test_made_once(self, tmp_path: Path, lossless: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, lossless))).sequences[0]
+        first = prepare(entry).path.stat()
+        again = prepare(entry).path.stat()
+        assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)
+
+    def test_a_prepared_file_that_was_changed_is_made_again(self, tmp_path: Path, lossless: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, lossless))).sequences[0]
+        path = prepare(entry).path
+        good = path.read_bytes()
+        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        prepare(entry)
+        assert path.read_bytes() == good
+
+    def test_a_pinned_digest_is_kept_to(self, tmp_path: Path, lossless: Path) -> None:
+        found = prepare(load_dataset(str(manifest(tmp_path, lossless))).sequences[0])
+        pinned = manifest(tmp_path, lossless, sha256=f'"{found.sha256}"')
+        assert prepare(load_dataset(str(pinned)).sequences[0]).path == found.path
+        # The same pin for other frames: a manifest that was changed by half.
+        changed = manifest(tmp_path, lossless, sha256=f'"{found.sha256}"', start="1", frames="7")
+        with pytest.raises(AssetError, match="did not come out as pinned") as caught:
+            prepare(load_dataset(str(changed)).sequences[0])
+        assert found.sha256 in str(caught.value)
+
+    def test_a_source_that_changed_is_refused(self, tmp_path: Path, lossless: Path) -> None:
+        path = manifest(tmp_path, lossless)
+        lossless.write_bytes(lossless.read_bytes() + b"\0")
+        with pytest.raises(AssetError, match="not the expected one"):
+            prepare(load_dataset(str(path)).sequences[0])
+
+    def test_a_source_that_is_the_sequence_is_used_where_it_is(self, tmp_path: Path, y4m: Path, cache: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, y4m, sha256=f'"{digest(y4m)}"'))).sequences[0]
+        assert prepare(entry).path == y4m
+        assert not cache.exists()
+        assert_same(prepare(entry, 3).path, noise(VideoFormat(64, 48), 8)[:3])
+
+    @pytest.mark.parametrize(
+        "changes", [{"width": "62"}, {"height": "64"}, {"frame_rate": '"30"'}, {"frames": "7", "sha256": "THE"}]
+    )
+    def test_a_manifest_that_says_something_else_is_refused(
+        self, tmp_path: Path, y4m: Path, lossless: Path, changes: dict[str, str]
+    ) -> None:
+        source = y4m if "sha256" in changes else lossless
+        changes = {key: f'"{digest(y4m)}"' if value == "THE" else value for key, value in changes.items()}
+        with pytest.raises(RecipeError, match="does not describe its sequence") as caught:
+            prepare(load_dataset(str(manifest(tmp_path, source, **changes))).sequences[0])
+        assert "mine/noise" in str(caught.value)
+
+    def test_more_frames_than_the_source_has(self, tmp_path: Path, lossless: Path) -> None:
+        with pytest.raises(MediaError, match="too few frames") as caught:
+            prepare(load_dataset(str(manifest(tmp_path, lossless, frames="9"))).sequences[0])
+        assert caught.value.got == "8"
+
+    def test_more_frames_than_the_entry_has(self, tmp_path: Path, lossless: Path) -> None:
+        entry = load_dataset(str(manifest(tmp_path, lossless))).sequences[0]
+        for frames in (0, -1, 9):
+            with pytest.raises(RequestError, match="does not have that many"):
+                prepare(entry, frames)
+
+    def test_two_processes_make_it_once(self, tmp_path: Path, lossless: Path, cache: Path) -> None:
+        path = manifest(tmp_path, lossless)
+        program = (
+            "import sys; from evalsuite.sources.dataset import *;"
+            "print(prepare(load_dataset(sys.argv[1]).sequences[0]).path.stat().st_ino)"
+        )
+        both = [subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE) for _ in range(2)]
+        inodes = {process.communicate(timeout=60)[0] for process in both}
+        assert [process.returncode for process in both] == [0, 0]
+        assert len(inodes) == 1
+        assert not list(cache.rglob("*.part"))
+
+    def test_a_cache_that_cannot_be_written_is_named(
+        self, tmp_path: Path, lossless: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "blocked").write_bytes(b"")
+        monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "blocked" / "cache"))
+        with pytest.raises(AssetError, match="cannot be written"):
+            from_file(lossless)
+
+    def test_a_full_disk_leaves_nothing_behind(self, tmp_path: Path, lossless: Path, cache: Path) -> None:
+        if not Path("/dev/full").exists():
+            pytest.skip("needs /dev/full")
+        path = from_file(lossless).path
+        path.unlink()
+        note = next(path.parent.glob("*.sha256"))
+        note.with_suffix(".part").symlink_to("/dev/full")  # the kernel answers every write with ENOSPC
+        with pytest.raises(AssetError, match="disk is full"):
+            from_file(lossless)
+        assert not path.exists()
+        assert from_file(lossless).path == path
+
+
+class TestFiles:
+    def test_y4m_is_used_where_it_is(self, y4m: Path, cache: Path) -> None:
+        sequence = from_file(y4m)
+        assert (sequence.path, sequence.frames, sequence.sha256) == (y4m, 8, digest(y4m))
+        assert (sequence.name, sequence.dataset) == ("noise", "files")
+        assert from_file(y4m, frames=8).path == y4m
+        assert not cache.exists()
+
+    def test_raw_video_needs_a_geometry(self, tmp_path: Path) -> None:
+        format = VideoFormat(48, 32)
+        path = tmp_path / "raw.yuv"
+        path.write_bytes(b"".join(plane.tobytes() for frame in noise(format, 4) for plane in frame))
+        sequence = from_file(path, geometry=Geometry(48, 32, Fraction(50)))
+        assert sequence.frame_rate == 50
+        assert_same(sequence.path, noise(format, 4))
+        with pytest.raises(MediaError, match="does not say its geometry"):
+            from_file(path)
+        with pytest.raises(MediaError, match="whole number of frames"):
+            from_file(path, geometry=Geometry(48, 34, Fraction(50)))
+
+    def test_ten_bit_is_refused(self, tmp_path: Path, y4m: Path) -> None:
+        path = tmp_path / "deep.mkv"
+        raw_frames(["-i", str(y4m), "-pix_fmt", "yuv420p10le", "-c:v", "ffv1", str(path)])
+        with pytest.raises(MediaError, match="only 8-bit") as caught:
+            from_file(path)
+        assert caught.value.got == "yuv420p10le"
+
+    def test_other_chroma_is_refused(self, tmp_path: Path, y4m: Path) -> None:
+        path = tmp_path / "full.mkv"
+        raw_frames(["-i", str(y4m), "-pix_fmt", "yuv444p", "-c:v", "ffv1", str(path)])
+        with pytest.raises(MediaError, match="not supported"):
+            from_file(path)
+
+    def test_a_foreign_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "notes.mp4"
+        path.write_bytes(b"these are notes, no video" * 100)
+        with pytest.raises(MediaError, match="not a video"):
+            from_file(path)
+
+    def test_an_empty_or_missing_file(self, tmp_path: Path) -> None:
+        (tmp_path / "empty.y4m").write_bytes(b"")
+        with pytest.raises(MediaError, match="empty"):
+            from_file(tmp_path / "empty.y4m")
+        with pytest.raises(MediaError, match="cannot read"):
+            from_file(tmp_path / "missing.y4m")
+
+    def test_a_y4m_without_frames(self, tmp_path: Path) -> None:
+        path = tmp_path / "none.y4m"
+        write_y4m(path, VideoFormat(16, 16), Fraction(25), [])
+        with pytest.raises(MediaError, match="no frame"):
+            from_file(path)
+
+    @pytest.mark.parametrize("missing", [1, 700, 4000])
+    def test_a_truncated_y4m(self, y4m: Path, missing: int) -> None:
+        y4m.write_bytes(y4m.read_bytes()[:-missing])
+        with pytest.raises(MediaError, match="ends inside frame"):
+            from_file(y4m)
+
+    def test_a_truncated_container(self, tmp_path: Path, y4m: Path) -> None:
+        path = tmp_path / "cut.mp4"
+        raw_frames(["-i", str(y4m), "-c:v", "libx264", "-qp", "10", "-movflags", "+faststart", str(path)])
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+        with pytest.raises(MediaError):
+            from_file(path)
+
+    def test_more_frames_than_the_file_has(self, y4m: Path, lossless: Path) -> None:
+        for path in (y4m, lossless):
+            with pytest.raises(MediaError, match="too few frames"):
+                from_file(path, frames=9)
+
+    def test_colour_is_what_the_user_says_then_what_the_file_says(self, tmp_path: Path, y4m: Path) -> None:
+        path = tmp_path / "tagged.mp4"
+        tags = ["-colorspace", "bt709", "-color_range", "pc"]
+        raw_frames(["-i", str(y4m), "-c:v", "libx264", "-qp", "0", *tags, str(path)])
+        assert from_file(path).colour == Colour("bt709", full_range=True)
+        assert from_file(path, matrix="bt601", full_range=False).colour == Colour("bt601")
+        assert from_file(y4m).colour == Colour("bt601")
+
+    @pytest.mark.parametrize(
+        ("stem", "name"), [("a b", "a_b"), ("..", "video"), ("ümlaut", "mlaut"), ("x'; rm -rf", "x_rm_-rf")]
+    )
+    def test_names_are_safe(self, tmp_path: Path, y4m: Path, stem: str, name: str) -> None:
+        path = y4m.rename(tmp_path / f"{stem}.y4m")
+        assert from_file(path, frames=1).name == name
+
+
+class TestManifest:
+    def test_the_three_kinds_of_source(self, tmp_path: Path) -> None:
+        data = {
+            "version": "1",
+            "sequences": [
+                {
+                    "name": "one",
+                    "width": 16,
+                    "height": 16,
+                    "frame_rate": 25,
+                    "frames": 2,
+                    "matrix": "bt709",
+                    "range": "full",
+                    "licence": "CC0-1.0",
+                    "sources": [
+                        {"path": "../videos/one.y4m", "sha256": SHA},
+                        {"url": "https://host/one.y4m", "sha256": SHA, "size": 5},
+                        {
+                            "package": "videos",
+                            "version": "1.0",
+                            "archive": "videos-1.0.tar.gz",
+                            "archive_sha256": SHA,
+                            "path": "videos-1.0/one.y4m",
+                            "sha256": SHA,
+                        },
+                    ],
+                }
+            ],
+        }
+        dataset = parse_manifest(data, tmp_path / "datasets" / "some.toml")
+        local, url, package = dataset.sequences[0].sources
+        assert dataset.name == "some"
+        assert local == LocalSource(tmp_path / "videos" / "one.y4m", SHA)
+        assert url == UrlSource("https://host/one.y4m", SHA, 5)
+        assert isinstance(package, PackageSource)
+        assert dataset.sequences[0].colour == Colour("bt709", full_range=True)
+        assert dataset.sequences[0].frame_rate == 25
+
+    @pytest.mark.parametrize(
+        ("field", "value", "expected"),
+        [
+            ("name", None, "`name` is missing"),
+            ("name", '"../evil"', "`name` is not valid"),
+            ("name", "7", "`name` is not valid"),
+            ("width", None, "`width` is missing"),
+            ("width", "0", "`width` is not valid"),
+            ("width", "true", "`width` is not valid"),
+            ("width", "1e9", "`width` is not valid"),
+            ("height", "999999", "`height` is not valid"),
+            ("frame_rate", "29.97", "`frame_rate` is not valid"),
+            ("frame_rate", '"30/0"', "`frame_rate` is not valid"),
+            ("frame_rate", '"1e999999999"', "`frame_rate` is not valid"),
+            ("frame_rate", '"-25"', "`frame_rate` is not valid"),
+            ("frames", "0", "`frames` is not valid"),
+            ("start", "-1", "`start` is not valid"),
+            ("matrix", None, "`matrix` is missing"),
+            ("matrix", '"bt2020"', "`matrix` is not valid"),
+            ("range", '"tv"', "`range` is not valid"),
+            ("tags", '"noise"', "`tags` is not valid"),
+            ("tags", "[1]", "`tags` is not valid"),
+            ("licence", None, "`licence` is missing"),
+            ("licence", '" "', "`licence` is not valid"),
+            ("sha256", '"abc"', "`sha256` is not valid"),
+            ("filter", '"movie=/etc/passwd"', "`filter` is not valid"),
+            ("filter", '"scale=64:48,negate"', "`filter` is not valid"),
+            ("filter", '"crop=64:48:1:0"', "`filter` is not valid"),
+            ("filter", '"scale=32:24"', "another size"),
+            ("raw", '"yes"', "`raw` is not valid"),
+            ("raw", "{ width = 64 }", "`height` is missing"),
+            ("lisence", '"CC0"', "`lisence` is unknown"),
+            ("source_sha256", None, "`sha256` is missing"),
+            ("source_sha256", '"ABC"', "`sha256` is not valid"),
+            ("source_size", "0", "`size` is not valid"),
+            ("source_path", None, "does not say where"),
+            ("source_url", '"ftp://host/x"', "`url` is not valid"),
+            ("source_package", '"videos"', "`version` is missing"),
+        ],
+    )
+    def test_every_mistake_is_named(
+        self, tmp_path: Path, y4m: Path, field: str, value: str | None, expected: str
+    ) -> None:
+        with pytest.raises(RecipeError, match=re.escape(expected)) as caught:
+            load_dataset(str(manifest(tmp_path, y4m, **{field: value})))
+        message = str(caught.value)
+        assert "mine.toml" in message
+        assert "noise" in message or field == "name"
+
+    def test_a_misspelt_field_suggests_the_right_one(self, tmp_path: Path, y4m: Path) -> None:
+        with pytest.raises(RecipeError) as caught:
+            load_dataset(str(manifest(tmp_path, y4m, lisence='"CC0"')))
+        assert "licence" in str(caught.value.fix)
+
+    @pytest.mark.parametrize("member", ["/etc/passwd", "../x", "a/../../x", "a//b", "C:\\x", "."])
+    def test_a_path_in_an_archive_stays_inside(self, tmp_path: Path, y4m: Path, member: str) -> None:
+        changes = {
+            "source_package": '"videos"',
+            "source_version": '"1"',
+            "source_archive": '"videos-1.tar.gz"',
+            "source_archive_sha256": f'"{SHA}"',
+            "source_path": f"'{member}'",
+        }
+        with pytest.raises(RecipeError, match="`path` is not valid"):
+            load_dataset(str(manifest(tmp_path, y4m, **changes)))
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("", "`version` is missing"),
+            ('version = "1"', "`sequences` is missing"),
+            ('version = "1"\nsequences = []', "`sequences` is not valid"),
+            ('version = "1"\nsequences = [1]', "`sequences` is not valid"),
+            ("version = ", "not valid TOML"),
+            ("\xff", "not valid TOML"),
+        ],
+    )
+    def test_files_that_are_no_manifest(self, tmp_path: Path, text: str, expected: str) -> None:
+        path = tmp_path / "bad.toml"
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(RecipeError, match=re.escape(expected)):
+            load_dataset(str(path))
+
+    def test_two_sequences_of_one_name(self, tmp_path: Path, y4m: Path) -> None:
+        path = manifest(tmp_path, y4m)
+        once = path.read_text()
+        path.write_text(once + "\n" + once.split("\n", 1)[1])
+        with pytest.raises(RecipeError, match="two sequences are called noise"):
+            load_dataset(str(path))
+
+    def test_an_unknown_dataset_suggests_the_near_miss(self) -> None:
+        with pytest.raises(RequestError) as caught:
+            load_dataset("demoo")
+        assert "did you mean demo" in str(caught.value.fix)
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+            max_leaves=20,
+        )
+    )
+    def test_nothing_but_named_errors_comes_out(self, value: Any) -> None:
+        data = value if isinstance(value, dict) else {"version": "1", "sequences": [value]}
+        with pytest.raises(EvalError):
+            parse_manifest(data, Path("/nowhere/fuzz.toml"))
+
+
+class TestDemo:
+    def test_it_is_what_the_documentation_promises(self) -> None:
+        dataset = load_dataset("demo")
+        assert [entry.name for entry in dataset.sequences] == ["carphone", "face", "city", "bikes", "bunny"]
+        for entry in dataset.sequences:
+            assert 1.8 <= entry.frames / entry.frame_rate <= 2.2
+            assert all(isinstance(source, PackageSource) for source in entry.sources)
+            assert entry.sha256
+            assert entry.licence
+            assert entry.tags
+
+    @pytest.mark.network
+    @pytest.mark.parametrize("name", ["carphone", "face", "city", "bikes", "bunny"])
+    def test_its_frames_are_those_that_ffmpeg_decodes(
+        self, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        shared = tmp_path_factory.getbasetemp() / "demo-cache"
+        monkeypatch.setenv("EVALSUITE_CACHE", str(shared))
+        entry = next(entry for entry in load_dataset("demo").sequences if entry.name == name)
+        try:
+            sequence = prepare(entry)
+        except AssetError as error:
+            if "index" not in str(error):
+                raise
+            pytest.skip(f"needs a package registry: {error.what}")
+        source = next((shared / "files").glob(f"{entry.sources[0].sha256[:16]}-*"))
+        steps = f"trim=start_frame={entry.start}:end_frame={entry.start + entry.frames}"
+        steps += f",{entry.filter}" if entry.filter else ""
+        options = ["-vf", steps, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
+        reference = raw_frames(["-i", str(source), *options])
+        found = b"".join(plane.tobytes() for frame in open_video(sequence.path) for plane in frame)
+        assert hashlib.sha256(found).hexdigest() == hashlib.sha256(reference).hexdigest()
+        assert len(found) == sequence.frames * sequence.format.frame_bytes
+
+
+def _decoded(path: Path) -> list[Any]:
+    import av
+
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))

@@ -1,0 +1,94 @@
+"""The pool with real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evalsuite.engine.execute import Pool, Task
+
+
+def test_outcomes_come_as_they_happen_and_tasks_may_be_added() -> None:
+    with Pool[str](2) as pool:
+        pool.submit("slow", Task(time.sleep, (1.5,)))
+        pool.submit("fast", Task(abs, (-3,)))
+        seen = []
+        for outcome in pool.outcomes():
+            seen.append((outcome.key, outcome.value))
+            if outcome.key == "fast":
+                pool.submit("added", Task(abs, (-4,)))
+    assert seen[0] == ("fast", 3)
+    assert ("added", 4) in seen
+    assert seen[-1][0] == "slow"
+
+
+def test_the_urgent_starts_first() -> None:
+    with Pool[str](1) as pool:
+        pool.submit("running", Task(time.sleep, (0.2,)))
+        pool.submit("later", Task(abs, (1,)), urgency=5)
+        pool.submit("sooner", Task(abs, (1,)), urgency=1)
+        assert [outcome.key for outcome in pool.outcomes()] == ["running", "sooner", "later"]
+
+
+def test_an_error_is_an_outcome() -> None:
+    with Pool[str](1) as pool:
+        pool.submit("bad", Task(int, ("x",)))
+        pool.submit("good", Task(int, ("7",)))
+        outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
+    assert isinstance(outcomes["bad"].error, ValueError)
+    assert outcomes["good"].value == 7
+
+
+def test_workers_use_one_thread_for_arithmetic() -> None:
+    with Pool[str](1) as pool:
+        pool.submit("env", Task(os.getenv, ("OMP_NUM_THREADS",)))
+        assert [outcome.value for outcome in pool.outcomes()] == ["1"]
+
+
+def test_a_task_that_kills_its_worker_twice_is_an_outcome_and_the_rest_goes_on() -> None:
+    with Pool[str](1) as pool:
+        pool.submit("dies", Task(os._exit, (9,)))
+        pool.submit("good", Task(abs, (-1,)))
+        outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
+    assert outcomes["dies"].error is not None
+    assert outcomes["good"].value == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_and_their_encoders_die_with_the_parent(tmp_path: Path, how: signal.Signals) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys
+            from evalsuite.engine.execute import Pool, Task
+            from evalsuite.process import run
+            if __name__ == "__main__":
+                with Pool(2) as pool:
+                    for index in range(2):
+                        pool.submit(index, Task(run, ([sys.executable, "-c", "import time; time.sleep(120)"],)))
+                    list(pool.outcomes())
+            """
+        )
+    )
+    parent = psutil.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        family = parent.children(recursive=True)
+        if sum("time.sleep" in " ".join(one.cmdline()) for one in family) == 2:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the encoders did not start")
+    parent.send_signal(how)
+    parent.wait(20)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []

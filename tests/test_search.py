@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalsuite.codec.recipe import Knob
+from evalsuite.engine.search import ENCODES_PER_TARGET, RateSearch, predict
+
+LADDER = (24, 29, 33, 38, 44)
+KNOB = Knob(0, 51, 0.1, LADDER, -0.13)
+
+
+def synthetic_encoder(seed: int, noise: float = 0.005):
+    """A rate curve as encoders have them: log-linear, bent, with headers at the bottom and a little noise."""
+    rng = np.random.default_rng(seed)
+    slope, bend, level = -0.13 * rng.uniform(0.7, 1.5), rng.normal(0, 0.0008), rng.uniform(13, 20)
+
+    def size(q: float) -> int:
+        wobble = np.random.default_rng([seed, round(q * 1000)]).normal(0, noise)
+        return int(2 ** (level + slope * (q - 30) + bend * (q - 30) ** 2 + wobble)) + 200
+
+    return size
+
+
+def run_search(search: RateSearch, size) -> int:
+    encodes = 0
+    while (q := search.propose()) is not None:
+        assert KNOB.smallest <= q <= KNOB.largest
+        assert q not in search.history
+        search.learn(q, size(q))
+        encodes += 1
+        assert encodes <= ENCODES_PER_TARGET * len(search.targets)
+    return encodes
+
+
+def test_bar_of_encodes_and_deviation_over_many_encoders() -> None:
+    encodes, deviations = [], []
+    for seed in range(200):
+        size = synthetic_encoder(seed)
+        shift = np.random.default_rng(seed).normal(0, 1.5)
+        search = RateSearch(KNOB, [size(q + shift) for q in (24, 29, 34, 39, 44)])
+        encodes.append(run_search(search, size) / 5)
+        deviations += [abs(search.history[search.best(target)] / target - 1) for target in search.targets]  # type: ignore[index]
+    assert np.mean(encodes) <= 2.2
+    assert np.mean(np.array(deviations) <= 0.03) >= 0.9
+
+
+@given(seed=st.integers(0, 10_000), step=st.sampled_from([0.1, 1.0]), count=st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_trap29_the_best_encode_is_returned_not_the_last(seed: int, step: float, count: int) -> None:
+    size = synthetic_encoder(seed)
+    targets = [size(q) * 1.01 for q in np.linspace(20, 46, count)]
+    search = RateSearch(Knob(0, 51, step, LADDER, -0.13), targets)
+    run_search(search, size)
+    for target in targets:
+        best = search.best(target)
+        assert best is not None
+        gaps = {q: abs(math.log(made / target)) for q, made in search.history.items()}
+        assert gaps[best] == min(gaps.values())
+
+
+def test_an_integer_knob_lands_on_the_nearest_q() -> None:
+    def size(q: float) -> int:
+        return int(2 ** (18 - 0.15 * q))
+
+    knob = Knob(0, 51, 1, LADDER, -0.13)
+    for target in (size(20.4), size(33.6), size(41.2)):
+        search = RateSearch(knob, [target])
+        run_search(search, size)
+        nearest = min(range(52), key=lambda q: abs(math.log(size(q) / target)))
+        assert search.best(target) == nearest
+
+
+def test_a_target_beyond_the_encoder_ends_at_its_limit() -> None:
+    size = synthetic_encoder(3)
+    search = RateSearch(KNOB, [size(51) / 10])
+    run_search(search, size)
+    assert search.best(search.targets[0]) == 51
+
+
+def test_a_plateau_ends() -> None:
+    search = RateSearch(KNOB, [1000.0, 2000.0, 4000.0])
+    assert run_search(search, lambda q: 50_000) <= 3 * ENCODES_PER_TARGET
+
+
+def test_what_is_known_from_before_costs_nothing() -> None:
+    size = synthetic_encoder(5)
+    targets = [size(25.0), size(35.0)]
+    search = RateSearch(KNOB, targets, history={25.0: size(25.0), 35.0: size(35.0)})
+    assert search.propose() is None
+    assert [search.spent(target) for target in targets] == [0, 0]
+
+
+def test_an_encode_that_fails_is_not_proposed_again() -> None:
+    search = RateSearch(KNOB, [5000.0])
+    seen = set()
+    while (q := search.propose()) is not None:
+        assert q not in seen
+        seen.add(q)
+        search.fail(q)
+    assert len(seen) <= ENCODES_PER_TARGET
+    assert search.best(5000.0) is None
+
+
+def test_the_model_passes_through_what_it_has_seen() -> None:
+    history = {20.0: 40_000, 30.0: 15_000, 41.0: 4_000}
+    known = np.array(sorted(history))
+    expected = np.log2([history[q] for q in sorted(history)])
+    assert predict(history, KNOB, known) == pytest.approx(expected, abs=0.02)
+    between = predict(history, KNOB, np.array([25.0]))[0]
+    assert np.log2(15_000) < between < np.log2(40_000)

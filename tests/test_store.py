@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evalsuite.engine.store import Store
+from evalsuite.errors import StoreError
+from evalsuite.types import Series, Usage
+
+USAGE = Usage(1.5, 1.25, 4096)
+VERSIONS = {"psnr_y": "1", "vmaf": "v0.6.1"}
+
+
+def add(store: Store, key: str, content: bytes = b"bits", q: float = 30.0) -> str:
+    path = store.scratch / f"{key}.bin"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    store.add_encode(
+        key, "codec", q, path, sha256=digest, payload_bytes=len(content), usage=USAGE, commands=(("enc", "a b"),)
+    )
+    return digest
+
+
+def test_an_encode_survives_closing(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        digest = add(store, "cell", b"some bits", q=27.5)
+    with Store(tmp_path) as store:
+        encode = store.encode("cell")
+        assert encode is not None
+        assert (encode.sha256, encode.q, encode.usage, encode.commands) == (digest, 27.5, USAGE, (("enc", "a b"),))
+        assert encode.path.read_bytes() == b"some bits"
+        assert store.sizes("codec") == {27.5: 9}
+        assert store.encode("another") is None
+
+
+def test_trap05_a_damaged_bitstream_is_noticed(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        add(store, "cell")
+        path = store.encode("cell").path  # type: ignore[union-attr]
+    path.write_bytes(b"bats")
+    with Store(tmp_path) as store:
+        assert store.encode("cell") is None
+        add(store, "cell")
+        assert store.encode("cell") is not None
+    path.unlink()
+    with Store(tmp_path) as store:
+        assert store.encode("cell") is None
+
+
+def test_trap23_scores_of_every_kind_survive(tmp_path: Path) -> None:
+    values = np.array([1.5, np.inf, -np.inf, np.nan, 1e-300])
+    series = [Series("psnr_y", "ok", values), Series("vmaf", "too_small", reason="needs 17")]
+    with Store(tmp_path) as store:
+        store.add_scores("cell", series, VERSIONS, USAGE, ("dec",))
+    with Store(tmp_path) as store:
+        back = store.scores("cell", VERSIONS)
+        np.testing.assert_array_equal(back["psnr_y"].values, values)
+        assert (back["vmaf"].status, back["vmaf"].reason) == ("too_small", "needs 17")
+        assert store.decode("cell").command == ("dec",)  # type: ignore[union-attr]
+        assert store.scores("cell", {"psnr_y": "2", "vmaf": "v0.6.1"}).keys() == {"vmaf"}
+
+
+def test_what_may_succeed_next_time_is_not_kept(tmp_path: Path) -> None:
+    series = [Series("psnr_y", "failed", reason="x"), Series("vmaf", "unavailable", reason="y")]
+    with Store(tmp_path) as store:
+        store.add_scores("cell", series, VERSIONS, USAGE, ())
+        assert store.scores("cell", VERSIONS) == {}
+
+
+def test_two_runs_on_one_store_do_no_harm(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; import numpy as np\n"
+        "from test_store import Store, add, Series, VERSIONS, USAGE\n"
+        "with Store(Path(sys.argv[1])) as store:\n"
+        "    for i in range(150):\n"
+        "        key = f'{sys.argv[2]}-{i % 100 if i < 50 else i}'\n"
+        "        add(store, key, b'same' if i % 3 else str(i).encode(), q=i)\n"
+        "        store.add_scores(key, [Series('psnr_y', 'ok', np.arange(50.0))], VERSIONS, USAGE, ())\n"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name, str(Path(__file__).parent)])
+        for name in ("a", "b")
+    ]
+    assert [run.wait(120) for run in runs] == [0, 0]
+    with Store(tmp_path) as store:
+        for name in ("a", "b"):
+            for index in (*range(50), *range(50, 150)):
+                assert store.encode(f"{name}-{index}") is not None
+                assert len(store.scores(f"{name}-{index}", VERSIONS)) == 1
+
+
+def test_scratch_of_a_dead_run_is_removed_and_of_a_live_one_kept(tmp_path: Path) -> None:
+    dead = tmp_path / "tmp" / "999999999-dead"
+    dead.mkdir(parents=True)
+    with Store(tmp_path) as first, Store(tmp_path) as second:
+        assert not dead.exists()
+        assert first.scratch.exists()
+        assert second.scratch.exists()
+        assert first.scratch != second.scratch
+    assert not first.scratch.exists()
+
+
+def test_another_schema_and_a_foreign_file_are_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "a").close()
+    with sqlite3.connect(tmp_path / "a" / "store.sqlite") as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(StoreError, match="another version"):
+        Store(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "store.sqlite").write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StoreError, match="cannot be used"):
+        Store(tmp_path / "b")
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be used"):
+        Store(tmp_path / "file" / "store")
+
+
+def test_a_full_disk_loses_nothing_that_was_finished(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    tools = shutil.which("mount") and shutil.which("umount")
+    if (
+        not tools
+        or os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("a small file system needs root and mount")
+    try:
+        with Store(mount) as store:
+            add(store, "kept")
+            store.add_scores("kept", [Series("psnr_y", "ok", np.arange(10.0))], VERSIONS, USAGE, ())
+            frames = Series("psnr_y", "ok", np.random.default_rng(0).random(200_000))
+            with pytest.raises(StoreError, match=r"full|space") as caught:
+                store.add_scores("cell", [frames], VERSIONS, USAGE, ())
+            assert "nothing finished is lost" in str(caught.value)
+        with Store(mount) as store:
+            assert store.encode("kept") is not None
+            assert len(store.scores("kept", VERSIONS)) == 1
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=False)
