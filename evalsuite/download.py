@@ -38,7 +38,6 @@ _HOPELESS = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
-    requests.exceptions.SSLError,
     requests.exceptions.TooManyRedirects,
 )
 
@@ -165,16 +164,17 @@ def _download(
                 return
             # What was resumed may belong to another version of the file, and a proxy may have cut it without a
             # word: one more request from the first byte tells a broken transfer from a wrong file.
+            got = f"sha256 {part.sha256}, {part.size} bytes"
+            part.restart()
             if asked_afresh:
                 raise AssetError(
                     "the server sent another file than expected",
                     where=shown(url),
                     expected=f"sha256 {sha256}" + (f", {size} bytes" if size is not None else ""),
-                    got=f"sha256 {part.sha256}, {part.size} bytes",
+                    got=got,
                     fix="the file has changed at its origin: check the manifest's sha256, or take another source",
                 )
             asked_afresh = True
-            part.restart()
             continue
         if part.size - before >= _NOTEWORTHY_BYTES:
             attempts_left = attempts
@@ -185,7 +185,7 @@ def _download(
                 where=shown(url),
                 expected=f"{size} bytes" if size is not None else "the whole file",
                 got=f"{problem} (attempts: {attempts}; {part.size} bytes are kept)",
-                fix="check the network (and the proxy settings), then try again: it goes on where it stopped",
+                fix="check the network, proxy settings and certificates, then try again: it goes on where it stopped",
             )
         time.sleep(BACKOFF_S * 2 ** (attempts - 1 - attempts_left))
 
@@ -230,7 +230,7 @@ def _receive(session: requests.Session, url: str, part: _Part, size: int | None,
             "the address cannot be fetched from",
             where=shown(url),
             got=root_cause(error),
-            fix="check the address in the manifest and this machine's certificates",
+            fix="check the address in the manifest, or take another source",
         ) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         return root_cause(error)

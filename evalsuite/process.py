@@ -49,6 +49,7 @@ class Running:
         stdout: pass subprocess.PIPE to read from `.stdout`; the default discards.
         cwd: working directory.
         env: environment variables on top of this process's own.
+        stderr_lines: how many of the last lines of stderr are kept.
 
     Raises:
         ProcessError: the program cannot be started.
@@ -63,6 +64,7 @@ class Running:
         stdout: int = subprocess.DEVNULL,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
+        stderr_lines: int = STDERR_LINES,
     ) -> None:
         self.command = tuple(command)
         self._timeout = timeout
@@ -87,7 +89,7 @@ class Running:
                 fix="check that the program is installed and executable (`evalsuite doctor`)",
             ) from error
         _live.add(self)
-        self._tail: deque[bytes] = deque(maxlen=STDERR_LINES)
+        self._tail: deque[bytes] = deque(maxlen=stderr_lines)
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()
         self._timer: threading.Timer | None = None
@@ -219,7 +221,8 @@ def output(command: Sequence[str], *, timeout: float = 30) -> str:
     Raises:
         ProcessError: as `run`.
     """
-    with Running(command, timeout=timeout, stdout=subprocess.PIPE) as running:
+    # A version stands at the top of what an encoder says: hence more lines than a failure needs.
+    with Running(command, timeout=timeout, stdout=subprocess.PIPE, stderr_lines=1000) as running:
         text = running.stdout.read().decode("utf-8", "replace")
         running.finish()
         return f"{text}\n{running.stderr_tail}".strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _point(
     gaps: Mapping[tuple[str, str], str],
 ) -> list[dict[str, Any]]:
     width, height, rate, frames, tags = SEQUENCES.get(sequence, SEQUENCES["face"])
-    fps = float(rate.split("/")[0]) / float((rate.split("/") + ["1"])[1])
+    fps = float(Fraction(rate))
     bpp = target * (1.004 if order else 1.0)
     decades = math.log10(bpp / 0.01 / factors.get(sequence, 1.27) ** order * shift.get((codec, sequence), 1.0))
     q = round(40 - 6 * math.log2(target / 0.01), 2)

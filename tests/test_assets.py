@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
-import random
-import stat
-import struct
 import subprocess
 import sys
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from http_server import Request, Server, running_server
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from sample_archives import MEMBERS, OTHER, VIDEO, Packer, sdist, sha256, wheel
 
-from evalsuite import download, packages
+from evalsuite import download
 from evalsuite.assets import (
     Asset,
     LocalSource,
@@ -34,14 +25,7 @@ from evalsuite.assets import (
     resolve,
 )
 from evalsuite.errors import AssetError
-from evalsuite.packages import extract_member, find_archive, index_url
-
-VIDEO = random.Random(1).randbytes(50_000)
-OTHER = random.Random(2).randbytes(20_000)
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+from evalsuite.packages import find_archive, index_url
 
 
 @pytest.fixture
@@ -55,28 +39,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def server() -> Iterator[Server]:
     with running_server() as running:
         yield running
-
-
-def wheel(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def sdist(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-Packer = Callable[[dict[str, bytes]], bytes]
-PACKERS = pytest.mark.parametrize(("name", "pack"), [("a.whl", wheel), ("a.tar.gz", sdist)])
 
 
 class Index:
@@ -112,7 +74,6 @@ def package_source(archive: str, data: bytes, path: str, content: bytes) -> Pack
 
 WHEEL = "some_videos-1.0-py3-none-any.whl"
 SDIST = "some-videos-1.0.tar.gz"
-MEMBERS = {"some/video.mp4": VIDEO, "some/other.mp4": OTHER, "some/__init__.py": b"raise SystemExit('executed')"}
 
 
 class TestPackages:
@@ -325,118 +286,6 @@ class TestSources:
     def test_no_address_names_a_file_outside_the_cache(self, cache: Path, path: str) -> None:
         assert path_of(UrlSource(f"http://host{path}", sha256(VIDEO))).parent == cache / "files"
         assert len(path_of(UrlSource(f"http://host{path}", sha256(VIDEO))).name) < 130
-
-
-class TestExtraction:
-    """Archives that want to do harm: nothing outside the destination is ever written."""
-
-    def extract(self, tmp_path: Path, name: str, data: bytes, member: str, content: bytes = VIDEO) -> Path:
-        folder = tmp_path / "in" / "deep"
-        folder.mkdir(parents=True, exist_ok=True)
-        archive = folder / name
-        archive.write_bytes(data)
-        target = folder / "out"
-        extract_member(archive, member, target, sha256=sha256(content), size=len(content))
-        return target
-
-    def refusal(self, tmp_path: Path, name: str, data: bytes, member: str) -> AssetError:
-        with pytest.raises(AssetError) as caught:
-            self.extract(tmp_path, name, data, member)
-        written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-        assert written <= {name}
-        return caught.value
-
-    @pytest.mark.parametrize("evil", ["/evil", "../evil", "../../../evil", "a/../../evil", "C:\\evil"])
-    @PACKERS
-    def test_names_that_lead_outside_are_never_followed(
-        self, tmp_path: Path, name: str, pack: Packer, evil: str
-    ) -> None:
-        data = pack({evil: b"evil", "video": VIDEO})
-        assert self.extract(tmp_path, name, data, "video").read_bytes() == VIDEO
-        assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {name, "out"}
-
-    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-    def test_links_and_devices_in_a_tar_are_refused(self, tmp_path: Path, kind: bytes) -> None:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            real = tarfile.TarInfo("real")
-            real.size = len(VIDEO)
-            archive.addfile(real, io.BytesIO(VIDEO))
-            link = tarfile.TarInfo("video")
-            link.type = kind
-            link.linkname = "real"
-            archive.addfile(link)
-        assert "a link" in str(self.refusal(tmp_path, "a.tar.gz", buffer.getvalue(), "video"))
-
-    def test_a_link_in_a_zip_is_refused(self, tmp_path: Path) -> None:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            link = zipfile.ZipInfo("video")
-            link.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(link, "/etc/passwd")
-        assert "a link" in str(self.refusal(tmp_path, "a.whl", buffer.getvalue(), "video"))
-
-    @PACKERS
-    def test_a_bomb_stops_at_the_known_size(self, tmp_path: Path, name: str, pack: Packer) -> None:
-        bomb = pack({"video": b"\0" * 50_000_000})
-        assert len(bomb) < 100_000
-        error = self.refusal(tmp_path, name, bomb, "video")
-        assert f"{len(VIDEO)} bytes at most" in str(error)
-
-    def test_a_bomb_before_the_file_stops_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(packages, "LARGEST_STREAM_BYTES", 10_000_000)
-        bomb = sdist({"bomb": b"\0" * 50_000_000, "video": VIDEO})
-        assert "unpacks to more" in str(self.refusal(tmp_path, "a.tar.gz", bomb, "video"))
-
-    @PACKERS
-    def test_a_member_that_is_not_there(self, tmp_path: Path, name: str, pack: Packer) -> None:
-        assert "does not hold" in str(self.refusal(tmp_path, name, pack(MEMBERS), "video"))
-
-    def test_a_folder_is_no_file(self, tmp_path: Path) -> None:
-        assert "a folder" in str(self.refusal(tmp_path, "a.whl", wheel({"video/": b""}), "video/"))
-
-    def test_the_wrong_content_is_refused(self, tmp_path: Path) -> None:
-        error = self.refusal(tmp_path, "a.whl", wheel({"video": OTHER}), "video")
-        assert sha256(OTHER) in str(error)
-
-    def test_an_encrypted_member_is_refused(self, tmp_path: Path) -> None:
-        data = bytearray(wheel({"video": VIDEO}))
-        for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-            at = data.index(signature) + offset
-            data[at : at + 2] = struct.pack("<H", 1)  # the flag that says: encrypted
-        assert "damaged" in str(self.refusal(tmp_path, "a.whl", bytes(data), "video"))
-
-    @pytest.mark.parametrize("data", [b"", b"PK", b"no archive at all", gzip.compress(b"no tar"), gzip.compress(b"")])
-    @pytest.mark.parametrize("name", ["a.whl", "a.tar.gz"])
-    def test_foreign_files_are_refused(self, tmp_path: Path, name: str, data: bytes) -> None:
-        self.refusal(tmp_path, name, data, "video")
-
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(
-        packer=st.sampled_from([("a.whl", wheel), ("a.tar.gz", sdist)]),
-        cut=st.integers(0, 3000),
-        position=st.integers(0, 3000),
-        byte=st.integers(0, 255),
-    )
-    def test_damaged_archives_give_the_file_or_an_error(
-        self,
-        tmp_path: Path,
-        packer: tuple[str, Packer],
-        cut: int,
-        position: int,
-        byte: int,
-    ) -> None:
-        name, pack = packer
-        content = VIDEO[:1000]
-        data = bytearray(pack({"first": OTHER[:500], "video": content}))
-        data = data[: max(1, len(data) - cut)] if cut % 2 else data
-        data[position % len(data)] = byte
-        try:
-            target = self.extract(tmp_path, name, bytes(data), "video", content)
-        except AssetError:
-            return
-        assert target.read_bytes() == content
-        target.unlink()
 
 
 def test_a_source_is_a_value() -> None:

@@ -9,9 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import Result
+from sample_videos import known_frames
 from typer.testing import CliRunner
 
 from evalsuite.cli.datasets import app
@@ -41,12 +41,14 @@ def document(*arguments: str, code: int = 0) -> Any:
     return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
+def listed() -> dict[str, Any]:
+    """The rows of `list --json`, by name."""
+    return {row["name"]: row for row in document("list")}
+
+
 def video(path: Path, frames: int = 4, width: int = 32, height: int = 16) -> Path:
     format = VideoFormat(width, height)
-    random = np.random.default_rng(frames)
-    shapes = [(height, width), (format.chroma_height, format.chroma_width), (format.chroma_height, format.chroma_width)]
-    planes = [[random.integers(0, 256, shape, np.uint8) for shape in shapes] for _ in range(frames)]
-    write_y4m(path, format, Fraction(30000, 1001), [(y, cb, cr) for y, cb, cr in planes])
+    write_y4m(path, format, Fraction(30000, 1001), known_frames(format, frames))
     return path
 
 
@@ -56,8 +58,7 @@ def test_every_command_has_an_example_in_its_help() -> None:
 
 
 def test_list_says_what_is_left_to_fetch() -> None:
-    (demo,) = document("list")
-    assert demo["name"] == "demo"
+    demo = listed()["demo"]
     assert demo["available"] is False
     assert "evalsuite datasets fetch demo" in demo["needs"]
     assert demo["version"] == "1"
@@ -69,10 +70,10 @@ def test_list_says_what_is_left_to_fetch() -> None:
 def test_list_shows_a_wrong_manifest_and_the_others(folder: Path) -> None:
     (folder / "datasets").mkdir()
     (folder / "datasets" / "bad.toml").write_text('version = "1"')
-    bad, demo = document("list")
-    assert (bad["name"], bad["available"]) == ("bad", False)
-    assert "`sequences` is missing" in bad["needs"]
-    assert demo["name"] == "demo"
+    rows = listed()
+    assert rows["bad"]["available"] is False
+    assert "`sequences` is missing" in rows["bad"]["needs"]
+    assert "demo" in rows
 
 
 def test_show_fits_eighty_columns_and_says_where_things_come_from() -> None:
@@ -103,8 +104,7 @@ def test_add_writes_a_manifest_that_can_be_used(folder: Path) -> None:
     one, two = (prepare(entry) for entry in load_dataset("mine").sequences)
     assert (one.path, one.frames, one.frame_rate, one.tags) == (first, 4, Fraction(30000, 1001), ("screen",))
     assert (two.path, two.frames) == (second, 3)
-    assert [row["name"] for row in document("list")] == ["demo", "mine"]
-    assert document("list")[1]["available"] is True
+    assert listed()["mine"]["available"] is True
 
 
 def test_add_takes_raw_files_and_cuts(folder: Path) -> None:

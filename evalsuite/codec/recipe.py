@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 from evalsuite import process, resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
-from evalsuite.errors import ProcessError, RecipeError, RequestError
+from evalsuite.errors import EvalError, ProcessError, RecipeError, RequestError
 from evalsuite.types import OperatingPoint, Sequence, VideoFormat
 
 Command = tuple[str, ...]
@@ -254,6 +255,13 @@ class Recipe:
         used = placeholders((*self.first_pass, *self.encode, *self.decode, *self.version_command))
         return {key: program for key, program in named.items() if key in used}
 
+    def fill_programs(self, command: Command) -> Command:
+        """A command of this recipe for people to read: programs filled in where they are found, the rest as it is."""
+        values = {name: f"{{{name}}}" for name in placeholders(command)}
+        with suppress(EvalError):
+            values |= self._programs()
+        return fill(command, values)
+
     def _programs(self) -> dict[str, str]:
         return {key: str(binary.locate(program)) for key, program in self._named().items()}
 
@@ -309,9 +317,7 @@ def _version(command: Command, pattern: str, where: str) -> str:
 
 @functools.cache
 def _identity(recipe: Recipe) -> str:
-    return _digest(
-        {"recipe": recipe.recipe_sha256, "programs": recipe.binary_sha256(), "version": recipe.version()}
-    )
+    return _digest({"recipe": recipe.recipe_sha256, "programs": recipe.binary_sha256(), "version": recipe.version()})
 
 
 def _digest(content: Mapping[str, object]) -> str:

@@ -57,7 +57,8 @@ def parse_recipe(data: dict[str, Any], path: Path) -> Recipe:
     """
     top = Table(data, str(path))
     container = top.take("container", fields.choice(_CONTAINERS))
-    standard = top.get("standard", fields.choice(_STANDARDS), "")
+    none: Standard = ""
+    standard = top.get("standard", fields.choice(_STANDARDS), none)
     recipe = Recipe(
         name=top.take("name", _name),
         path=path,
@@ -219,7 +220,9 @@ def _knob(table: Table) -> Knob:
     table.finish()
     if not knob.smallest < knob.largest:
         raise RecipeError(
-            "the fields `min` and `max` are not a range", where=table.where, got=f"{knob.smallest:g} to {knob.largest:g}"
+            "the fields `min` and `max` are not a range",
+            where=table.where,
+            got=f"{knob.smallest:g} to {knob.largest:g}",
         )
     if (knob.largest - knob.smallest) / knob.step > _MOST_STEPS:
         raise RecipeError("the field `step` is too small for the range", where=table.where, got=knob.step)

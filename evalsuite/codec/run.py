@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from evalsuite import process
 from evalsuite.codec.bitstream import payload_bytes
@@ -227,7 +227,7 @@ def decode(
 def _frames(stream: IO[bytes], kind: str, format: VideoFormat, where: Path) -> Iterator[Frame]:
     """Frames of a decoder's stdout, raw or Y4M."""
     if kind == "raw":
-        yield from read_raw_frames(stream, format, where)
+        yield from read_raw_frames(cast("BinaryIO", stream), format, where)
         return
     header = stream.readline(_HEADER_LIMIT)
     if not header:

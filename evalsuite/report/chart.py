@@ -58,7 +58,7 @@ def _point(point: Point) -> dict[str, Any]:
         "targetBpp": point.target_bpp,
         "lines": [
             f"q {text.knob(point.q)}",
-            f"{text.significant(point.bpp)} bpp · {text.significant(point.kbps)} kbps · {text.count(point.bytes)} bytes",
+            f"{text.significant(point.bpp)} bpp, {text.significant(point.kbps)} kbps, {text.count(point.bytes)} bytes",
             f"target {target}, reached {text.percent(deviation)}" if target else "no target rate",
             f"encode {text.duration(point.encode_cpu_s)}, decode {text.duration(point.decode_cpu_s)} CPU",
         ],

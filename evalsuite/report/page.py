@@ -1,4 +1,4 @@
-"""The page itself, written by a template that escapes every value: a name or message from data is text, never markup."""
+"""The page, written by a template that escapes every value: a name or message from data is text, never markup."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ def _signed(text: str) -> str:
 
 
 def percent(value: float | None, digits: int = 1, signed: bool = True) -> str:
-    """A percentage: `+27.1 %`.
+    r"""A percentage: `+27.1 %`.
 
     >>> percent(-0.04)
-    '0.0\\u202f%'
+    '0.0\u202f%'
     """
     if value is None or not math.isfinite(value):
         return NONE

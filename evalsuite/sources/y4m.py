@@ -246,7 +246,7 @@ def write_y4m(
 
     The bytes depend on the arguments alone, so that a file's digest identifies its content.
     """
-    chroma = "420jpeg" if format.bit_depth == 8 else f"420p{format.bit_depth}"
+    chroma = "420mpeg2" if format.bit_depth == 8 else f"420p{format.bit_depth}"
     span = "" if colour is None else f" XCOLORRANGE={'FULL' if colour.full_range else 'LIMITED'}"
     rate = f"{frame_rate.numerator}:{frame_rate.denominator}"
     count = 0

@@ -52,8 +52,15 @@ function fold(button, bodies, open) {
 }
 
 function setUpFolding() {
-  for (const button of document.querySelectorAll(".fold")) {
-    const body = byId(button.getAttribute("aria-controls"));
+  for (const body of document.querySelectorAll(".bd tbody")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "fold";
+    button.setAttribute("aria-controls", body.id);
+    button.setAttribute("aria-expanded", "false");
+    const name = body.querySelector(".name");
+    button.append(...name.childNodes);
+    name.append(button);
     button.addEventListener("click", () => fold(button, [body], body.classList.contains("folded")));
   }
   for (const button of document.querySelectorAll(".fold-all")) {
@@ -154,7 +161,7 @@ function layout(shown, data, state, colour, narrow) {
   const unit = metric.unit ? `, ${metric.unit}` : "";
   return {
     autosize: true,
-    margin: { l: 12, r: 16, t: 12, b: 12 },
+    margin: { l: 12, r: 16, t: 12, b: 24 },
     paper_bgcolor: colour("--paper"),
     plot_bgcolor: colour("--paper"),
     font: { family: "system-ui, sans-serif", size: narrow ? 12 : 13, color: colour("--ink") },
@@ -199,7 +206,7 @@ class Chart {
     this.fillControls();
     this.draw();
     addEventListener("hashchange", () => this.follow());
-    for (const query of [matchMedia("(prefers-color-scheme: dark)"), this.narrow]) {
+    for (const query of [matchMedia("print"), matchMedia("(prefers-color-scheme: dark)"), this.narrow]) {
       query.addEventListener("change", () => this.draw());
     }
     byId("controls").addEventListener("change", (event) => this.change({ [event.target.name]: event.target.value }));
@@ -285,7 +292,7 @@ class Chart {
   save(format) {
     const { traces, layout } = this.figure();
     const title = { text: escapeText(this.state.sequence), x: 0.02, xanchor: "left" };
-    const figure = { data: traces, layout: { ...layout, title, showlegend: true, margin: { l: 12, r: 16, t: 48, b: 12 } } };
+    const figure = { data: traces, layout: { ...layout, title, showlegend: true, margin: { l: 24, r: 16, t: 56, b: 24 } } };
     const filename = `${this.state.metric}-${this.state.sequence}`.replace(/[^\w.-]+/g, "_");
     Plotly.downloadImage(figure, { format, filename, width: 900, height: 560, scale: format === "png" ? 2 : 1 });
   }

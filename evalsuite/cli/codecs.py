@@ -1,0 +1,208 @@
+"""`evalsuite codecs`: which codecs there are, how each is run, and whether it works here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evalsuite.cli.output import console, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from evalsuite.codec.recipe import Recipe
+    from evalsuite.errors import EvalError
+
+app = typer.Typer(no_args_is_help=True, help="List, explain and check codecs.")
+
+_MISSING = 2
+
+
+@app.command("list")
+def list_codecs(json: bool = typer.Option(False, "--json", help="Print a JSON list.")) -> None:
+    """List every codec, and what is missing where it cannot run.
+
+    Example: evalsuite codecs list
+    """
+    from evalsuite import resources
+    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.errors import EvalError
+
+    found: list[dict[str, Any]] = []
+    for name in resources.available("codecs"):
+        try:
+            recipe = load_recipe(name)
+        except EvalError as error:
+            found.append({"name": name, "available": False, "needs": _needs(error), "version": ""})
+            continue
+        found.append({"name": name, **_availability(recipe), **_facts(recipe)})
+    if json:
+        print_json(found)
+        return
+    print_table(
+        "",
+        ("codec", "standard", "version", "preset", "q", "needs"),
+        (
+            (
+                row["name"],
+                row.get("standard", ""),
+                row["version"],
+                row.get("preset", ""),
+                f"{row['q']['min']:g}–{row['q']['max']:g}" if "q" in row else "",
+                row["needs"] or "nothing more",
+            )
+            for row in found
+        ),
+    )
+
+
+@app.command("show")
+def show_codec(
+    name: str = typer.Argument(..., help="Name of the codec, or the path of its recipe."),
+    json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Show a codec's recipe, with the full command lines it runs.
+
+    What differs from one encode to the next stays a placeholder: {input}, {output}, {q}, {intra_period}, {threads}.
+
+    Example: evalsuite codecs show x265
+    """
+    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.process import show
+
+    recipe = load_recipe(name)
+    availability = _availability(recipe)
+    commands = {
+        field: recipe.fill_programs(command)
+        for field, command in (
+            ("first_pass", recipe.first_pass),
+            ("encode", recipe.encode),
+            ("decode", recipe.decode),
+            ("version", recipe.version_command),
+        )
+        if command
+    }
+    if json:
+        listed = {field: list(command) for field, command in commands.items()}
+        print_json({"schema": 1, "name": recipe.name, **availability, **_facts(recipe), "commands": listed})
+        return
+    knob, intra = recipe.knob, recipe.intra_periods
+    periods = f"from {intra.min}" + (f", multiples of {intra.multiple}" if intra.multiple > 1 else "")
+    lines = {
+        "what": recipe.description,
+        "recipe": str(recipe.path),
+        "version": availability["version"] or "unknown",
+        "needs": availability["needs"] or "nothing more",
+        "takes": ", ".join(recipe.formats),
+        "preset": recipe.preset,
+        "structure": recipe.structure,
+        "q": f"{recipe.rate_control}, {knob.smallest:g} to {knob.largest:g} in steps of {knob.step:g}; lower is better",
+        "ladder": ", ".join(f"{q:g}" for q in knob.ladder),
+        "intra every": f"{periods}; -1 for the first frame only",
+        "coded in": f"{recipe.internal_bit_depth} bit; sizes padded to multiples of {recipe.size_multiple}",
+        "stream": f"{recipe.container}, .{recipe.extension}",
+        "licence": recipe.licence or "not stated",
+        "notes": " ".join(recipe.notes.split()),
+    }
+    typer.echo(recipe.name)
+    for label, text in lines.items():
+        typer.echo(f"  {label + ':':<13}{text}")
+    for field, command in commands.items():
+        typer.echo(f"\n{field}:\n  {show(command)}")
+
+
+@app.command("check")
+def check_codecs(
+    names: list[str] = typer.Argument(..., help="Names of codecs, paths of recipes, or `all`."),
+    json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Encode and decode a few made-up frames with each codec; exit code 2 if one does not work.
+
+    Example: evalsuite codecs check x265 vvenc
+    """
+    from evalsuite import resources
+    from evalsuite.codec.check import check_codec
+    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.errors import EvalError
+
+    wanted = list(resources.available("codecs")) if names == ["all"] else names
+    rows: list[dict[str, Any]] = []
+    for name in wanted:
+        try:
+            recipe = load_recipe(name)
+            checked = check_codec(recipe)
+        except EvalError as error:
+            say(f"{name}: {error}")
+            rows.append({"name": name, "status": "failed", "needs": _needs(error)})
+            continue
+        notes = [*(f"the stream holds {extra}" for extra in checked.extras)]
+        if not checked.deterministic:
+            notes.append("two encodes gave different bytes")
+        rows.append(
+            {
+                "name": recipe.name,
+                "status": "ok",
+                "needs": "",
+                "version": recipe.version(),
+                "bytes": checked.bytes,
+                "psnr_y": checked.psnr_y,
+                "encode_cpu_s": checked.encode_usage.cpu_s,
+                "decode_cpu_s": checked.decode_usage.cpu_s,
+                "notes": notes,
+            }
+        )
+    failed = [row["name"] for row in rows if row["status"] != "ok"]
+    if json:
+        print_json({"schema": 1, "codecs": rows})
+    else:
+        _print_checks(rows)
+    if failed:
+        raise typer.Exit(_MISSING)
+
+
+def _print_checks(rows: list[dict[str, Any]]) -> None:
+    print_table(
+        "",
+        ("codec", "status", "bytes", "PSNR-Y", "remarks"),
+        (
+            (
+                row["name"],
+                row["status"],
+                str(row.get("bytes", "")),
+                f"{row['psnr_y']:.1f} dB" if "psnr_y" in row else "",
+                row["needs"] or "; ".join(row["notes"]),
+            )
+            for row in rows
+        ),
+    )
+    working = sum(row["status"] == "ok" for row in rows)
+    console(stderr=True).print(f"{working} of {len(rows)} work")
+
+
+def _availability(recipe: Recipe) -> dict[str, Any]:
+    from evalsuite.errors import EvalError
+
+    try:
+        return {"available": True, "needs": "", "version": recipe.version()}
+    except EvalError as error:
+        return {"available": False, "needs": _needs(error), "version": ""}
+
+
+def _needs(error: EvalError) -> str:
+    return f"{error.what}: {error.fix}" if error.fix else error.what
+
+
+def _facts(recipe: Recipe) -> dict[str, Any]:
+    knob = recipe.knob
+    return {
+        "description": recipe.description,
+        "standard": recipe.standard,
+        "preset": recipe.preset,
+        "structure": recipe.structure,
+        "rate_control": recipe.rate_control,
+        "internal_bit_depth": recipe.internal_bit_depth,
+        "container": recipe.container,
+        "formats": list(recipe.formats),
+        "q": {"min": knob.smallest, "max": knob.largest, "step": knob.step, "ladder": list(knob.ladder)},
+        "recipe": str(recipe.path),
+        "licence": recipe.licence,
+    }

@@ -1,0 +1,389 @@
+"""The report in a real browser, opened from disk: chromium through playwright."""
+
+from __future__ import annotations
+
+import http.server
+import itertools
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_sample import write_sample
+from test_report import BREAKOUT, HOSTILE, QUOTES, hostile_run
+
+from evalsuite.report.build import build_report
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="missing: the Python package playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="missing: chromium (Debian: apt-get install chromium)")
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright_api.sync_playwright() as running:
+        # Containers run tests as root, where chromium has no sandbox.
+        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain")
+    run = write_sample(folder / "run", codecs=["vvenc", "x265", "x264"], gaps={("psnr_y", "face"): "infinite"})
+    return build_report([run], folder / "report")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    return build_report([hostile_run(folder / "run")], folder / "report")
+
+
+class Tab:
+    """A browser tab that fails the test on any console message, script error, dialog or request beyond the folder."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": DESKTOP, **options})
+        self.page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.on("request", self._note_request)
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith(("file://", "blob:", "data:")):
+            self.trouble.append(request.url)
+
+    def open(self, page: Path, fragment: str = "") -> Any:
+        self.page.goto(f"{page.as_uri()}{fragment}")
+        if self.page.evaluate("document.documentElement.classList.contains('js')"):
+            self.page.wait_for_selector("#chart .main-svg")
+        return self.page
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    tabs: list[Tab] = []
+
+    def make(**options: Any) -> Tab:
+        tabs.append(Tab(browser, **options))
+        return tabs[-1]
+
+    yield make
+    trouble = [message for tab in tabs for message in tab.trouble]
+    for tab in tabs:
+        tab.context.close()
+    assert trouble == []
+
+
+def axis_title(page: Any, axis: str) -> str:
+    return page.evaluate(f"document.querySelector('#chart .{axis}title').textContent")
+
+
+def drawn(page: Any) -> list[str]:
+    return page.evaluate("document.getElementById('chart').data.filter(t => t.visible).map(t => t.name)")
+
+
+def eventually(page: Any, condition: str) -> None:
+    """Wait for a condition; the page's policy forbids playwright's own way, which evaluates text."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(condition)
+
+
+def hover(page: Any, trace: int, point: int) -> str:
+    page.evaluate("Plotly.Fx.unhover('chart')")
+    eventually(page, "!document.querySelector('#chart .hovertext')")
+    page.wait_for_timeout(100)  # plotly takes hovers at most every 50 ms
+    page.evaluate(f"Plotly.Fx.hover('chart', [{{curveNumber: {trace}, pointNumber: {point}}}])")
+    page.wait_for_selector("#chart .hovertext")
+    # Each line of a label is a tspan of its own.
+    return page.evaluate(
+        "[...document.querySelectorAll('#chart .hovertext tspan.line')].map(t => t.textContent).join('\\n')"
+    )
+
+
+def test_opens_from_disk_and_paints_early(tab, report):
+    page = tab().open(report)
+    assert page.title() == "vvenc, x265 and x264 on 5 sequences · evalsuite"
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < 2000
+    assert page.locator("#chart .scatterlayer .trace").count() == 3
+
+
+def test_hostile_names_run_nothing_and_are_shown(tab, hostile):
+    page = tab().open(hostile)
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 3
+    assert page.locator("#legend button").all_inner_texts() == ["vvenc", HOSTILE, BREAKOUT]
+    page.select_option("#controls select[name=metric]", "m" + HOSTILE)
+    page.select_option("#controls select[name=sequence]", QUOTES)
+    assert HOSTILE.upper() in axis_title(page, "y")
+    assert HOSTILE in hover(page, 1, 0)
+    assert BREAKOUT in hover(page, 2, 0)
+    assert page.locator("#chart a, #chart img").count() == 0
+    page.locator("#legend button").nth(1).click()
+    assert len(drawn(page)) == 2
+    # The state came through the URL unharmed.
+    again = tab().open(hostile, page.evaluate("location.hash"))
+    assert again.input_value("#controls select[name=sequence]") == QUOTES
+    assert len(drawn(again)) == 2
+    assert again.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
+
+
+def test_policy_blocks_inline_code_and_the_network(browser, report):
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    tab = Tab(browser)
+    page = tab.open(report)
+    page.evaluate(
+        """async (url) => {
+            const add = (tag, set) => document.body.append(Object.assign(document.createElement(tag), set));
+            add("script", {textContent: "document.title = 'inline ran'"});
+            add("script", {src: url + "/script"});
+            add("img", {src: url + "/image"});
+            add("iframe", {src: url + "/frame"});
+            document.body.insertAdjacentHTML("beforeend", "<button id=evil onclick='document.title=1'>x</button>");
+            document.getElementById("evil").click();
+            await fetch(url + "/fetch").catch(() => 0);
+            await new Promise(done => setTimeout(done, 300));
+        }""",
+        f"http://127.0.0.1:{server.server_port}",
+    )
+    assert page.title().startswith("vvenc")
+    assert asked == []
+    assert any("Content Security Policy" in message for message in tab.trouble)
+    tab.context.close()
+    server.shutdown()
+
+
+def test_hover_shows_everything(tab, report):
+    page = tab().open(report, "#metric=psnr_yuv&sequence=face")
+    label = hover(page, 1, 0)
+    for words in (
+        "x265",
+        "PSNR-YUV: mean ",
+        "dB",
+        "95 % of frames reach ",
+        "worst frame ",
+        "q 40",
+        "0.01004 bpp",
+        "57.83 kbps",
+        "14 458 bytes",
+        "target 0.01000 bpp, reached +0.4 %",
+        "CPU",
+    ):
+        assert words in re.sub("[\u202f\u00a0]", " ", label)
+
+
+def test_switches_change_the_curves_and_the_link(tab, report):
+    page = tab().open(report)
+    assert axis_title(page, "y").startswith("VMAF")
+    page.select_option("#controls select[name=metric]", "lpips")
+    assert "lower is better" in axis_title(page, "y")
+    page.select_option("#controls select[name=sequence]", "bunny")
+    page.check("#controls input[value=kbps]")
+    page.check("#controls input[value=linear]")
+    assert axis_title(page, "x") == "rate, kbps"
+    page.click("#legend button >> text=x265")
+    assert drawn(page) == ["vvenc", "x264"]
+    fragment = page.evaluate("location.hash")
+    assert fragment == "#metric=lpips&sequence=bunny&x=kbps&scale=linear&hide=x265"
+
+    seen = tab().open(report, fragment)
+    assert axis_title(seen, "x") == "rate, kbps"
+    assert "lower is better" in axis_title(seen, "y")
+    assert drawn(seen) == ["vvenc", "x264"]
+    assert seen.evaluate("document.getElementById('chart').layout.xaxis.type") == "linear"
+    assert seen.input_value("#controls select[name=sequence]") == "bunny"
+
+
+def test_a_section_link_keeps_the_state(tab, report):
+    page = tab().open(report, "#metric=ssim")
+    page.click("nav a >> text=Scores")
+    assert page.evaluate("location.hash").startswith("#at=scores&metric=ssim")
+    landed = tab().open(report, page.evaluate("location.hash"))
+    assert landed.evaluate("document.getElementById('scores').getBoundingClientRect().top") < 200
+    assert axis_title(landed, "y").startswith("SSIM")
+
+
+def test_a_link_with_unknown_names_falls_back(tab, report):
+    page = tab().open(report, "#metric=nope&sequence=%00&x=furlongs&scale=&hide=nobody&at=nowhere")
+    assert axis_title(page, "y").startswith("VMAF")
+    assert drawn(page) == ["vvenc", "x265", "x264"]
+
+
+def test_points_that_cannot_be_drawn_are_named(tab, report):
+    page = tab().open(report, "#metric=psnr_y&sequence=face")
+    said = page.inner_text("#chart-text")
+    assert "0 points" in said
+    assert "vvenc at q 40, infinite" in said
+
+
+def test_sequences_fold_out(tab, report):
+    page = tab().open(report)
+    page.click("#bd details >> nth=0 >> summary")
+    rows = page.locator("#bd1 tr.sequence")
+    assert not rows.first.is_visible()
+    page.click("#bd1 .fold >> nth=0")
+    assert rows.nth(4).is_visible()
+    assert not rows.nth(5).is_visible()
+    page.click("#bd .fold-all >> nth=0")
+    assert rows.last.is_visible()
+    page.click("#bd .fold-all >> nth=0")
+    assert not rows.first.is_visible()
+
+
+def test_keyboard_walk(tab, report):
+    page = tab().open(report)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the findings"
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.add(
+            page.evaluate(
+                """() => { const e = document.activeElement, s = getComputedStyle(e);
+                return [e.tagName, s.outlineStyle, e.checkVisibility()].join(' ') }"""
+            )
+        )
+    assert {what.split()[0] for what in seen} >= {"A", "BUTTON", "SELECT", "INPUT", "SUMMARY", "DIV"}
+    assert all(what.split()[1] != "none" and what.endswith("true") for what in seen if "BODY" not in what), seen
+    page.focus("#controls select[name=metric]")
+    page.keyboard.type("LP")
+    page.keyboard.press("Enter")
+    eventually(page, "location.hash.includes('metric=lpips')")
+    page.focus("#legend button >> nth=2")
+    page.keyboard.press("Space")
+    assert drawn(page) == ["vvenc", "x265"]
+    assert page.evaluate("document.activeElement.textContent") == "x264"
+    assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
+
+
+def test_dark_follows_the_system(tab, report):
+    page = tab(color_scheme="dark").open(report)
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == "rgb(20, 22, 26)"
+    assert page.evaluate("document.querySelector('#chart .main-svg').style.background") == paper
+    page.emulate_media(color_scheme="light")
+    eventually(page, "document.querySelector('#chart .main-svg').style.background.startsWith('rgb(253')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_have_contrast(tab, report, scheme):
+    page = tab(color_scheme=scheme).open(report)
+    names = [
+        "--paper",
+        "--wash",
+        "--raised",
+        "--alarm-wash",
+        "--ink",
+        "--quiet",
+        "--link",
+        "--alarm",
+        "--more",
+        "--fewer",
+    ]
+    names += [f"--c{index}" for index in range(8)]
+    value = page.evaluate(
+        "names => { const s = getComputedStyle(document.documentElement);"
+        " return Object.fromEntries(names.map(n => [n, s.getPropertyValue(n).trim()])) }",
+        names,
+    )
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one: str, other: str) -> float:
+        dark, light = sorted(luminance(value[name]) for name in (one, other))
+        return (light + 0.05) / (dark + 0.05)
+
+    for ground in ("--paper", "--wash", "--raised"):
+        for ink in ("--ink", "--quiet", "--link", "--more", "--fewer"):
+            assert contrast(ink, ground) >= 4.5  # WCAG 2.2, 1.4.3
+    for ink in ("--ink", "--quiet", "--link", "--alarm"):
+        assert contrast(ink, "--alarm-wash") >= 4.5
+    for index in range(8):
+        assert contrast(f"--c{index}", "--paper") >= 3  # WCAG 2.2, 1.4.11
+
+
+def test_phone_width_scrolls_tables_not_the_page(tab, report):
+    page = tab(viewport=PHONE).open(report)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    inner = page.evaluate("[...document.querySelectorAll('.scroll')].some(box => box.scrollWidth > box.clientWidth)")
+    assert inner
+    assert page.locator("#chart .main-svg").first.bounding_box()["width"] <= PHONE["width"]
+
+
+def test_tables_need_no_javascript(tab, report):
+    page = tab(java_script_enabled=False).open(report)
+    assert page.get_by_text("The curves need JavaScript").is_visible()
+    assert not page.locator("#controls").is_visible()
+    assert not page.locator(".fold-all").first.is_visible()
+    page.click("#bd details >> nth=0 >> summary")
+    assert page.locator("#bd1 tr.sequence").first.is_visible()
+    assert page.locator("#scores table").first.is_visible()
+
+
+def test_prints_without_controls_in_light(tab, report):
+    page = tab(color_scheme="dark").open(report)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.locator("nav").is_visible()
+    assert not page.locator("#controls").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    eventually(page, "document.querySelector('#chart .main-svg').style.background.startsWith('rgb(255')")
+
+
+@pytest.mark.parametrize("format_", ["svg", "png"])
+def test_figure_is_saved_with_its_legend(tab, report, format_):
+    page = tab().open(report, "#sequence=street")
+    with page.expect_download() as download:
+        page.click(f"#save-{format_}")
+    assert download.value.suggested_filename == f"vmaf-street.{format_}"
+    content = Path(download.value.path()).read_bytes()
+    if format_ == "svg":
+        assert b"x264" in content
+        assert b"street" in content
+    else:
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 10_000
+
+
+def test_headings_and_names_for_screen_readers(tab, report):
+    page = tab().open(report)
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('button, select, input, [role=region], [role=img], table th')]
+        .filter(e => e.checkVisibility())
+        .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby')
+                       || e.labels?.length)).map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert nameless == []
