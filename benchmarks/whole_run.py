@@ -2,9 +2,9 @@
 
     python benchmarks/whole_run.py [--codecs vvenc,x265] [--frames N]
 
-Runs the demo into an empty store and prints, from the run's own records: CPU seconds of encoders, decoders and each metric
-family, encodes per matched point, rate deviation, and the overhead: wall time over (CPU time of encoders, decoders and
-metrics / cores). Sources and weights are fetched before the clock starts.
+Runs the demo into an empty store and prints, from the run's own records: CPU seconds of encoders, decoders and each
+metric family, encodes per matched point, rate deviation, and the overhead: wall time over (CPU time of encoders,
+decoders and metrics / cores). Sources and weights are fetched before the clock starts.
 """
 
 from __future__ import annotations

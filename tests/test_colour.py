@@ -14,8 +14,9 @@ def _zimg_rgb(frame: Frame, format: VideoFormat, colour: Colour) -> NDArray[np.f
     """The same conversion by zimg, as float planes in [0, 1]."""
     matrix = {"bt601": "170m", "bt709": "709"}[colour.matrix]
     span = "full" if colour.full_range else "limited"
+    name, scale = {"bt601": "smpte170m", "bt709": "bt709"}[colour.matrix], "pc" if colour.full_range else "tv"
     steps = (
-        f"setparams=colorspace={'smpte170m' if colour.matrix == 'bt601' else 'bt709'}:range={'pc' if colour.full_range else 'tv'},"
+        f"setparams=colorspace={name}:range={scale},"
         f"zscale=matrixin={matrix}:rangein={span}:chromalin=left:filter=bilinear:matrix=gbr:range=full,format=gbrpf32le"
     )
     size = f"{format.width}x{format.height}"

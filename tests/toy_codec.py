@@ -39,7 +39,8 @@ def encode(source, target, q):
     frames = body.split(b"FRAME\\n")[1:]
     packed = zlib.compress(b"".join(frame.translate(table) for frame in frames), 9)
     time.sleep(float(os.environ.get("TOY_SLEEP", "0")))
-    pathlib.Path(target).write_bytes(q.encode() + b"\\n" + str(len(frames)).encode() + b"\\n" + header + b"\\n" + packed)
+    head = b"\\n".join([q.encode(), str(len(frames)).encode(), header])
+    pathlib.Path(target).write_bytes(head + b"\\n" + packed)
 
 def decode(source):
     log("decode")

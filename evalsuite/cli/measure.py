@@ -22,7 +22,7 @@ def measure(
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
     pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
-    matrix: str = typer.Option(None, help="bt601 or bt709, for metrics that want RGB. [as the source says]"),
+    matrix: str = typer.Option(None, help="bt601 or bt709, for metrics that want RGB. Default: as the source says."),
     per_frame: Path = typer.Option(None, help="Write per-frame scores to this CSV file."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:

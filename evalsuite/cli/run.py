@@ -24,16 +24,17 @@ def run(
         None, help="Video files, or names of the dataset's sequences; repeat or separate by commas."
     ),
     match: str = typer.Option(
-        None, help="What rates to match: a codec, rates such as 0.005,0.01bpp or 50,100kbps, or none. [first codec]"
+        None,
+        help="A codec whose rates to match, rates such as 0.01,0.02bpp or 50,100kbps, or none. Default: the first codec.",
     ),
-    anchor: str = typer.Option(None, help="Codec that BD-rate is relative to. [first codec]"),
+    anchor: str = typer.Option(None, help="Codec that BD-rate is relative to. Default: the first codec."),
     metrics: str = typer.Option("default", help="default, all, or names separated by commas."),
     frames: int = typer.Option(None, help="Only the first so many frames of each sequence."),
     intra_period: int = typer.Option(32, help="Frames between random-access points; -1: only the first is intra."),
     threads: int = typer.Option(1, min=1, help="Threads of each encoder; part of a result's identity."),
     out: Path = typer.Option(Path("results"), help="Folder for results and report."),
-    store: Path = typer.Option(None, help="Folder of the results store. [in the user's cache folder]"),
-    jobs: int = typer.Option(None, min=1, help="Worker processes. [cores]"),
+    store: Path = typer.Option(None, help="Folder of the results store. Default: in the user's cache folder."),
+    jobs: int = typer.Option(None, min=1, help="Worker processes. Default: one per core."),
     timeout: float = typer.Option(3600.0, min=0.1, help="Seconds one encode or decode may take."),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),

@@ -170,8 +170,9 @@ class Decoder:
                     raise self._wrong_count(f"more than {self._frames} frames")
                 yield frame if coded == self._format else crop(frame, self._format)
         except MediaError as error:
-            # A dead decoder explains a broken stream better than the stream does.
-            self._judge(running)
+            # A dead decoder explains a broken stream better than the stream does; one that still writes is not waited for.
+            if not running.stdout.read(1):
+                self._judge(running)
             raise ProcessError(
                 f"the decoder of {self._recipe.name} wrote something else than whole frames: {error.what}",
                 command=self.command,

@@ -1,0 +1,153 @@
+"""The command line as a whole: start-up, help, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import make_clip
+
+import evalsuite
+
+COMMANDS = (
+    ["run"],
+    ["measure"],
+    ["bd"],
+    ["report"],
+    ["doctor"],
+    *([group, "list"] for group in ("codecs", "datasets", "metrics")),
+    *([group, "show"] for group in ("codecs", "datasets", "metrics")),
+    ["codecs", "check"],
+    ["datasets", "fetch"],
+    ["datasets", "verify"],
+    ["datasets", "add"],
+)
+
+
+def run(*arguments: str, expect: int = 0, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "evalsuite", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        timeout=120,
+    )
+    assert done.returncode == expect, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_help_answers_at_once() -> None:
+    # A ratio, since machines differ: the bar is 0.4 s where Python itself starts in 0.03 s.
+    def best(*command: str) -> float:
+        times = []
+        for _ in range(5):
+            started = time.monotonic()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True)
+            times.append(time.monotonic() - started)
+        return min(times)
+
+    assert best("-m", "evalsuite", "--help") < max(0.4, 12 * best("-c", "pass"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+    text = run(*command, "--help").stdout
+    assert "Example: evalsuite" in " ".join(text.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("module", ["evalsuite.cli.app", "evalsuite.cli.bd", "evalsuite.report.build"])
+def test_numbers_and_pages_never_import_torch(module: str) -> None:
+    code = f"import {module}, sys; print([name for name in ('torch', 'lpips', 'torchvision') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_version() -> None:
+    assert run("--version").stdout.strip() == evalsuite.__version__
+
+
+def test_measure_prints_what_scripts_rely_on(tmp_path: Path) -> None:
+    a = make_clip(tmp_path / "a.y4m", 160, 96, 3)
+    b = make_clip(tmp_path / "b.y4m", 160, 96, 3, seed=5)
+    csv = tmp_path / "frames.csv"
+    done = run("measure", str(a), str(b), "--metrics", "psnr_y,ms_ssim,vmaf", "--json", "--per-frame", str(csv))
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["frames"]) == (1, 3)
+    psnr = document["scores"]["psnr_y"]
+    assert (psnr["unit"], psnr["status"]) == ("dB", "ok")
+    assert psnr["worst"] <= psnr["p5"] <= psnr["mean"]
+    assert document["scores"]["ms_ssim"]["status"] == "too_small"
+    assert "176" in document["scores"]["ms_ssim"]["reason"]
+    header, *rows = csv.read_text().splitlines()
+    assert header == "frame,psnr_y,vmaf"
+    assert len(rows) == 3
+
+
+def test_measure_tells_identical_from_good(tmp_path: Path) -> None:
+    a = make_clip(tmp_path / "a.y4m", 64, 48, 2)
+    document = json.loads(run("measure", str(a), str(a), "--metrics", "psnr_y", "--json").stdout)
+    assert document["scores"]["psnr_y"]["status"] == "infinite"
+    assert "infinite" in run("measure", str(a), str(a), "--metrics", "psnr_y").stdout
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "words"),
+    [(2, (64, 48), "ends after 2 frames"), (4, (64, 48), "more frames"), (3, (62, 48), "differ in format")],
+)
+def test_trap09_measure_refuses_what_does_not_fit(
+    tmp_path: Path, frames: int, size: tuple[int, int], words: str
+) -> None:
+    a = make_clip(tmp_path / "a.y4m", 64, 48, 3)
+    b = make_clip(tmp_path / "b.y4m", *size, frames)
+    assert words in run("measure", str(a), str(b), "--metrics", "psnr_y", expect=2).stderr
+
+
+def test_measure_refuses_files_that_are_not_video(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("not a video")
+    done = run("measure", str(text), str(text), expect=2)
+    assert "a.txt" in done.stderr
+    assert done.stdout == ""
+    assert "cannot read" in run("measure", "none.y4m", "none.y4m", expect=2, cwd=tmp_path).stderr
+
+
+def test_lists_are_json_with_the_promised_keys() -> None:
+    for group in ("codecs", "datasets", "metrics"):
+        entries = json.loads(run(group, "list", "--json").stdout)
+        assert entries
+        for entry in entries:
+            assert {"name", "available", "needs", "version"} <= entry.keys()
+
+
+def test_doctor_reports_every_part() -> None:
+    document = json.loads(run("doctor", "--json").stdout)
+    assert document["schema"] == 1
+    checks = {check["name"]: check for check in document["checks"]}
+    assert checks["ffmpeg"]["status"] == "ok"
+    assert {"codec x265", "codec vvenc", "cache"} <= checks.keys()
+    assert all({"name", "status", "detail", "fix"} <= check.keys() for check in checks.values())
+
+
+def test_metrics_show_explains(tmp_path: Path) -> None:
+    text = run("metrics", "show", "lpips").stdout
+    for word in ("definition", "lower is better", "Zhang", "traps"):
+        assert word in text
+    assert "did you mean lpips" in run("metrics", "show", "lpip", expect=2).stderr
+
+
+@pytest.mark.parametrize("command", [["metrics", "list"], ["codecs", "list"], ["datasets", "list"], ["doctor"]])
+def test_tables_fit_80_columns(command: list[str]) -> None:
+    lines = run(*command, COLUMNS="80").stdout.splitlines()
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m evalsuite metrics list | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
