@@ -108,7 +108,7 @@ def test_no_process_is_left_behind() -> None:
 
 
 def test_memory_does_not_grow_with_length() -> None:
-    format = VideoFormat(320, 240)
+    format = VideoFormat(640, 360)
     setting = Setting(format, Colour("bt709"), Fraction(25))
     frame = next(moving_frames(format, 1))
 
@@ -119,13 +119,13 @@ def test_memory_does_not_grow_with_length() -> None:
         def counted() -> Iterator[Frame]:
             nonlocal seen
             for index in range(frames):
-                if index % 25 == 0:
+                if index % 10 == 0:
                     tree = [this, *this.children(recursive=True)]
                     seen = max(seen, sum(one.memory_info().rss for one in tree))
                 yield tuple(plane.copy() for plane in frame)  # type: ignore[misc]
 
-        measure(counted(), setting, {"it": counted()}, select("psnr_yuv,vmaf"))
+        measure(counted(), setting, {"it": counted()}, select("psnr_yuv,vmaf,ssim"))
         return seen
 
     short, long = peak(50), peak(500)
-    assert long < short + 50 * format.frame_bytes
+    assert long < short + 40 * format.frame_bytes

@@ -22,15 +22,8 @@ from evalsuite import process
 
 Key = TypeVar("Key")
 
-# Read by the allocator and by OpenMP when a process starts. Large tensors come and go with every frame: without a high
-# threshold each is mapped and unmapped, which costs more than filling it.
-_WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-}
+# Read when a process starts: encoders are processes of their own, and there is a worker for each core.
+_WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
