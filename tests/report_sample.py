@@ -57,6 +57,7 @@ def write_sample(
     gaps: Mapping[tuple[str, str], str] | None = None,
     failures: Sequence[Mapping[str, Any]] = (),
     facts: Mapping[str, Any] | None = None,
+    metric_facts: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
     compare: bool = True,
 ) -> Path:
@@ -72,6 +73,7 @@ def write_sample(
         gaps: status of a (metric, sequence) that has no scores; sequence `*` is all.
         failures: entries of the summary.
         facts: more facts of every codec.
+        metric_facts: more facts of every metric; a version is that of the scores too.
         run: more facts of the run.
         compare: whether there are BD-rate rows.
     """
@@ -82,6 +84,8 @@ def write_sample(
         for target in TARGETS
         for row in _point(codec, order, sequence, target, metrics, factors, shift or {}, gaps or {})
     ]
+    for row in rows:
+        row["metric_version"] = (metric_facts or {}).get("version", row["metric_version"])
     points = pd.DataFrame(rows)
     cells = points.drop_duplicates("cell_key")
     write_results(
@@ -103,7 +107,7 @@ def write_sample(
             },
             "codecs": [_codec(codec, facts or {}) for codec in codecs],
             "sequences": [_sequence(name) for name in sequences],
-            "metrics": [_metric(name) for name in metrics],
+            "metrics": [{**_metric(name), **(metric_facts or {})} for name in metrics],
             "outcomes": {
                 "cells": len(cells),
                 "encodes": 81,
@@ -139,6 +143,39 @@ def write_sample(
     return folder
 
 
+HOSTILE = "<img src=x onerror=alert(1)>"
+BREAKOUT = "</script><script>alert(2)</script>"
+QUOTES = "\"'` onmouseover=alert(3) {{ 7*7 }} <!--"
+
+
+def failure(**changes: Any) -> dict[str, Any]:
+    """An entry of the failures."""
+    return {
+        "codec": "x265",
+        "sequence": "bikes",
+        "q": 28.0,
+        "stage": "encode",
+        "message": "the encoder ended with exit status 187",
+        "cell_key": "",
+        "command": ["ffmpeg", "-i", "two words.y4m"],
+        "stderr_tail": "[libx265] unknown option",
+        **changes,
+    }
+
+
+def hostile_run(folder: Path) -> Path:
+    """A run whose names and messages try to be markup."""
+    return write_sample(
+        folder,
+        codecs=["vvenc", HOSTILE, BREAKOUT],
+        sequences=["carphone", QUOTES],
+        metrics=["vmaf", "m" + HOSTILE],
+        failures=[failure(codec=HOSTILE, sequence=QUOTES, message=BREAKOUT, stderr_tail=HOSTILE, command=[BREAKOUT])],
+        facts={"version": HOSTILE, "binary": BREAKOUT, "structure": QUOTES, "encode": [HOSTILE, QUOTES]},
+        run={"commit": BREAKOUT, "machine": {HOSTILE: {QUOTES: BREAKOUT}}, "versions": {QUOTES: HOSTILE}},
+    )
+
+
 def _point(
     codec: str,
     order: int,
@@ -169,7 +206,7 @@ def _point(
         "bpp": bpp,
         "kbps": bpp * width * height * fps / 1000,
         "bytes": round(bpp * width * height * frames / 8),
-        "cell_key": f"{codec}|{sequence}|{q}",
+        "cell_key": f"{codec}|{order}|{sequence}|{q}",
         "metric_version": "1",
         "codec_version": f"{codec} 4.3",
         "intra_period": 48,

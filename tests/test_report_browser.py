@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import write_sample
-from test_report import BREAKOUT, HOSTILE, QUOTES, hostile_run
+from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 

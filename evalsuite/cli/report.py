@@ -11,7 +11,7 @@ import typer
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders that `evalsuite run --out` wrote.", show_default=False),
+        typer.Argument(metavar="RUN", help="Folders that `evalsuite run --out` wrote.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; its files are replaced.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

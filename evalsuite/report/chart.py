@@ -21,7 +21,8 @@ def script(report: Report) -> str:
 
 def payload(report: Report) -> dict[str, Any]:
     """Codecs, sequences, metrics and points; the scores of a metric stand in the order of the points."""
-    measured = {name for point in report.points for name in point.scores}
+    measured = report.measured
+    start = headline_metric(measured)
     shown = {point.sequence for point in report.points}
     return {
         "codecs": [{"name": codec.label, "index": codec.index} for codec in report.codecs],
@@ -34,15 +35,13 @@ def payload(report: Report) -> dict[str, Any]:
                 "direction": metric.direction,
                 "decimals": metric.decimals,
             }
-            for metric in report.metrics
-            if metric.label in measured
+            for metric in measured
         ],
-        "start": headline_metric(metric.label for metric in report.metrics if metric.label in measured),
+        "start": start.label if start else "",
         "points": [_point(point) for point in report.points],
         "scores": {
             metric.label: [_score(point.scores.get(metric.label), metric.decimals) for point in report.points]
-            for metric in report.metrics
-            if metric.label in measured
+            for metric in measured
         },
     }
 

@@ -65,20 +65,19 @@ class Group:
         )
 
     @property
-    def verdict(self) -> Verdict:
-        """Which way the comparison points, if it points at all.
+    def holds_zero(self) -> bool:
+        """Whether the interval holds zero; where there is none, whether the sequences disagree about the sign."""
+        if self.mean and self.mean.ci_low is not None and self.mean.ci_high is not None:
+            return self.mean.ci_low <= 0 <= self.mean.ci_high
+        percents = [row.bd_rate_percent for row in self.used if row.bd_rate_percent is not None]
+        return bool(percents) and min(percents) <= 0 <= max(percents)
 
-        An interval that holds zero is unclear. Where there is no interval (too few sequences for one), so is a mean
-        whose sequences disagree about the sign.
-        """
-        if self.mean is None or self.percent is None:
+    @property
+    def verdict(self) -> Verdict:
+        """Which way the comparison points, if it points at all; a change that is shown as 0.0 % does not."""
+        if self.percent is None:
             return "refused"
-        if self.mean.ci_low is not None and self.mean.ci_high is not None:
-            low, high = self.mean.ci_low, self.mean.ci_high
-        else:
-            percents = [self.percent, *(row.bd_rate_percent for row in self.used if row.bd_rate_percent is not None)]
-            low, high = min(percents), max(percents)
-        if low <= 0 <= high or round(self.percent, 1) == 0:
+        if self.holds_zero or round(self.percent, 1) == 0:
             return "unclear"
         return "fewer" if self.percent < 0 else "more"
 
@@ -117,7 +116,8 @@ def groups(report: Report) -> list[Group]:
     return sorted(made, key=lambda group: order.get(group.metric.label, len(order)))
 
 
-def headline_metric(names: Iterable[str]) -> str:
-    """Which of these metrics the headline speaks of; empty where there is none."""
-    names = list(names)
-    return next((name for name in HEADLINE_METRICS if name in names), names[0] if names else "")
+def headline_metric(metrics: Iterable[Metric]) -> Metric | None:
+    """Which of these metrics the headline speaks of; None where there is none."""
+    metrics = list(metrics)
+    preferred = (metric for name in HEADLINE_METRICS for metric in metrics if metric.name == name)
+    return next(preferred, metrics[0] if metrics else None)

@@ -25,11 +25,11 @@ class Finding:
 
 
 def findings(report: Report) -> list[Finding]:
-    """One finding for each pair of codecs: the fewest bits first, pairs without a claim last."""
+    """One finding for each pair of codecs: by anchor, the fewest bits first, pairs without a claim last."""
     all_groups = groups(report)
-    metric = headline_metric(group.metric.label for group in all_groups)
-    chosen = [group for group in all_groups if group.metric.label == metric]
-    chosen.sort(key=lambda group: (group.percent is None, group.percent or 0.0))
+    metric = headline_metric(group.metric for group in all_groups)
+    chosen = [group for group in all_groups if group.metric == metric]
+    chosen.sort(key=lambda group: (report.place(group.anchor), group.percent is None, group.percent or 0.0))
     return [
         Finding(
             verdict=group.verdict,
@@ -65,9 +65,9 @@ def _evidence(group: Group) -> str:
         return f"One sequence only{name}{without}: {percent}; one has no interval."
     basis = f"Mean of {group.held}{out_of} sequences{without}: {percent}"
     if group.mean.ci_low is None or group.mean.ci_high is None:
-        disagree = ", which disagree" if group.verdict == "unclear" else ""
+        disagree = ", which disagree" if group.holds_zero else ""
         return f"{basis}; too few for an interval, single sequences {group.spread}{disagree}."
-    holds_zero = ", which holds zero" if group.verdict == "unclear" else ""
+    holds_zero = ", which holds zero" if group.holds_zero else ""
     interval = text.interval(group.mean.ci_low, group.mean.ci_high)
     return f"{basis}, {text.INTERVAL} {interval}{holds_zero}; single sequences {group.spread}."
 

@@ -1,9 +1,10 @@
 """One report from one or many runs.
 
-The rule: a name means the same thing in two runs only where its identity is the same too. Points of one codec, sequence
-and q that several runs hold become one point with the scores of all of them; where two runs scored the same metric, the
-later one is shown. A codec whose binary or settings changed, a sequence whose content changed, a metric whose version
-changed is kept apart, and the name of its run is added to its label. BD-rate is computed anew over what was merged.
+The rule: a name means the same thing in two runs only where its identity is the same too. A codec whose binary or
+settings changed, a sequence whose content changed, a metric whose version changed is kept apart, and the name of its
+run is added to its label. One encode that several runs measured becomes one point with the scores of all of them; where
+runs contradict each other (two scores of one metric, two bitstreams at one q), the later one is shown. BD-rate is
+computed anew over what was merged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from evalsuite.report import text
+from evalsuite.report.check import check_run
 from evalsuite.report.model import Codec, Metric, Point, Report, Run, Score, Sequence
 from evalsuite.report.numbers import number
 from evalsuite.results.bdrows import BDRow
@@ -97,8 +99,10 @@ def merge(results: ListOf[RunResults]) -> Report:
     """Bring runs together under labels that are unique in the report.
 
     Raises:
-        StoreError: results that belong together contradict each other.
+        StoreError: a summary is not one, or results that belong together contradict each other.
     """
+    for result in results:
+        check_run(result)
     runs = tuple(Run(label, run.summary) for label, run in zip(run_labels(results), results, strict=True))
     codecs = _labels(runs, "codecs", _CODEC_IDENTITY)
     sequences = _labels(runs, "sequences", _SEQUENCE_IDENTITY)
@@ -110,9 +114,7 @@ def merge(results: ListOf[RunResults]) -> Report:
             for each in (codecs, sequences, metrics)
         ]
         labelled.append(_Labelled(run, _relabel(result.points, run, *own), *own))
-    points = pd.concat([each.points for each in labelled], ignore_index=True).drop_duplicates(
-        ["codec", "sequence", "q", "metric", "statistic"], keep="last"
-    )
+    points = _latest(pd.concat([each.points for each in labelled], ignore_index=True))
     return Report(
         runs=runs,
         codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(_facts(runs, "codecs", codecs))),
@@ -160,6 +162,13 @@ def _relabel(points: pd.DataFrame, run: Run, codecs: Names, sequences: Names, me
     )
 
 
+def _latest(points: pd.DataFrame) -> pd.DataFrame:
+    """One bitstream for each codec, sequence and q, and one score for each of its metrics: the last given."""
+    place = ["codec", "sequence", "q"]
+    last = points.groupby(place, dropna=False)["cell_key"].transform("last")
+    return points[points["cell_key"] == last].drop_duplicates([*place, "metric", "statistic"], keep="last")
+
+
 def _unique(labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
     """Entries of all runs; a later run's entry takes the place of an earlier one's of the same identity."""
     kept = {tuple(entry.get(part) for part in identity): entry for each in labelled for entry in each.entries(key)}
@@ -181,14 +190,15 @@ def _metric(label: str, facts: Mapping[str, Any]) -> Metric:
     limits = [limit for limit in map(number, facts.get("range") or ()) if limit is not None]
     decimals = 2 if unit == "dB" or max(limits, default=0) > 2 else 4
     title = text.metric(name) + label.removeprefix(name)
-    return Metric(label, title, unit, bool(facts["higher_is_better"]), decimals, facts)
+    return Metric(name, label, title, unit, bool(facts["higher_is_better"]), decimals, facts)
 
 
 def _points(rows: pd.DataFrame) -> tuple[Point, ...]:
     points: dict[tuple[str, str, float], Point] = {}
     for row in rows.to_dict("records"):
+        q, bpp, kbps, size = (number(row[name]) for name in ("q", "bpp", "kbps", "bytes"))
         # A cell that failed before it had a size is among the failures; it is no point.
-        if (bpp := number(row["bpp"])) is None or (q := number(row["q"])) is None:
+        if q is None or bpp is None or kbps is None or size is None:
             continue
         point = points.setdefault(
             (row["codec"], row["sequence"], q),
@@ -197,8 +207,8 @@ def _points(rows: pd.DataFrame) -> tuple[Point, ...]:
                 sequence=row["sequence"],
                 q=q,
                 bpp=bpp,
-                kbps=float(row["kbps"]),
-                bytes=int(row["bytes"]),
+                kbps=kbps,
+                bytes=int(size),
                 target_bpp=number(row["target_bpp"]),
                 encode_cpu_s=number(row["encode_cpu_s"]),
                 decode_cpu_s=number(row["decode_cpu_s"]),

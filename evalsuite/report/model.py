@@ -36,8 +36,9 @@ class Codec:
 class Metric:
     """A metric as it was computed."""
 
+    name: str
     label: str
-    """Its name, unique in the report."""
+    """Its name, made unique in the report."""
     title: str
     """Its name as read in text."""
     unit: str
@@ -123,9 +124,19 @@ class Report:
     failures: tuple[Mapping[str, Any], ...]
     commands: tuple[Mapping[str, Any], ...]
 
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """The metrics that have a score, or the reason for none, at any point."""
+        held = {label for point in self.points for label in point.scores}
+        return tuple(metric for metric in self.metrics if metric.label in held)
+
     def metric(self, label: str) -> Metric:
         """The metric of this label; one that only a table names gets the plainest description."""
         for known in self.metrics:
             if known.label == label:
                 return known
-        return Metric(label, text.metric(label), "", True, 4)
+        return Metric(label, label, text.metric(label), "", True, 4)
+
+    def place(self, codec: str) -> int:
+        """Where a codec stands in the report's order; after all others where only a table names it."""
+        return next((known.index for known in self.codecs if known.label == codec), len(self.codecs))

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import evalsuite
 from evalsuite.report import findings, provenance, tables, text
-from evalsuite.report.model import Metric, Report
+from evalsuite.report.model import Report
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -52,7 +52,7 @@ def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
             differences=tables.differences(report.codecs),
             glance=provenance.glance(report),
             compared={row.metric for row in report.bd_rows},
-            measured=_measured(report),
+            kicker=_kicker(report),
             runs=[provenance.run_facts(run) for run in report.runs],
             commands=provenance.commands(report),
             codec_index={codec.label: codec.index for codec in report.codecs},
@@ -93,7 +93,10 @@ def _title(report: Report) -> str:
     return f"{text.listing(names)} on {text.plural(len(report.sequences), 'sequence')}"
 
 
-def _measured(report: Report) -> list[Metric]:
-    """The metrics that have a score at any point, in the report's order."""
-    held = {name for point in report.points for name in point.scores}
-    return [metric for metric in report.metrics if metric.label in held]
+def _kicker(report: Report) -> str:
+    """Where and when, in a line."""
+    datasets = dict.fromkeys(str(sequence.facts.get("dataset") or "") for sequence in report.sequences)
+    days = dict.fromkeys(provenance.run_facts(run).day for run in report.runs)
+    return " · ".join(
+        filter(None, ["evalsuite", text.listing([*filter(None, datasets)]), text.listing([*filter(None, days)])])
+    )

@@ -84,7 +84,7 @@ def glance(report: Report) -> Facts:
         ("codecs", str(len(report.codecs))),
         ("sequences", str(len(report.sequences))),
         ("rate points", str(len(report.points))),
-        ("metrics", str(len({name for point in report.points for name in point.scores}))),
+        ("metrics", str(len(report.measured))),
         ("failures", str(len(report.failures)) if report.failures else "none"),
         ("run time", text.duration(sum(seconds for seconds in took if seconds is not None))),
     ]

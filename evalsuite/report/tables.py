@@ -37,11 +37,11 @@ def axis(values: Iterable[float]) -> Axis:
     """An axis that holds zero and all values, with two to five round ticks."""
     held = [0.0, *values]
     low, high = min(held), max(held)
-    if low == high:
-        low, high = -1.0, 1.0
+    if high - low < 0.1:  # nothing to see: keep the ticks readable
+        low, high = low - 1, high + 1
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough)
+    step = next(power * times for times in (1, 2, 2.5, 5, 10) if power * times >= rough)
     first = math.ceil(low / step)
     return Axis(low, high, tuple(n * step for n in range(first, math.floor(high / step) + 1)))
 
@@ -61,23 +61,22 @@ class PairTable:
 
 
 def pair_tables(report: Report) -> list[PairTable]:
-    """A table for each pair, in the order of the test codecs; the headline metric first."""
-    order = {codec.label: codec.index for codec in report.codecs}
+    """A table for each pair, in the order of the anchors and test codecs; the headline metric first."""
     pairs: dict[tuple[str, str], list[Group]] = {}
     for group in groups(report):
         pairs.setdefault((group.test, group.anchor), []).append(group)
     tables = [_pair_table(test, anchor, made) for (test, anchor), made in pairs.items()]
-    return sorted(tables, key=lambda table: order.get(table.test, len(order)))
+    return sorted(tables, key=lambda table: (report.place(table.anchor), report.place(table.test)))
 
 
 def _pair_table(test: str, anchor: str, made: list[Group]) -> PairTable:
-    first = headline_metric(group.metric.label for group in made)
+    first = headline_metric(group.metric for group in made)
     rows = [row for group in made for row in (group.mean, *group.rows) if row]
     shown = [value for row in rows for value in (row.bd_rate_percent, row.ci_low, row.ci_high)]
     return PairTable(
         test,
         anchor,
-        tuple(sorted(made, key=lambda group: group.metric.label != first)),
+        tuple(sorted(made, key=lambda group: group.metric != first)),
         axis(value for value in shown if value is not None),
     )
 
@@ -148,12 +147,11 @@ def rate_matches(report: Report) -> list[RateMatch]:
 
 def by_sequence(report: Report) -> list[tuple[str, list[Point]]]:
     """Points under their sequence: by codec, from the lowest rate up."""
-    order = {codec.label: codec.index for codec in report.codecs}
     grouped: dict[str, list[Point]] = {sequence.label: [] for sequence in report.sequences}
     for point in report.points:
         grouped.setdefault(point.sequence, []).append(point)
     return [
-        (name, sorted(points, key=lambda point: (order.get(point.codec, len(order)), point.bpp)))
+        (name, sorted(points, key=lambda point: (report.place(point.codec), point.bpp)))
         for name, points in grouped.items()
         if points
     ]

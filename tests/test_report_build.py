@@ -1,0 +1,78 @@
+"""The report folder and the command that writes it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from report_page import build
+from report_sample import write_sample
+from typer.testing import CliRunner
+
+from evalsuite.cli.report import report as report_command
+from evalsuite.errors import EvalError, RequestError, StoreError
+from evalsuite.report.build import build_report
+from evalsuite.results.load import read_run
+
+
+def test_building_is_repeatable_and_small(tmp_path):
+    run = write_sample(tmp_path / "run")
+    first = build_report([run], tmp_path / "first").parent
+    second = build_report([read_run(run)], tmp_path / "second").parent
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes()
+    assert (first / "index.html").stat().st_size < 400_000
+    assert (first / "index.html").stat().st_mode & 0o077 == 0o044
+
+
+def test_an_existing_report_is_replaced(tmp_path):
+    build(tmp_path, write_sample(tmp_path / "one"))
+    made, _ = build(tmp_path, write_sample(tmp_path / "two", codecs=["a", "b"]))
+    assert made.heading().startswith("b needs")
+    assert len(list((tmp_path / "report").iterdir())) == 5
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RequestError, match="cannot be written") as caught:
+        build_report([write_sample(tmp_path / "run")], tmp_path / "file" / "report")
+    assert caught.value.where == tmp_path / "file" / "report"
+
+
+def test_no_run_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="at least one run"):
+        build_report([], tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"summary\.json"):
+        build_report([tmp_path], tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_command_prints_where_the_page_is(tmp_path):
+    app = typer.Typer()
+    app.command()(report_command)
+    run = str(write_sample(tmp_path / "run"))
+    done = CliRunner().invoke(app, [run, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert Path(done.stdout.strip()) == tmp_path / "out" / "index.html"
+    done = CliRunner().invoke(app, [run, "--out", str(tmp_path / "out"), "--json"])
+    assert json.loads(done.stdout) == {"schema": 1, "report": str(tmp_path / "out" / "index.html")}
+    done = CliRunner().invoke(app, [str(tmp_path / "none"), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, EvalError)
+
+
+def test_building_imports_neither_torch_nor_plotly(tmp_path):
+    run = write_sample(tmp_path / "run")
+    script = (
+        "import sys, pathlib; from evalsuite.report.build import build_report;"
+        f"build_report([pathlib.Path({str(run)!r})], pathlib.Path({str(tmp_path / 'out')!r}));"
+        "print([name for name in ('torch', 'plotly', 'lpips', 'av') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,125 @@
+"""Data is text in the report: no name, tag or message becomes markup, and a wrong summary no traceback."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_page import Page, build, plain
+from report_sample import BREAKOUT, HOSTILE, QUOTES, failure, hostile_run, write_sample
+
+from evalsuite.errors import StoreError
+from evalsuite.report import chart, page
+from evalsuite.report.merge import merge
+from evalsuite.results.layout import check_summary
+from evalsuite.results.load import read_run
+
+
+def test_hostile_names_are_text(tmp_path):
+    made, data = build(tmp_path, hostile_run(tmp_path / "run"))
+    assert [attributes for tag, attributes in made.tags if tag == "script"] == [
+        {"src": "report.js"},
+        {"src": "data.js", "defer": ""},
+        {"src": "plotly.min.js", "defer": ""},
+    ]
+    assert not {"img", "iframe", "object", "style", "base"} & {tag for tag, _ in made.tags}
+    assert not [name for _, attributes in made.tags for name in attributes if name.startswith("on") or name == "style"]
+    assert HOSTILE in made.text
+    assert BREAKOUT in made.text
+    assert plain(QUOTES) in made.text  # the template's own signs are not evaluated either
+    assert HOSTILE in [codec["name"] for codec in data["codecs"]]
+    raw = (tmp_path / "report" / "data.js").read_text(encoding="utf-8")
+    assert not set("<>&") & set(raw)
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path):
+    made, _ = build(tmp_path, hostile_run(tmp_path / "run"))
+    named = [
+        attributes[name] for _, attributes in made.tags for name in ("src", "href", "action") if name in attributes
+    ]
+    files = {name for name in named if not name.startswith("#")}
+    assert files == {"report.css", "report.js", "data.js", "plotly.min.js"}
+    assert files | {"index.html"} == {path.name for path in (tmp_path / "report").iterdir()}
+
+
+def test_policy_allows_no_inline_code_and_no_network(tmp_path):
+    made, _ = build(tmp_path, write_sample(tmp_path / "run"))
+    policy = next(a["content"] for _, a in made.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"https?:|\*", policy)
+
+
+def test_templates_leave_no_way_around_escaping():
+    for template in page.ASSETS.glob("*.html"):
+        source = template.read_text(encoding="utf-8")
+        assert not re.search(r"\|\s*safe\b|Markup|autoescape|style=|\son\w+=", source), template.name
+        # A value in an attribute without quotes could end it with a space.
+        assert not re.search(r"=\{\{|=\{%", source), template.name
+        assert not re.search(r"<(script|style)[^>]*>[^<]", source), template.name
+        assert not re.search(r"(href|src)=\"[^\"#]*\{\{", source), template.name
+
+
+def test_ids_are_unique_and_references_lead_somewhere(tmp_path):
+    made, _ = build(tmp_path, hostile_run(tmp_path / "run"))
+    ids = [attributes["id"] for _, attributes in made.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in made.tags:
+        for name in ("aria-controls", "aria-labelledby", "data-table"):
+            assert set(attributes.get(name, "").split()) <= set(ids)
+        if tag in ("a", "use"):
+            assert attributes["href"][1:] in ids
+
+
+PARTS = (
+    "request",
+    "run",
+    "codecs",
+    "sequences",
+    "metrics",
+    "outcomes",
+    "rate_match",
+    "commands",
+    "failures",
+    "bd_rate",
+)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    return read_run(write_sample(folder / "run", sequences=["face"], metrics=["vmaf"], failures=[failure()]))
+
+
+@given(part=st.sampled_from(PARTS), choose=st.randoms(use_true_random=False), value=JSON_VALUES, drop=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_a_summary_with_anything_wrong_is_shown_or_refused_by_name(small_run, part, choose, value, drop):
+    summary = copy.deepcopy(small_run.summary)
+    place = summary[part]
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = choose.choice(keys)
+        if isinstance(place[key], (dict, list)) and place[key] and choose.random() < 0.7:
+            place = place[key]
+            continue
+        if drop:
+            del place[key]
+        else:
+            place[key] = value
+        break
+    try:
+        check_summary(summary, small_run.folder)
+        merged = merge([dataclasses.replace(small_run, summary=summary)])
+        Page(page.render(merged))
+        chart.script(merged)
+    except StoreError:
+        pass  # any other error fails the test
