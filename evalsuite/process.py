@@ -22,7 +22,7 @@ from typing import IO
 from evalsuite.errors import ProcessError
 from evalsuite.types import Usage
 
-STDERR_LINES = 100
+STDERR_LINES = 30
 """Lines of a command's stderr that are kept for the record."""
 
 _live: set[Running] = set()

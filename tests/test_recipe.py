@@ -99,6 +99,7 @@ def test_sizes_are_padded_to_the_encoders_multiple() -> None:
     odd = VideoFormat(175, 143)
     assert load_recipe("svtav1").coded_format(odd) == odd
     assert load_recipe("x265").coded_format(odd) == VideoFormat(176, 144)
+    assert load_recipe("x265").coded_format(VideoFormat(40, 22)) == VideoFormat(40, 32)
     assert load_recipe("kvazaar").coded_format(VideoFormat(177, 145)) == VideoFormat(184, 152)
 
 

@@ -1,4 +1,8 @@
-"""Whether a codec works on this machine: a few made-up frames through the recipe's own commands."""
+"""Whether a codec works on this machine: a few made-up frames through the recipe's own commands.
+
+Three encodes and a decode find what is wrong with most new recipes: a missing program, frames that are shifted or
+converted, a q that the encoder ignores, bytes that change from one encode to the next, SEI that counts as rate.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +48,20 @@ def check_codec(recipe: Recipe) -> Checked:
     """Encode and decode a few frames at the best quality of the recipe's ladder.
 
     Raises:
-        EvalError: a program is missing, the encoder or decoder fails, or the decoded frames are not the source's.
+        EvalError: a program is missing, the encoder or decoder fails, the decoded frames are not the source's, or the
+            lowest quality of the ladder takes no fewer bytes.
     """
     recipe.check_available()
-    point = OperatingPoint(q=recipe.knob.ladder[0], intra_period=-1, threads=1)
+    best, worst = (
+        OperatingPoint(q=q, intra_period=-1, threads=1) for q in (recipe.knob.ladder[0], recipe.knob.ladder[-1])
+    )
     with tempfile.TemporaryDirectory(prefix="evalsuite-check-") as folder:
         sequence = synthetic(Path(folder) / "source.y4m")
         recipe.check_format(sequence)
         output = Path(folder) / f"stream.{recipe.extension}"
-        encoded = encode(recipe, sequence, point, output, timeout=TIMEOUT_S)
-        again = encode(recipe, sequence, point, output, timeout=TIMEOUT_S)
-        error, decoder = 0.0, decode(recipe, output, sequence, point, timeout=TIMEOUT_S)
+        encoded = encode(recipe, sequence, best, output, timeout=TIMEOUT_S)
+        again = encode(recipe, sequence, best, output, timeout=TIMEOUT_S)
+        error, decoder = 0.0, decode(recipe, output, sequence, best, timeout=TIMEOUT_S)
         with decoder:
             for source, decoded in zip(frames(), decoder, strict=True):
                 error += float(np.mean((source[0].astype(np.float64) - decoded[0]) ** 2)) / FRAMES
@@ -63,9 +70,18 @@ def check_codec(recipe: Recipe) -> Checked:
             raise EvalError(
                 f"what {recipe.name} decodes is not what it encoded",
                 where=recipe.path,
-                expected=f"PSNR-Y of at least {LOWEST_PSNR_Y:g} dB at q {point.q:g}",
+                expected=f"PSNR-Y of at least {LOWEST_PSNR_Y:g} dB at q {best.q:g}",
                 got=f"{psnr:.1f} dB",
                 fix="check pixel format, frame order and size in the recipe's commands",
+            )
+        small = encode(recipe, sequence, worst, Path(folder) / f"small.{recipe.extension}", timeout=TIMEOUT_S)
+        if small.payload_bytes >= encoded.payload_bytes:
+            raise EvalError(
+                f"a higher q gives {recipe.name} no lower rate",
+                where=recipe.path,
+                expected=f"fewer than {encoded.payload_bytes} bytes at q {worst.q:g}, as at q {best.q:g}",
+                got=f"{small.payload_bytes} bytes",
+                fix="check that {q} reaches the encoder, and that lower q means better quality",
             )
         extras = {unit.extra for unit in units(output, recipe.container, recipe.standard) if unit.extra}
     return Checked(

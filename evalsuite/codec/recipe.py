@@ -83,6 +83,8 @@ class Recipe:
     """FFmpeg names of the pixel formats it takes."""
     size_multiple: int
     """Frames are padded to a multiple of this on the right and bottom, and cropped after decoding."""
+    size_min: int
+    """Frames are padded to at least this in width and height: the smallest that the encoder codes without fault."""
     binary: str
     decoder_binary: str
     licence: str
@@ -155,11 +157,12 @@ class Recipe:
         return fill(self.decode, values)
 
     def coded_format(self, format: VideoFormat) -> VideoFormat:
-        """The size that is coded: the sequence's, padded to the encoder's multiple."""
-        step = self.size_multiple
-        return VideoFormat(
-            -(-format.width // step) * step, -(-format.height // step) * step, format.bit_depth, format.chroma
-        )
+        """The size that is coded: the sequence's, padded to what the encoder can code."""
+
+        def padded(side: int) -> int:
+            return -(-max(side, self.size_min) // self.size_multiple) * self.size_multiple
+
+        return VideoFormat(padded(format.width), padded(format.height), format.bit_depth, format.chroma)
 
     def check_available(self) -> None:
         """Find the recipe's programs and ask the encoder for its version.
@@ -233,6 +236,7 @@ class Recipe:
                 "name": self.name,
                 "container": self.container,
                 "size_multiple": self.size_multiple,
+                "size_min": self.size_min,
                 "first_pass": self.first_pass,
                 "encode": self.encode,
                 "decode": self.decode,

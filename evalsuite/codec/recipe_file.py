@@ -42,7 +42,7 @@ _MOST_STEPS = 100_000
 """A finer grid than this is a slip of the pen, and a rate search lays the whole grid out in memory."""
 
 _LARGEST_NUMBER = 1e6
-_LARGEST_MULTIPLE = 256
+_LARGEST_PADDING = 256
 
 _name = fields.pattern(r"[a-z0-9][a-z0-9._-]{0,39}", "at most 40 of a-z, 0-9, '.', '_' and '-'")
 _extension = fields.pattern(r"[a-z0-9]{1,8}", "1 to 8 of a-z and 0-9, without the dot")
@@ -67,7 +67,8 @@ def parse_recipe(data: dict[str, Any], path: Path) -> Recipe:
         container=container,
         extension=top.take("extension", _extension),
         formats=top.take("formats", _formats),
-        size_multiple=top.get("size_multiple", _multiple, 1),
+        size_multiple=top.get("size_multiple", _size, 1),
+        size_min=top.get("size_min", _size, 1),
         binary=top.take("binary", _program),
         decoder_binary=top.get("decoder_binary", _program, ""),
         licence=top.get("licence", fields.text, ""),
@@ -185,9 +186,9 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _multiple(value: object) -> int:
-    if (number := fields.count(1)(value)) > _LARGEST_MULTIPLE:
-        raise ValueError(f"a whole number, 1 to {_LARGEST_MULTIPLE}")
+def _size(value: object) -> int:
+    if (number := fields.count(1)(value)) > _LARGEST_PADDING:
+        raise ValueError(f"a whole number, 1 to {_LARGEST_PADDING}")
     return number
 
 

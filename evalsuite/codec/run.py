@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,8 +44,11 @@ class Encoded:
 
     @property
     def command(self) -> Command:
-        """The command that wrote the file."""
-        return self.commands[-1]
+        """All of `commands` in one list, `&&` between passes: what is recorded."""
+        joined = list(self.commands[0])
+        for command in self.commands[1:]:
+            joined += ["&&", *command]
+        return tuple(joined)
 
 
 def encode(
@@ -73,15 +77,21 @@ def encode(
         with tempfile.TemporaryDirectory(prefix=".encode-", dir=output.parent) as scratch:
             return _encode(recipe, sequence, point, output, Path(scratch), timeout)
     except OSError as error:
-        output.unlink(missing_ok=True)
+        _remove(output)
         raise ProcessError(
             f"the encode has no place to write: {error.strerror}",
             where=error.filename or output,
             fix="free some space or choose another folder",
         ) from error
     except BaseException:
-        output.unlink(missing_ok=True)
+        _remove(output)
         raise
+
+
+def _remove(output: Path) -> None:
+    # What went wrong before matters more than that its remains cannot be removed.
+    with suppress(OSError):
+        output.unlink(missing_ok=True)
 
 
 def _encode(
@@ -170,7 +180,7 @@ class Decoder:
                     raise self._wrong_count(f"more than {self._frames} frames")
                 yield frame if coded == self._format else crop(frame, self._format)
         except MediaError as error:
-            # A dead decoder explains a broken stream better than the stream does; one that still writes is not waited for.
+            # A dead decoder explains a broken stream better than the stream; one that still writes is not waited for.
             if not running.stdout.read(1):
                 self._judge(running)
             raise ProcessError(

@@ -1,0 +1,177 @@
+"""`evalsuite codecs`: what each subcommand prints and exits with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from sample_recipes import SHIPPED, edited, script_recipe
+from typer.testing import CliRunner
+
+from evalsuite.cli.app import app
+from evalsuite.codec.recipe import load_recipe
+from evalsuite.ffmpeg import ffmpeg_path
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with a place for recipes."""
+    recipes = tmp_path / "here" / "codecs" / "recipes"
+    recipes.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return recipes
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["codecs", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def document(*arguments: str, code: int = 0) -> Any:
+    """What `--json` prints: nothing but one document on stdout."""
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def test_every_command_has_an_example_in_its_help() -> None:
+    for command in ("list", "show", "check"):
+        assert f"Example: evalsuite codecs {command}" in " ".join(run(command, "--help").output.split())
+
+
+def test_list_names_every_shipped_codec_with_its_version() -> None:
+    rows = {row["name"]: row for row in document("list")}
+    assert set(rows) == set(SHIPPED)
+    for name, row in rows.items():
+        assert row["available"] is True
+        assert row["needs"] == ""
+        assert row["version"] == load_recipe(name).version()
+        assert row["q"]["min"] < row["q"]["ladder"][0] < row["q"]["max"]
+    shown = run("list").stdout
+    assert all(name in shown for name in SHIPPED)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_list_says_what_a_codec_needs_and_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = script_recipe(monkeypatch, folder, name="absent")
+    (folder / recipe.binary).unlink()
+    (folder / "broken.toml").write_text("name = 3")
+    rows = {row["name"]: row for row in document("list")}
+    assert rows["absent"]["available"] is False
+    assert recipe.binary in rows["absent"]["needs"]
+    assert "put it on PATH or set EVALSUITE_ABSENT" in rows["absent"]["needs"]
+    assert rows["broken"]["available"] is False
+    assert "`container` is missing" in rows["broken"]["needs"]
+    assert rows["x265"]["available"] is True
+    assert "absent" in run("list").stdout
+
+
+def test_a_recipe_of_the_folder_wins_over_the_shipped_one(folder: Path) -> None:
+    edited("x265", folder, ('preset = "slow"', 'preset = "mine"'))
+    assert {row["name"]: row for row in document("list")}["x265"]["preset"] == "mine"
+
+
+def test_show_prints_the_command_lines_that_are_run() -> None:
+    shown = run("show", "vp9").stdout
+    lines = [line.strip() for line in shown.splitlines() if line.strip().startswith(str(ffmpeg_path()))]
+    recipe = load_recipe("vp9")
+    commands = [recipe.first_pass, recipe.encode, recipe.decode, recipe.version_command]
+    assert [tuple(shlex.split(line)[1:]) for line in lines] == [command[1:] for command in commands]
+    told = document("show", "vp9")
+    assert told["commands"]["encode"][0] == str(ffmpeg_path())
+    assert told["schema"] == 1
+    assert "two passes" in shown.lower()
+
+
+def test_show_works_where_the_program_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = script_recipe(monkeypatch, folder, name="absent")
+    (folder / recipe.binary).unlink()
+    told = document("show", "absent")
+    assert told["available"] is False
+    assert told["commands"]["encode"][0] == "{binary}"
+
+
+def test_an_unknown_codec_is_a_wrong_request_with_a_near_miss() -> None:
+    result = run("show", "x256", code=2)
+    assert "unknown codec" in result.stderr
+    assert "x265" in result.stderr
+    assert result.stdout == ""
+
+
+def test_check_encodes_and_decodes() -> None:
+    told = document("check", "x264", "svtav1")
+    assert [row["status"] for row in told["codecs"]] == ["ok", "ok"]
+    for row in told["codecs"]:
+        assert row["psnr_y"] > 35
+        assert 500 < row["bytes"] < 8 * 176 * 144
+        assert row["notes"] == []
+    assert "x264" in run("check", "x264").stdout
+
+
+def test_check_all_takes_every_codec(folder: Path) -> None:
+    told = document("check", "all")
+    assert [row["name"] for row in told["codecs"]] == sorted(SHIPPED)
+    assert {row["status"] for row in told["codecs"]} == {"ok"}
+
+
+def test_check_of_a_missing_program_ends_with_2_and_says_how_to_get_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = script_recipe(monkeypatch, folder, name="absent")
+    (folder / recipe.binary).unlink()
+    result = run("check", "absent", "x264", code=2)
+    assert f"the program {recipe.binary} is not on this machine" in result.stderr
+    assert "EVALSUITE_ABSENT" in result.stderr
+    assert "ok" in result.stdout  # x264 was checked nevertheless
+    assert "1 of 2 work" in result.stderr
+
+
+def test_check_notices_frames_that_are_not_the_sources(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A codec that gives the negative back: everything runs, and nothing is right.
+    script = """
+import pathlib, sys
+if sys.argv[1] == "encode": pathlib.Path(sys.argv[3]).write_bytes(pathlib.Path(sys.argv[2]).read_bytes())
+elif sys.argv[1] == "decode":
+    header, *frames = pathlib.Path(sys.argv[2]).read_bytes().split(b"FRAME\\n")
+    table = bytes(255 - value for value in range(256))
+    sys.stdout.buffer.write(header + b"".join(b"FRAME\\n" + frame.translate(table) for frame in frames))
+else: print("codec 1")
+"""
+    script_recipe(monkeypatch, folder, script, name="negative")
+    assert "is not what it encoded" in run("check", "negative", code=2).stderr
+
+
+def test_check_remarks_on_sei_and_on_bytes_that_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edited("x264", folder, ('"-bsf:v", "filter_units=remove_types=6", ', ""))
+    assert document("check", "x264")["codecs"][0]["notes"] == ["the stream holds SEI"]
+    script = """
+import pathlib, sys, time
+if sys.argv[1] == "encode":
+    padding = bytes(100 - int(sys.argv[4])) + str(time.time_ns()).encode()
+    pathlib.Path(sys.argv[3]).write_bytes(pathlib.Path(sys.argv[2]).read_bytes() + padding)
+elif sys.argv[1] == "decode":
+    data = pathlib.Path(sys.argv[2]).read_bytes()
+    sys.stdout.buffer.write(data[: data.index(b"\\n") + 1 + 8 * (6 + 176 * 144 * 3 // 2)])
+else: print("codec 1")
+"""
+    script_recipe(monkeypatch, folder, script, name="clock")
+    assert document("check", "clock")["codecs"][0]["notes"] == ["two encodes gave different bytes"]
+
+
+def test_check_notices_a_q_that_does_nothing(folder: Path) -> None:
+    edited("x264", folder, ('"-crf", "{q}"', '"-crf", "30", "-metadata", "q={q}"'))
+    assert "a higher q gives x264 no lower rate" in run("check", "x264", code=2).stderr
+
+
+def test_the_worked_example_of_the_docs_works(folder: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "codecs.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (folder / "vp8.toml").write_text(example, encoding="utf-8")
+    (row,) = document("check", "vp8")["codecs"]
+    assert (row["status"], row["notes"]) == ("ok", [])
