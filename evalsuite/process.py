@@ -70,7 +70,8 @@ class Running:
         self._timeout = timeout
         self._timed_out = False
         self._usage: Usage | None = None
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may kill while its own thread is at it.
+        self._lock = threading.RLock()
         self._started = time.monotonic()
         try:
             self._popen = subprocess.Popen(

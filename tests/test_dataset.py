@@ -309,7 +309,7 @@ class TestFiles:
 class TestDemo:
     def test_it_is_what_the_documentation_promises(self) -> None:
         dataset = load_dataset("demo")
-        assert [entry.name for entry in dataset.sequences] == ["carphone", "face", "city", "bikes", "bunny"]
+        assert [entry.name for entry in dataset.sequences] == ["carphone", "face", "city", "bikes", "bunny", "jump"]
         for entry in dataset.sequences:
             assert 1.8 <= entry.frames / entry.frame_rate <= 2.2
             assert all(isinstance(source, PackageSource) for source in entry.sources)
@@ -318,7 +318,7 @@ class TestDemo:
             assert entry.tags
 
     @pytest.mark.network
-    @pytest.mark.parametrize("name", ["carphone", "face", "city", "bikes", "bunny"])
+    @pytest.mark.parametrize("name", ["carphone", "face", "city", "bikes", "bunny", "jump"])
     def test_its_frames_are_those_that_ffmpeg_decodes(
         self, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
     ) -> None:

@@ -92,3 +92,25 @@ def test_workers_and_their_encoders_die_with_the_parent(tmp_path: Path, how: sig
     parent.wait(20)
     _, alive = psutil.wait_procs(family, timeout=10)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_closing_never_hangs() -> None:
+    # Workers are stopped in every state: starting, idle, at work.
+    started = time.monotonic()
+    for index in range(8):
+        with Pool[int](2) as pool:
+            for key in range(4):
+                pool.submit(key, Task(time.sleep, (0.02 * index,)))
+            for count, _ in enumerate(pool.outcomes()):
+                if count >= index % 4:
+                    break
+    assert time.monotonic() - started < 60
+
+
+def test_an_outcome_that_cannot_be_pickled_costs_only_itself() -> None:
+    with Pool[str](1) as pool:
+        pool.submit("odd", Task(eval, ("lambda: 0",)))
+        pool.submit("good", Task(abs, (-1,)))
+        outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
+    assert outcomes["odd"].error is not None
+    assert outcomes["good"].value == 1

@@ -1,29 +1,35 @@
 """Running tasks on worker processes: one back-end behind one generator of outcomes.
 
-Workers are fresh processes with one thread for arithmetic: encoders and decoders are processes of their own, and
-several single-thread workers use a machine better than one with many threads.
+Each worker is a fresh process with a pipe of its own and one thread for arithmetic: encoders and decoders are processes
+of their own, and several single-thread workers use a machine better than one with many threads. The standard library's
+process pool is not used because its workers share one queue: one that dies takes the others' tasks along, nobody knows
+whose fault it was, and stopping it in mid-task can leave the queue's lock held for ever.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from evalsuite import process
+from evalsuite.errors import EvalError
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 # Read when a process starts: encoders are processes of their own, and there is a worker for each core.
 _WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+_PATIENCE_S = 10.0
+"""Seconds a worker gets to stop what it runs before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,82 +49,114 @@ class Outcome(Generic[Key]):
     error: Exception | None = None
 
 
+class _Worker(Generic[Key]):
+    """One worker process, and the task it is at."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.task: tuple[Key, Task] | None = None
+
+    def start(self, key: Key, task: Task) -> None:
+        self.task = (key, task)
+        self.connection.send((task.function, task.arguments))
+
+    def stop(self) -> None:
+        """End the worker: an idle one by closing its pipe, a busy one with whatever it runs."""
+        self.connection.close()
+        if self.task is not None:
+            self.process.terminate()
+        self.process.join(_PATIENCE_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
 class Pool(Generic[Key]):
     """A pool of worker processes that takes tasks at any time, most urgent first.
 
     Args:
-        jobs: number of workers.
+        jobs: number of workers; each is started when it is first needed.
     """
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
         self._waiting: list[tuple[int, int, Key, Task]] = []
-        self._running: dict[Future[Any], tuple[Key, Task]] = {}
-        self._retried: set[Key] = set()
         self._order = itertools.count()
-        self._executor = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
+        self._workers: list[_Worker[Key]] = []
+        self._died_at: set[Key] = set()
         for name, value in _WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        return ProcessPoolExecutor(
-            self._jobs,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_become_worker,
-            initargs=(os.getpid(),),
-        )
 
     def submit(self, key: Key, task: Task, urgency: int = 0) -> None:
         """Queue a task; a lower `urgency` number starts earlier."""
-        self._waiting.append((urgency, next(self._order), key, task))
+        heapq.heappush(self._waiting, (urgency, next(self._order), key, task))
         self._feed()
 
     def _feed(self) -> None:
-        self._waiting.sort(key=lambda entry: entry[:2])
-        while self._waiting and len(self._running) < self._jobs:
-            _, _, key, task = self._waiting.pop(0)
-            self._running[self._executor.submit(task.function, *task.arguments)] = (key, task)
+        while self._waiting:
+            worker = next((one for one in self._workers if one.task is None), None)
+            if worker is None:
+                if len(self._workers) >= self._jobs:
+                    return
+                worker = _Worker()
+                self._workers.append(worker)
+            _, _, key, task = heapq.heappop(self._waiting)
+            try:
+                worker.start(key, task)
+            except (BrokenPipeError, ConnectionResetError):
+                # An idle worker was killed from outside: the task never began, so nothing is held against it.
+                worker.task = None
+                self._remove(worker)
+                self.submit(key, task, urgency=-1)
 
     def outcomes(self) -> Iterator[Outcome[Key]]:
         """Outcomes in the order they happen, until nothing is queued or running; tasks may be added meanwhile."""
-        while self._running:
-            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-            for future in done:
-                if future not in self._running:
-                    continue
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    yield from self._recover(error)
-                    break
-                key, _task = self._running.pop(future)
-                if error is not None and not isinstance(error, Exception):
-                    raise error
+        while busy := {one.connection: one for one in self._workers if one.task is not None}:
+            for connection in wait(list(busy)):
+                outcome = self._collect(busy[connection])  # type: ignore[index]
                 # The next task starts before this outcome is looked at: workers do not wait for the parent.
                 self._feed()
-                yield Outcome(key, None if error else future.result(), error)
-            self._feed()
+                if outcome is not None:
+                    yield outcome
 
-    def _recover(self, error: BrokenProcessPool) -> Iterator[Outcome[Key]]:
-        # A worker died (killed, or out of memory) and took the pool along. Whose fault it was is not known, so every
-        # task in flight gets one more try, and a second death is its outcome.
-        lost = list(self._running.values())
-        self._running.clear()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        self._executor = self._start()
-        for key, task in lost:
-            if key in self._retried:
-                yield Outcome(key, error=error)
-            else:
-                self._retried.add(key)
-                self._waiting.append((-1, next(self._order), key, task))
-        self._feed()
+    def _collect(self, worker: _Worker[Key]) -> Outcome[Key] | None:
+        if worker.task is None:
+            return None
+        key, task = worker.task
+        try:
+            value, error = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._remove(worker)
+            return self._after_death(key, task, worker.process.exitcode)
+        worker.task = None
+        return Outcome(key, value, error)
+
+    def _after_death(self, key: Key, task: Task, exit_code: int | None) -> Outcome[Key] | None:
+        # A worker that was killed, or ran out of memory, may have been unlucky: its task gets one more try.
+        if key not in self._died_at:
+            self._died_at.add(key)
+            heapq.heappush(self._waiting, (-1, next(self._order), key, task))
+            return None
+        error = EvalError(
+            "the worker process died twice at this task",
+            got=f"exit code {exit_code}" if (exit_code or 0) >= 0 else f"signal {-(exit_code or 0)}",
+            fix="it may have run out of memory: try fewer workers with --jobs",
+        )
+        return Outcome(key, error=error)
+
+    def _remove(self, worker: _Worker[Key]) -> None:
+        self._workers.remove(worker)
+        worker.stop()
 
     def close(self) -> None:
         """Stop the workers and whatever they run, at once."""
-        # Public only from Python 3.14 on, as `terminate_workers`.
-        for worker in list((self._executor._processes or {}).values()):
-            worker.terminate()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
 
     def __enter__(self) -> Pool[Key]:
         return self
@@ -127,11 +165,24 @@ class Pool(Generic[Key]):
         self.close()
 
 
-def _become_worker(parent: int) -> None:
+def _work(connection: Connection, parent: int) -> None:
     # Ctrl-C reaches the whole foreground group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+    while True:
+        try:
+            function, arguments = connection.recv()
+        except EOFError:
+            return
+        connection.send(_perform(function, arguments))
+
+
+def _perform(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    try:
+        return function(*arguments), None
+    except Exception as error:  # whatever a task raises is its outcome
+        return None, error
 
 
 def _stop(*_: object) -> None:
