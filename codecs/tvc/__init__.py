@@ -1,0 +1,111 @@
+"""tvc: a tokenized video codec with a real bitstream (after TVC, arXiv 2504.16953).
+
+    data = tvc.encode(frames, 25, q=20)
+    for y, cb, cr in tvc.decode(data): ...
+
+Frames are triples of uint8 arrays: Y (height, width), Cb and Cr (half of both, rounded up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from tvc.errors import BitstreamError, RequestError, TvcError, VideoError, WeightsError
+
+# PyTorch takes seconds to import: `import tvc` and `tvc --help` do without it.
+if TYPE_CHECKING:
+    from tvc.model import TVC
+    from tvc.video import Frame
+
+__all__ = [
+    "BitstreamError",
+    "RequestError",
+    "TvcError",
+    "VideoError",
+    "WeightsError",
+    "decode",
+    "encode",
+    "stats",
+]
+
+__version__ = "0.1.0"
+
+
+def encode(
+    frames: Iterable[Frame],
+    rate: Fraction | int,
+    *,
+    q: int | None = None,
+    bpp: float | None = None,
+    intra_period: int = -1,
+    model: TVC | None = None,
+) -> bytes:
+    """Encode 8-bit 4:2:0 frames.
+
+    Args:
+        frames: at least one, all of one size.
+        rate: frames a second.
+        q: operating point, 0 (best quality) to 63; or
+        bpp: bits per luma sample to come nearest to.
+        intra_period: frames between random-access points, rounded up to a multiple of 4; -1: only the first frame.
+        model: weights of your own, from `tvc.weights.load`; None: those tvc ships.
+
+    Returns:
+        The bitstream.
+
+    Raises:
+        TvcError: no frames, frames of different sizes, an option out of range, no weights.
+    """
+    from tvc.encoder import encode_stream
+    from tvc.video import geometry
+
+    format, frames = geometry(frames, Fraction(rate))
+    output = BytesIO()
+    encode_stream(frames, format, output, _model(model), q=q, bpp=bpp, intra_period=intra_period)
+    return output.getvalue()
+
+
+def decode(data: bytes, start: int = 0, count: int | None = None, *, model: TVC | None = None) -> Iterator[Frame]:
+    """Decode frames; they are made as they are asked for.
+
+    Args:
+        data: the bitstream.
+        start: first frame wanted.
+        count: frames wanted; None: all to the end.
+        model: weights of your own; None: those tvc ships.
+
+    Raises:
+        TvcError: damaged, of another version or other weights, or without these frames; damage may show only while
+            iterating.
+    """
+    from tvc.bitstream import Reader
+    from tvc.decoder import decode_frames
+
+    return decode_frames(Reader(data), _model(model), start, count)
+
+
+def stats(data: bytes, *, model: TVC | None = None) -> dict[str, Any]:
+    """Token statistics of a bitstream, as `tvc info --json` gives them.
+
+    Args:
+        data: the bitstream.
+        model: weights of your own; None: those tvc ships.
+
+    Raises:
+        TvcError: damaged, or of another version or other weights.
+    """
+    from tvc.bitstream import Reader
+    from tvc.stats import bitstream_stats
+
+    return bitstream_stats(Reader(data), _model(model))
+
+
+def _model(model: TVC | None) -> TVC:
+    if model is not None:
+        return model
+    from tvc.weights import load
+
+    return load()

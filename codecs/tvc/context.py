@@ -1,0 +1,295 @@
+"""Checkerboard context models: the probabilities that the range coder uses, from integer arithmetic alone.
+
+A slot is coded in two halves, the even and the odd squares of a checkerboard (He et al., "Checkerboard context model
+for efficient learned image compression", CVPR 2021). The first half sees the two earlier slots, the second half also
+the first half. Every layer is one of `tvc.integer`: encoder and decoder compute the same counts on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tvc.config import ModelConfig
+from tvc.integer import PEAK, UNIT, IntegerLayer, activate, one_hot, planes, through
+from tvc.tables import (
+    FRACTIONS,
+    OCTAVE,
+    REACH,
+    SCALE_OCTAVE,
+    SCALES,
+    TOTAL,
+    Ints,
+    gaussian_counts,
+    softmax_counts,
+    steps,
+)
+
+LATENT_ONE = 256
+"""Fixed-point units of a dequantised latent: a latent of 1.0."""
+
+_TAPS = 9
+_LATENT_UNIT = 16
+"""Activation that stands for a latent of 1.0: the context sees latents up to 7.9."""
+_LARGEST_MEAN = 4095
+_TAIL = 3.0
+"""Where erfc is its asymptote to within 5 %."""
+
+
+def halves(height: int, width: int, checkerboard: bool) -> list[Tensor]:
+    """The squares of each half, in coding order: boolean maps (h, w); one map of all squares without a checkerboard."""
+    if not checkerboard:
+        return [torch.ones(height, width, dtype=torch.bool)]
+    odd = (torch.arange(height)[:, None] + torch.arange(width)) % 2 == 1
+    return [~odd, odd]
+
+
+class _Trunk(nn.Module):
+    """A 3x3 layer into `width` channels, then residual 3x3 layers."""
+
+    def __init__(self, inputs: int, width: int, terms: int, layers: int) -> None:
+        super().__init__()
+        self.stem = IntegerLayer(inputs, width, 3, terms)
+        self.layers = nn.ModuleList(IntegerLayer(width, width, 3, gain=0.5) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = activate(self.stem(x))  # (B, width, h, w)
+        for layer in self.layers:
+            x = activate(x + layer(x))
+        return x
+
+
+class DiscreteContext(nn.Module):
+    """Counts of the FSQ codes. The dimensions of a token are coded in order, each seeing the earlier ones.
+
+    Args:
+        config: gives levels, width and whether there is a checkerboard.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.levels = config.levels
+        self.checkerboard = config.checkerboard
+        width, dimensions, total = config.context_width, len(config.levels), sum(config.levels)
+        self.width = width
+        self.past = _Trunk(2 * total, width, 2 * dimensions * _TAPS, 3)
+        self.present = _Trunk(width + total, width, (width + dimensions) * _TAPS, 2) if config.checkerboard else None
+        heads = 2 if config.checkerboard else 1
+        earlier = [sum(config.levels[:d]) for d in range(dimensions)]
+        self.hidden = nn.ModuleList(
+            IntegerLayer(width + seen, width, terms=width + d) for _ in range(heads) for d, seen in enumerate(earlier)
+        )
+        self.logits = nn.ModuleList(
+            IntegerLayer(width, count, gain=0.1) for _ in range(heads) for count in config.levels
+        )
+
+    def forward(self, codes: Tensor, previous1: Tensor | None, previous2: Tensor | None) -> Tensor:
+        """Bits that every code costs; differentiable with respect to the weights.
+
+        Args:
+            codes: (B, D, h, w) integers.
+            previous1: codes of the slot before, of the same shape; -1 or None where there is none.
+            previous2: codes of the slot before that.
+
+        Returns:
+            Bits (B, D, h, w) float32.
+        """
+        batch, dimensions, height, width = codes.shape
+        bits = torch.zeros(batch, height, width, dimensions, device=codes.device)
+        features = self.past_features(previous1, previous2, codes.shape)
+        for half, squares in enumerate(halves(height, width, self.checkerboard)):
+            squares = squares.to(codes.device)
+            if half:
+                features = self.present_features(features, torch.where(squares, -1, codes))
+            tokens = codes.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
+            seen = features.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, width)
+            costs = [self._bits(half, d, seen, tokens) for d in range(dimensions)]
+            bits[:, squares] = torch.stack(costs, 1).reshape(batch, -1, dimensions)
+        return bits.permute(0, 3, 1, 2)
+
+    def past_features(self, previous1: Tensor | None, previous2: Tensor | None, shape: torch.Size) -> Tensor:
+        """What the first half sees: (B, width, h, w) activations.
+
+        Args:
+            previous1: codes of the slot before, or None.
+            previous2: codes of the slot before that, or None.
+            shape: of the codes of one slot (B, D, h, w).
+        """
+        device = self.past.stem.weight.device
+        none = torch.full(shape, -1, device=device)
+        parts = [planes(none if codes is None else codes, self.levels) for codes in (previous1, previous2)]
+        features: Tensor = self.past(torch.cat(parts, 1))
+        return features
+
+    def present_features(self, features: Tensor, codes: Tensor) -> Tensor:
+        """What the second half sees: (B, width, h, w) activations.
+
+        Args:
+            features: of `past_features`.
+            codes: (B, D, h, w), -1 on the squares of the second half.
+        """
+        if self.present is None:
+            return features
+        seen: Tensor = self.present(torch.cat((features, planes(codes, self.levels)), 1))
+        return seen
+
+    def frequencies(self, half: int, dimension: int, features: Tensor, earlier: Tensor) -> Ints:
+        """Counts of the codes of one dimension: (N, levels) integers, each row summing to 65,536.
+
+        Args:
+            half: 0 or 1.
+            dimension: of the token.
+            features: (N, width) activations at the N tokens.
+            earlier: (N, dimension or more) codes of the token's earlier dimensions.
+        """
+        logits: Ints = self._logits(half, dimension, features, earlier).detach().to(torch.int64).numpy()
+        return softmax_counts(logits)
+
+    def _logits(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
+        index = half * len(self.levels) + dimension
+        known = [one_hot(tokens[:, d], self.levels[d], 1) for d in range(dimension)]
+        hidden = activate(self.hidden[index](torch.cat((features, *known), 1)))  # (N, width)
+        logits: Tensor = self.logits[index](hidden)
+        return logits
+
+    def _bits(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
+        levels = self.levels[dimension]
+        shares = (self._logits(half, dimension, features, tokens) * (math.log(2) / OCTAVE)).softmax(1)
+        counts = 1 + shares * (TOTAL - levels)
+        return 16 - counts.gather(1, tokens[:, dimension, None])[:, 0].log2()
+
+
+class ContinuousContext(nn.Module):
+    """Gaussians of the quantised latents: mean and deviation per channel and square.
+
+    Args:
+        config: gives latents, levels, width and whether there is a checkerboard.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.levels = config.levels
+        self.latents = config.latents
+        self.checkerboard = config.checkerboard
+        width, dimensions, total, latents = config.context_width, len(config.levels), sum(config.levels), config.latents
+        # Of the two planes of a latent, positive and negative part, one is zero.
+        self.past = _Trunk(total + 2 * latents, width, (dimensions + latents) * _TAPS, 2)
+        self.present = _Trunk(width + 2 * latents, width, (width + latents) * _TAPS, 1) if config.checkerboard else None
+        heads = 2 if config.checkerboard else 1
+        self.hidden = nn.ModuleList(IntegerLayer(width, width) for _ in range(heads))
+        self.gaussian = nn.ModuleList(IntegerLayer(width, 2 * latents, gain=0.1) for _ in range(heads))
+
+    def forward(self, latents: Tensor, step: Tensor | float, codes: Tensor, previous: Tensor | None = None) -> Tensor:
+        """Bits that every latent costs, estimated with additive noise; differentiable.
+
+        The noise is uniform over one step while training (Ballé, Laparra and Simoncelli 2017, arXiv 1611.01704); in
+        eval mode the latents are rounded instead.
+
+        Args:
+            latents: (B, C, h, w) as the encoder gives them.
+            step: quantisation step, a number or (B, 1, 1, 1).
+            codes: discrete codes of this slot (B, D, h, w).
+            previous: dequantised latents of the slot before (B, C, h, w), or None.
+
+        Returns:
+            Bits (B, C, h, w) float32.
+        """
+        step = torch.as_tensor(step, dtype=latents.dtype, device=latents.device)
+        rounded = through(latents, torch.round(latents / step) * step)
+        noisy = latents + (torch.rand_like(latents) - 0.5) * step if self.training else rounded
+        features = self.past_features(codes, previous)
+        bits = torch.zeros_like(latents)
+        for half, squares in enumerate(halves(latents.shape[2], latents.shape[3], self.checkerboard)):
+            squares = squares.to(latents.device)
+            if half:
+                features = self.present_features(features, rounded * ~squares)
+            sums = self._sums(half, features)
+            mean, octaves = (sums / UNIT).chunk(2, 1)  # (B, C, h, w) each
+            octaves = octaves - torch.log2(step)
+            bins = (octaves * SCALE_OCTAVE).clamp(-SCALE_OCTAVE * 4, SCALE_OCTAVE * 4)
+            if self.gaussian[half].quantised:
+                bins = through(bins, torch.floor(bins + 0.5))
+            deviation = torch.exp2(bins / SCALE_OCTAVE)
+            cost = _smooth_bits if self.training else _coded_bits
+            bits = torch.where(squares, cost(((noisy - mean) / step).abs(), deviation * math.sqrt(2)), bits)
+        return bits
+
+    def past_features(self, codes: Tensor, previous: Tensor | None) -> Tensor:
+        """What the first half sees: (B, width, h, w) activations.
+
+        Args:
+            codes: (B, D, h, w) of this slot.
+            previous: dequantised latents of the slot before (B, C, h, w), or None.
+        """
+        if previous is None:
+            previous = torch.zeros(codes.shape[0], self.latents, *codes.shape[2:], device=codes.device)
+        features: Tensor = self.past(torch.cat((planes(codes, self.levels), self._parts(previous)), 1))
+        return features
+
+    def present_features(self, features: Tensor, latents: Tensor) -> Tensor:
+        """What the second half sees: (B, width, h, w) activations.
+
+        Args:
+            features: of `past_features`.
+            latents: dequantised (B, C, h, w), 0 on the squares of the second half.
+        """
+        if self.present is None:
+            return features
+        seen: Tensor = self.present(torch.cat((features, self._parts(latents)), 1))
+        return seen
+
+    def gaussians(self, half: int, features: Tensor, step_index: int) -> tuple[Ints, Ints]:
+        """Whole means, and rows of the count table, for each latent.
+
+        Args:
+            half: 0 or 1.
+            features: (N, width) activations at N squares.
+            step_index: the step is 2**(step_index / 8).
+
+        Returns:
+            Means in steps (N, C), and counts (N, C, 2 * REACH + 1) of the symbols at distance -REACH..REACH from them.
+        """
+        sums: Ints = self._sums(half, features).detach().to(torch.int64).numpy()
+        mean, octaves = sums[:, : self.latents], sums[:, self.latents :]
+        _, inverse = steps(step_index)
+        # The mean in sixteenths of a step: (mean / 32) * 16 * (inverse / 2**15), rounded.
+        sixteenths = (np.clip(mean, -_LARGEST_MEAN, _LARGEST_MEAN) * inverse + (1 << 15)) >> 16
+        whole = (sixteenths + FRACTIONS // 2) // FRACTIONS
+        fraction = sixteenths - whole * FRACTIONS + FRACTIONS // 2
+        per_bin = UNIT // SCALE_OCTAVE
+        bins = np.clip((octaves + per_bin // 2) // per_bin - step_index + SCALES // 2, 0, SCALES - 1)
+        return whole, gaussian_counts()[bins, fraction]
+
+    def _sums(self, half: int, features: Tensor) -> Tensor:
+        sums: Tensor = self.gaussian[half](activate(self.hidden[half](features)))
+        return sums
+
+    def _parts(self, latents: Tensor) -> Tensor:
+        """Latents as activations: (B, 2 C, h, w), positive parts and negative parts."""
+        scaled = latents * _LATENT_UNIT
+        if self.past.stem.quantised:
+            scaled = through(scaled, torch.trunc(scaled))
+        return torch.cat((scaled, -scaled), 1).clamp(0, PEAK)
+
+
+def _mass(distance: Tensor, scale: Tensor) -> Tensor:
+    # Both edges on the lower side of the mean, where erfc does not cancel.
+    return 0.5 * (torch.erfc((distance - 0.5) / scale) - torch.erfc((distance + 0.5) / scale))
+
+
+def _coded_bits(distance: Tensor, scale: Tensor) -> Tensor:
+    """Bits of a symbol `distance` steps from the mean as the counts give them, at most 16."""
+    return 16 - torch.log2(1 + _mass(distance, scale) * (TOTAL - 2 * REACH - 1))
+
+
+def _smooth_bits(distance: Tensor, scale: Tensor) -> Tensor:
+    """The same without the limit: a gradient must reach deviations that are far too small."""
+    tail = (distance - 0.5) / scale
+    far = tail > _TAIL
+    near_bits = -torch.log2(_mass(torch.where(far, 0, distance), scale))
+    tail = torch.where(far, tail, _TAIL)
+    # erfc(x) tends to exp(-x * x) / (x sqrt(pi)).
+    return torch.where(far, tail.square() / math.log(2) + torch.log2(2 * math.sqrt(math.pi) * tail), near_bits)

@@ -1,0 +1,154 @@
+"""A bitstream to tokens, and tokens to frames, one packet at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvc.bitstream import Checksum, Packet, Reader, seed
+from tvc.config import SLOT_FRAMES
+from tvc.entropy import Coder, Meter
+from tvc.entropy import Reader as RangeReader
+from tvc.errors import BitstreamError, RequestError
+from tvc.haar import Planes
+from tvc.model import TVC
+from tvc.slots import SlotCoder
+from tvc.tables import Ints
+from tvc.video import Format, Frame
+from tvc.weights import model_hash
+
+
+class DecodedSlot(NamedTuple):
+    """What a decoder knows of four frames.
+
+    Attributes:
+        intra: nothing before it is needed.
+        codes: (1, D, h, w) int64.
+        mask: (1, 1, h, w) bool, of the tokens that were not sent; None: all were.
+        latents: (1, C, h, w), dequantised; None: not sent.
+        symbols: (h * w, C), the latents as coded; None: not sent.
+    """
+
+    intra: bool
+    codes: Tensor
+    mask: Tensor | None
+    latents: Tensor | None
+    symbols: Ints | None
+
+
+class DecodedPacket(NamedTuple):
+    """A packet whose tokens have passed its checksum.
+
+    Attributes:
+        first: number of the first slot.
+        packet: as in the bitstream.
+        slots: decoded.
+        discrete_bits: ideal length of the tokens, by the model.
+        continuous_bits: ideal length of the latents, by the model.
+    """
+
+    first: int
+    packet: Packet
+    slots: list[DecodedSlot]
+    discrete_bits: float
+    continuous_bits: float
+
+
+def decode_tokens(reader: Reader, model: TVC, slot: int = 0) -> Iterator[DecodedPacket]:
+    """Tokens from the last intra packet that is not after a slot.
+
+    Args:
+        reader: of the bitstream.
+        model: the weights that made it.
+        slot: the first one wanted.
+
+    Raises:
+        BitstreamError: other weights made it, or a packet is damaged.
+    """
+    name = model_hash(model)
+    reader.check_model(name)
+    start = seed(reader.header.format, name)
+    coder = SlotCoder(model, *reader.header.tokens)
+    for first, packet in reader.packets(slot):
+        if packet.point.step_index is not None and model.continuous_context is None:
+            raise BitstreamError("a packet has latents, which this model does not know")
+        checksum = Checksum(start, first, packet.intra, packet.point.q)
+        discrete, continuous = Meter(RangeReader(packet.discrete)), Meter(RangeReader(packet.continuous))
+        slots = []
+        for i in range(packet.slots):
+            slots.append(_read_slot(coder, packet, discrete, continuous, intra=packet.intra and i == 0))
+            checksum.add(slots[-1].codes.numpy())
+            if (symbols := slots[-1].symbols) is not None:
+                checksum.add(symbols)
+        if checksum.value != packet.crc:
+            raise BitstreamError(
+                "a packet's tokens do not match its checksum: the bitstream is damaged",
+                where=f"frames {first * SLOT_FRAMES} to {(first + packet.slots) * SLOT_FRAMES - 1}",
+                fix="fetch or make it again",
+            )
+        yield DecodedPacket(first, packet, slots, discrete.bits, continuous.bits)
+
+
+def decode_frames(reader: Reader, model: TVC, start: int = 0, count: int | None = None) -> Iterator[Frame]:
+    """Frames of a bitstream.
+
+    Args:
+        reader: of the bitstream.
+        model: the weights that made it.
+        start: first frame wanted; decoding begins at the last random-access point before it.
+        count: frames wanted; None: all to the end.
+
+    Raises:
+        RequestError: frames that the video does not have.
+        BitstreamError: other weights made it, or it is damaged.
+    """
+    frames = reader.header.frames
+    stop = frames if count is None else start + count
+    if not 0 <= start < stop <= frames:
+        raise RequestError(
+            "the video has no such frames", expected=f"frames 0 to {frames - 1}", got=f"{start} to {stop - 1}"
+        )
+    return _frames(reader, model, start, stop)
+
+
+def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame]:
+    state = model.new_decoder_state()
+    for decoded in decode_tokens(reader, model, start // SLOT_FRAMES):
+        for number, slot in enumerate(decoded.slots, decoded.first):
+            if number * SLOT_FRAMES >= stop:
+                return
+            if slot.intra:
+                state = model.new_decoder_state()
+            planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
+            frames = _to_frames(planes, reader.header.format)
+            yield from frames[max(start - number * SLOT_FRAMES, 0) : stop - number * SLOT_FRAMES]
+
+
+def _read_slot(coder: SlotCoder, packet: Packet, discrete: Coder, continuous: Coder, *, intra: bool) -> DecodedSlot:
+    if intra:
+        coder.reset()
+    codes, mask = coder.discrete(discrete, packet.point, None)
+    if packet.point.step_index is None:
+        coder.skip_continuous()
+        return DecodedSlot(intra, codes, mask, None, None)
+    latents, symbols = coder.continuous(continuous, packet.point, codes, None)
+    return DecodedSlot(intra, codes, mask, latents, symbols)
+
+
+def _to_frames(planes: Planes, format: Format) -> list[Frame]:
+    """The four frames of a slot, cut to the video's size."""
+    y, cb, cr = (
+        _samples(plane[0, :, :height, :width]) for plane, (height, width) in zip(planes, format.shapes, strict=True)
+    )
+    return [(y[i], cb[i], cr[i]) for i in range(SLOT_FRAMES)]
+
+
+def _samples(plane: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    samples: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = (
+        (plane * 128 + 128).round().clamp(0, 255).to(torch.uint8).contiguous().numpy()
+    )
+    return samples

@@ -1,0 +1,69 @@
+"""The operating points: one number q, higher is fewer bits. The table is part of the bitstream format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvc.errors import RequestError
+from tvc.tables import TOTAL, root
+
+_FINEST_STEP = -8
+_STEPS = 32
+_THRESHOLDS = 31
+_THRESHOLD_OCTAVE = 6
+
+DISCRETE_ONLY = _STEPS
+"""The q that sends every token and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What is sent at one operating point.
+
+    Attributes:
+        q: its number.
+        step_index: latents are sent in steps of 2**(step_index / 8); None: they are not sent.
+        threshold: tokens surer than this are masked, in units of 2**-16; None: all tokens are sent.
+    """
+
+    q: int
+    step_index: int | None
+    threshold: int | None
+
+    @property
+    def step(self) -> float | None:
+        """The quantisation step of the latents, about 2**(step_index / 8); None without latents."""
+        return None if self.step_index is None else 2 ** (self.step_index / 8)
+
+
+POINTS = (
+    # Both streams, the latents ever coarser.
+    *(Point(q, _FINEST_STEP + q, None) for q in range(_STEPS)),
+    Point(DISCRETE_ONLY, None, None),
+    # Fewer and fewer tokens: thresholds 2**(-1/6), 2**(-2/6), ...
+    *(
+        Point(DISCRETE_ONLY + i, None, root(_THRESHOLD_OCTAVE, _THRESHOLD_OCTAVE * (TOTAL.bit_length() - 1) - i))
+        for i in range(1, _THRESHOLDS + 1)
+    ),
+)
+
+
+def point(q: int, *, continuous: bool = True) -> Point:
+    """The operating point of a number.
+
+    Args:
+        q: 0 (best quality) to 63 (fewest bits).
+        continuous: whether the model has a continuous stream.
+
+    Raises:
+        RequestError: there is no such point, or not with this model.
+    """
+    lowest = 0 if continuous else DISCRETE_ONLY
+    if not lowest <= q < len(POINTS):
+        raise RequestError(
+            "there is no such operating point",
+            expected=f"a whole number from {lowest} to {len(POINTS) - 1}",
+            got=q,
+            fix=None if continuous or q not in range(DISCRETE_ONLY) else "these weights have no continuous stream",
+        )
+    return POINTS[q]

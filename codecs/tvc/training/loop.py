@@ -1,0 +1,320 @@
+"""The training loop: resumable in runs of minutes, everything that happened as lines of JSON."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvc.config import ModelConfig
+from tvc.errors import TrainingError
+from tvc.haar import Planes
+from tvc.model import TVC
+from tvc.training.crops import CropStore
+from tvc.training.losses import Distortion, LossWeights
+from tvc.training.material import read_manifest, split
+from tvc.training.perceptual import Lpips
+from tvc.training.stages import STAGES, Objective, parameters
+from tvc.training.validate import Score, load_clip, score
+
+_WARM_UP = 100
+_LOG_EVERY = 20
+_SAVE_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that a run depends on, apart from the material.
+
+    Attributes:
+        stage: which stage, by name.
+        steps: length of the stage; the learning rate falls along a cosine to a twentieth.
+        batch: crops per step.
+        size: side of a crop in luma samples.
+        slots: slots per crop that are unrolled with gradients.
+        lpips_size: side of the square that LPIPS sees.
+        learning_rate: at its peak.
+        averaging: decay of the moving average of the weights, which is what is validated and exported.
+        validate_every: steps between validations.
+        validation_frames: frames per validation clip.
+        bfloat16: networks in bfloat16 where autocast holds it safe (never the context models).
+        seed: of initial weights, batches, masks and noise.
+        device: cpu or cuda.
+        threads: of PyTorch on the CPU.
+    """
+
+    stage: str
+    steps: int
+    batch: int = 4
+    size: int = 128
+    slots: int = 2
+    lpips_size: int = 80
+    learning_rate: float = 5e-4
+    averaging: float = 0.998
+    validate_every: int = 500
+    validation_frames: int = 8
+    bfloat16: bool = True
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 2
+    loss: LossWeights = field(default_factory=LossWeights)
+
+
+def train(
+    settings: TrainSettings,
+    *,
+    data: Path,
+    crops: Path,
+    lpips: Path | None,
+    folder: Path,
+    start: Path | None = None,
+    config: ModelConfig | None = None,
+    minutes: float = math.inf,
+) -> Path:
+    """Trains one stage, or goes on with it where `folder` holds its checkpoint.
+
+    Args:
+        settings: how.
+        data: folder of the training material, for its manifest and the validation clips.
+        crops: a crop store cut from it.
+        lpips: LPIPS weights, see `perceptual.Lpips`; None: sample errors alone, and validation by PSNR.
+        folder: checkpoints and log.jsonl.
+        start: checkpoint of the stage before; the weights start from its moving average.
+        config: of a fresh model; default sizes if None.
+        minutes: stop (and save) after this long.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        TrainingError: unknown stage, wrong material, or a checkpoint of another model.
+    """
+    if settings.stage not in STAGES:
+        raise TrainingError("unknown stage", got=settings.stage, expected=", ".join(STAGES))
+    torch.set_num_threads(settings.threads)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(settings, data, crops, lpips, folder, start, config)
+    deadline = time.monotonic() + 60 * minutes
+    saved = time.monotonic()
+    while run.step < settings.steps and time.monotonic() < deadline:
+        run.advance()
+        if run.step % settings.validate_every == 0 or run.step == settings.steps:
+            run.validate()
+        if time.monotonic() - saved > _SAVE_SECONDS:
+            run.save()
+            saved = time.monotonic()
+    run.save()
+    return run.checkpoint
+
+
+class _Run:
+    """One stage in progress."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        data: Path,
+        crops: Path,
+        lpips: Path | None,
+        folder: Path,
+        start: Path | None,
+        config: ModelConfig | None,
+    ) -> None:
+        self.settings, self.folder = settings, folder
+        self.stage = STAGES[settings.stage]
+        self.checkpoint = folder / f"{settings.stage}.pt"
+        self.device = torch.device(settings.device)
+        torch.manual_seed(settings.seed)
+        kept = read_checkpoint(self.checkpoint) if self.checkpoint.is_file() else None
+        origin = kept or (None if start is None else read_checkpoint(start))
+        self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
+        if origin:
+            load_parts(self.model, origin["model" if kept else "average"])
+        self.model.to(self.device)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.step, self.best = 0, math.inf
+        self.optimiser = torch.optim.AdamW(parameters(self.model, self.stage), betas=(0.9, 0.99), weight_decay=1e-3)
+        if kept:
+            load_parts(self.average, kept["average"])
+            self.optimiser.load_state_dict(kept["optimiser"])
+            self.step, self.best = kept["step"], kept["best"]
+        self.distortion = Distortion(
+            settings.loss,
+            None if lpips is None or self.stage.name == "context" else Lpips(lpips, "vgg16").to(self.device),
+            settings.lpips_size,
+            settings.seed,
+        )
+        self.alex = None if lpips is None else Lpips(lpips, "alexnet").to(self.device)
+        self.store = CropStore(crops)
+        _, held_out = split(read_manifest(data))
+        self.clips = {
+            f"{clip.category} {clip.file}": load_clip(clip, material, settings.validation_frames)
+            for clip, material in held_out
+        }
+        self.precision = torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16)
+        self.model.train()
+        self._recent: dict[str, list[Tensor]] = {}
+        self._since = time.monotonic()
+        self._log(
+            event="resume" if kept else "start",
+            settings=asdict(settings),
+            config=json.loads(self.model.config.to_json()),
+            crops=self.store.count,
+            start=None if start is None else start.name,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            torch=torch.__version__,
+            machine=f"{platform.machine()}, {os.cpu_count()} cores, {settings.device}",
+        )
+
+    def advance(self) -> None:
+        """One step. Its randomness depends on seed and step alone, so that a resumed run sees what it would have."""
+        settings, progress = self.settings, self.step / self.settings.steps
+        seed = settings.seed * 1_000_003 + self.step
+        torch.manual_seed(seed)
+        batch = self.store.batch(np.random.default_rng(seed), settings.batch, settings.slots, settings.size)
+        y, cb, cr = (plane.to(self.device) for plane in batch)
+        objective = Objective(self.model, self.stage, self.distortion, seed)
+        loss, logs = objective((y, cb, cr), progress, self.precision)
+        rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
+        rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 1.0)
+        if bool(torch.isfinite(norm)):
+            self.optimiser.step()
+        self.step += 1
+        self._follow()
+        for name, value in (logs | {"loss": loss.detach(), "gradient_norm": norm.detach()}).items():
+            self._recent.setdefault(name, []).append(value)
+        if self.step % _LOG_EVERY == 0:
+            self._log_step(rate)
+
+    def validate(self) -> None:
+        """Scores the averaged weights and keeps them if they are the best so far."""
+        names: dict[str, Callable[[Planes], Score]] = {}
+        if self.stage.name == "context":
+            names["discrete"] = lambda clip: score(self.average, clip, self.alex, count_bits=True)
+        else:
+            names["discrete"] = lambda clip: score(self.average, clip, self.alex)
+            if self.stage.latents:
+                names["step 1"] = lambda clip: score(self.average, clip, self.alex, step=1.0)
+        began = time.monotonic()
+        self.average.eval()  # the context models drop the integers of earlier weights
+        scores = {
+            mode: {name: measure(_to(clip, self.device)) for name, clip in self.clips.items()}
+            for mode, measure in names.items()
+        }
+        merit = _merit(scores, context=self.stage.name == "context")
+        self._log(
+            event="validation",
+            step=self.step,
+            merit=merit,
+            seconds=round(time.monotonic() - began, 1),
+            means={mode: _mean_score(table) for mode, table in scores.items()},
+            clips={mode: {name: asdict(value) for name, value in table.items()} for mode, table in scores.items()},
+        )
+        if merit < self.best:
+            self.best = merit
+            content = {"config": self.model.config.to_json(), "average": self.average.state_dict(), "step": self.step}
+            _write(self.folder / f"{self.settings.stage}-best.pt", content)
+        self._since += time.monotonic() - began
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        content = {
+            "config": self.model.config.to_json(),
+            "settings": json.dumps(asdict(self.settings)),
+            "step": self.step,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        _write(self.checkpoint, content)
+
+    def _follow(self) -> None:
+        # A short memory at first, so that the average does not carry the initial weights along.
+        decay = min(self.settings.averaging, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+
+    def _log_step(self, rate: float) -> None:
+        means = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._recent.items()}
+        seconds = time.monotonic() - self._since
+        self._log(event="step", step=self.step, lr=rate, steps_per_second=round(_LOG_EVERY / seconds, 3), **means)
+        self._recent, self._since = {}, time.monotonic()
+
+    def _log(self, **entry: Any) -> None:
+        entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "stage": self.settings.stage, **entry}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+
+def load_parts(model: TVC, state: dict[str, Tensor]) -> None:
+    """Loads a checkpoint's tensors; context models may be missing in one from before they were trained.
+
+    Raises:
+        TrainingError: any other tensor is missing, left over, or of another shape.
+    """
+    own = model.state_dict()
+    late = {name for name in own if name.startswith(("discrete_context.", "continuous_context."))}
+    odd = sorted((set(own) - late) - set(state)) + sorted(set(state) - set(own))
+    odd += sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
+    if odd:
+        raise TrainingError("the checkpoint is of another model", got=", ".join(odd[:4]))
+    model.load_state_dict(state, strict=False)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a stage wrote, read without executing anything.
+
+    Raises:
+        TrainingError: it is missing or damaged.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        raise TrainingError(f"cannot read the checkpoint: {error}", where=path) from error
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    # A run may be ended at any moment: the old checkpoint stands until the new one is whole.
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _to(clip: Planes, device: torch.device) -> Planes:
+    y, cb, cr = (plane.to(device) for plane in clip)
+    return y, cb, cr
+
+
+def _mean_score(table: dict[str, Score]) -> dict[str, float]:
+    return {
+        name: sum(getattr(value, name) for value in table.values()) / len(table)
+        for name in ("psnr_y", "lpips", "bits_per_token")
+    }
+
+
+def _merit(scores: dict[str, dict[str, Score]], *, context: bool) -> float:
+    """What the best checkpoint has least of: LPIPS (without it, -PSNR) over every mode, or bits per token."""
+    means = [_mean_score(table) for table in scores.values()]
+    if context:
+        return means[0]["bits_per_token"]
+    merits = [-mean["psnr_y"] if math.isnan(mean["lpips"]) else mean["lpips"] for mean in means]
+    return sum(merits) / len(merits)

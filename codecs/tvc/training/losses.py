@@ -1,0 +1,93 @@
+"""What training minimises: sample errors on YCbCr, perceptual distance on RGB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tvc.haar import Planes
+from tvc.training.perceptual import Lpips
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the parts of the distortion."""
+
+    l1: float = 1.0
+    mse: float = 2.0
+    lpips: float = 0.5
+    temporal: float = 0.3
+
+
+_CHROMA = 0.5
+"""Weight of each chroma plane beside luma."""
+
+
+def rgb(y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
+    """Planes of limited-range BT.709, (code - 128) / 128: y (B, H, W), cb and cr (B, H/2, W/2) -> RGB in [-1, 1].
+
+    Material of another matrix looks slightly off, source and reconstruction alike; the loss needs no more.
+    """
+    luma = (y[:, None] * 128 + 112) / 219
+    small = torch.stack((cb, cr), dim=1) * (128 / 224)
+    chroma = functional.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
+    cb_, cr_ = torch.split(chroma, 1, dim=1)
+    red, blue = luma + 1.5748 * cr_, luma + 1.8556 * cb_
+    green = luma - 0.187324 * cb_ - 0.468124 * cr_
+    return torch.cat((red, green, blue), dim=1) * 2 - 1
+
+
+class Distortion:
+    """The weighted distance between a slot and its reconstruction.
+
+    LPIPS is taken on one random square of one random frame per crop: whole slots would cost many times as
+    much and say nearly the same.
+
+    Args:
+        weights: factors of the parts.
+        lpips: the perceptual distance, or None for none.
+        size: side of the square that LPIPS sees.
+        seed: of the choice of squares.
+    """
+
+    def __init__(self, weights: LossWeights, lpips: Lpips | None, size: int, seed: int) -> None:
+        self.weights = weights
+        self.lpips = lpips
+        self.size = size
+        self._random = torch.Generator().manual_seed(seed)
+
+    def __call__(self, source: Planes, decoded: Planes) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and its parts without gradients."""
+        y, cb, cr = source
+        dy, dcb, dcr = decoded
+        chroma_l1 = (cb - dcb).abs().mean() + (cr - dcr).abs().mean()
+        chroma_mse = (cb - dcb).square().mean() + (cr - dcr).square().mean()
+        parts = {
+            "l1": (y - dy).abs().mean() + _CHROMA * chroma_l1,
+            "mse": (y - dy).square().mean() + _CHROMA * chroma_mse,
+            "temporal": (y.diff(dim=1) - dy.diff(dim=1)).abs().mean(),
+        }
+        if self.lpips is not None:
+            parts["lpips"] = self.lpips(*self._squares(source, decoded)).mean()
+        total = torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
+        return total, {name: value.detach() for name, value in parts.items()}
+
+    def _squares(self, *slots: Planes) -> list[Tensor]:
+        """The same random square of the same random frames of each slot, as RGB."""
+        batch, frames, height, width = slots[0][0].shape
+        side = min(self.size, height, width) // 2
+        frame = torch.randint(frames, (batch,), generator=self._random)
+        top = int(torch.randint(height // 2 - side + 1, (), generator=self._random))
+        left = int(torch.randint(width // 2 - side + 1, (), generator=self._random))
+        rows = torch.arange(batch)
+        whole = _square(2 * top, 2 * left, 2 * side)
+        half = _square(top, left, side)
+        return [rgb(y[rows, frame][whole], cb[rows, frame][half], cr[rows, frame][half]) for y, cb, cr in slots]
+
+
+def _square(top: int, left: int, side: int) -> tuple[slice, slice, slice]:
+    """The index of a square in (B, H, W)."""
+    return slice(None), slice(top, top + side), slice(left, left + side)

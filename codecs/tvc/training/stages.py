@@ -1,0 +1,241 @@
+"""The stages of training: which parts learn from what.
+
+1. discrete: encoder, FSQ and decoder trunk, no masks, no latents.
+2. continuous: latents and control branch join, under a rate weight that grows; half of the batches go without latents.
+3. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
+4. context: the integer context models, on the frozen tokens and latents of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tvc.config import SLOT_FRAMES
+from tvc.haar import Planes
+from tvc.model import TVC, DecoderState
+from tvc.tokenizer import EncoderState
+from tvc.training.losses import Distortion
+
+Logs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: as `--stage` names it.
+        parts: the model's children that learn.
+        latents: share of batches that carry the continuous stream.
+        masks: share of batches that carry masks.
+        rate: weight of the continuous stream's bits per pixel at the first and at the last step.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    latents: float = 0.0
+    masks: float = 0.0
+    rate: tuple[float, float] = (0.0, 0.0)
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("discrete", ("encoder", "decoder")),
+        # A full rate weight from the first step makes the latents collapse to zero.
+        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=(0.03, 0.4)),
+        Stage("masks", ("decoder", "predictor"), latents=0.3, masks=0.6),
+        Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
+    )
+}
+
+STEPS = (0.5, 1.0, 2.0, 4.0)
+"""Quantisation steps of the latents that training draws from."""
+
+_MOST_MASKED = 0.7
+_CROSS_ENTROPY = 0.05
+_LATENT_BITS = 0.3
+_LONG_STREAM = 0.25
+"""Share of batches that start inside a long stream: states must stay sound over hours, crops hold three slots."""
+
+
+def parameters(model: TVC, stage: Stage) -> list[nn.Parameter]:
+    """The parameters that the stage trains; every other one is frozen."""
+    model.requires_grad_(False)
+    chosen = [module for name in stage.parts if isinstance(module := getattr(model, name), nn.Module)]
+    for module in chosen:
+        module.requires_grad_(True)
+    return [parameter for module in chosen for parameter in module.parameters()]
+
+
+def slots_of(planes: Planes) -> list[Planes]:
+    """Planes of n slots -> n times the planes of one."""
+    y, cb, cr = (torch.split(plane, SLOT_FRAMES, dim=1) for plane in planes)
+    return list(zip(y, cb, cr, strict=True))
+
+
+class Objective:
+    """The loss of a batch under a stage.
+
+    Args:
+        model: what is trained.
+        stage: under which stage.
+        distortion: distance between slots.
+        seed: of steps, masks and the choice of batches.
+    """
+
+    def __init__(self, model: TVC, stage: Stage, distortion: Distortion, seed: int) -> None:
+        self.model, self.stage, self.distortion = model, stage, distortion
+        self._random = torch.Generator().manual_seed(seed)
+
+    def __call__(self, planes: Planes, progress: float, precision: torch.autocast) -> tuple[Tensor, Logs]:
+        """The loss of planes (B, 4 * slots, H, W) at `progress` 0 ... 1 through the stage, and what to log."""
+        slots = slots_of(planes)
+        if self.stage.name == "context":
+            return self._context(slots, precision)
+        weight = self.stage.rate[0] + (self.stage.rate[1] - self.stage.rate[0]) * min(1.0, 2 * progress)
+        with_latents = self._chance(self.stage.latents)
+        masked = self._chance(self.stage.masks)
+        step = STEPS[int(self._uniform() * len(STEPS))]
+        encoder, decoder, previous = self._burn_in(slots, precision)
+        total, logs = torch.zeros((), device=planes[0].device), _Sums()
+        for slot in slots:
+            with precision:
+                values, latents, encoder = self.model.tokenize(slot, encoder)
+            sent = None
+            if with_latents and latents is not None:
+                sent = latents + (torch.rand(latents.shape, generator=self._random).to(latents) - 0.5) * step
+                if weight > 0:
+                    bits = self._rate(latents, step, values, previous) / slot[0][0].numel()
+                    total = total + weight * bits
+                    logs.add("continuous_bpp", bits)
+                previous = (latents.detach() / step).round() * step
+            mask = guesses = None
+            if masked:
+                mask = self._mask(values)
+                guesses = self._guesses(values, mask, decoder)
+            with precision:
+                decoded, decoder, logits = self.model.reconstruct(
+                    values if guesses is None else guesses, mask, sent, decoder
+                )
+            distance, parts = self.distortion(slot, decoded)
+            total = total + distance
+            for name, value in parts.items():
+                logs.add(("with_latents_" if sent is not None else "") + name, value)
+            if logits is not None and mask is not None:
+                entropy = self._cross_entropy(logits, values, mask)
+                total = total + _CROSS_ENTROPY * entropy
+                logs.add("predictor_nats", entropy)
+        return total / len(slots), logs.means()
+
+    def _rate(self, latents: Tensor, step: float, values: Tensor, previous: Tensor | None) -> Tensor:
+        """Bits of one slot's latents per crop."""
+        context = self.model.continuous_context
+        if context is None:
+            return latents.new_zeros(())
+        codes = self.model.fsq.codes(values.detach())
+        bits: Tensor = context(latents, step, codes, previous)
+        return bits.sum() / latents.shape[0]
+
+    def _context(self, slots: list[Planes], precision: torch.autocast) -> tuple[Tensor, Logs]:
+        """Bits per token and per latent of frozen tokens and latents; the slots before them are context."""
+        state: EncoderState | None = None
+        previous1 = previous2 = previous = None
+        total, logs = torch.zeros((), device=slots[0][0].device), _Sums()
+        step = STEPS[int(self._uniform() * len(STEPS))]
+        lead_in = self._lead_in(slots) if self._chance(_LONG_STREAM) else []
+        for number, slot in enumerate(lead_in + slots):
+            with torch.no_grad(), precision:
+                values, latents, state = self.model.tokenize(slot, state)
+            codes = self.model.fsq.codes(values)
+            if number >= len(lead_in):
+                bits = self.model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel()
+                logs.add("bits_per_token", bits)
+                total = total + bits
+                if self.model.continuous_context is not None and latents is not None:
+                    bits = self.model.continuous_context(latents, step, codes, previous).sum() / codes[:, 0].numel()
+                    logs.add(f"latent_bits_step_{step:g}", bits)
+                    total = total + _LATENT_BITS * bits
+            previous1, previous2 = codes, previous1
+            previous = None if latents is None else (latents / step).round() * step
+        return total / len(slots), logs.means()
+
+    def _burn_in(
+        self, slots: list[Planes], precision: torch.autocast
+    ) -> tuple[EncoderState | None, DecoderState | None, Tensor | None]:
+        """States after some slots without gradients, or none."""
+        encoder: EncoderState | None = None
+        decoder: DecoderState | None = None
+        with torch.no_grad(), precision:
+            for slot in self._lead_in(slots) if self._chance(_LONG_STREAM) else []:
+                values, _, encoder = self.model.tokenize(slot, encoder)
+                _, decoder, _ = self.model.reconstruct(values, None, None, decoder)
+        return encoder, decoder, None
+
+    def _lead_in(self, slots: list[Planes]) -> list[Planes]:
+        """1, 3 or 5 times the slots backwards and forwards in time, ending where the first slot begins."""
+        backwards = [_reversed(slot) for slot in reversed(slots)]
+        rounds = 1 + int(self._uniform() * 3)
+        return backwards + (slots + backwards) * (rounds - 1)
+
+    def _mask(self, values: Tensor) -> Tensor:
+        """Float (B, 1, h, w): per crop a random share up to 70 %, in patches as confident regions are."""
+        batch, _, h, w = values.shape
+        share = torch.rand(batch, 1, 1, 1, generator=self._random) * _MOST_MASKED
+        fine = torch.rand(batch, 1, h, w, generator=self._random)
+        coarse = torch.rand(batch, 1, (h + 2) // 3, (w + 2) // 3, generator=self._random)
+        noise = 0.3 * fine + 0.7 * functional.interpolate(coarse, size=(h, w), mode="nearest")
+        threshold = torch.stack([n.quantile(float(s)) for n, s in zip(noise.flatten(1), share.flatten(), strict=True)])
+        return (noise < threshold[:, None, None, None]).to(values)
+
+    def _guesses(self, values: Tensor, mask: Tensor, decoder: DecoderState | None) -> Tensor:
+        """Values as both sides would guess them where masked: right mostly, else the previous slot's or a level off."""
+        right = torch.rand(mask.shape, generator=self._random).to(mask) < 0.5 + 0.5 * self._uniform()
+        if decoder is not None:
+            wrong = decoder.values.detach()
+        else:
+            codes = self.model.fsq.codes(values.detach())
+            most = torch.tensor(self.model.config.levels, device=codes.device).reshape(1, -1, 1, 1) - 1
+            off = torch.randint(-1, 2, codes.shape, generator=self._random).to(codes)
+            wrong = self.model.fsq.values((codes + off).clamp(min=0).minimum(most))
+        return torch.where((mask > 0) & ~right, wrong, values)
+
+    def _cross_entropy(self, logits: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Nats per masked token, summed over its dimensions."""
+        codes = self.model.fsq.codes(values.detach())
+        parts = torch.split(logits, list(self.model.config.levels), dim=1)
+        nats = [functional.cross_entropy(part, codes[:, d], reduction="none") for d, part in enumerate(parts)]
+        return (torch.stack(nats, dim=1).sum(dim=1, keepdim=True) * mask).sum() / mask.sum().clamp(min=1)
+
+    def _uniform(self) -> float:
+        return float(torch.rand((), generator=self._random))
+
+    def _chance(self, share: float) -> bool:
+        return self._uniform() < share
+
+
+def _reversed(slot: Planes) -> Planes:
+    y, cb, cr = (plane.flip(1) for plane in slot)
+    return y, cb, cr
+
+
+class _Sums:
+    """Means of named values over the slots of a batch."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        self._values.setdefault(name, []).append(value.detach())
+
+    def means(self) -> Logs:
+        return {name: _mean(values) for name, values in self._values.items()}
+
+
+def _mean(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean()

@@ -1,0 +1,85 @@
+"""Validation on the pinned clips: whole frames through `encode_slot` and `decode_slot`, as the codec runs them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
+from tvc.haar import Planes
+from tvc.model import TVC
+from tvc.training.crops import decode, planes
+from tvc.training.losses import rgb
+from tvc.training.material import Material, ValidationClip
+from tvc.training.perceptual import Lpips
+
+_SHORTER_SIDE = 288
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over a clip's frames, after rounding to 8 bits.
+
+    Attributes:
+        psnr_y: dB, of the mean squared error of the whole clip's luma.
+        lpips: LPIPS with AlexNet on BT.709 RGB; lower is better; NaN where not measured.
+        bits_per_token: of the discrete context model, without range coder and headers; -1 where not asked.
+    """
+
+    psnr_y: float
+    lpips: float
+    bits_per_token: float
+
+
+def load_clip(clip: ValidationClip, material: Material, frames: int) -> Planes:
+    """The clip's frames as codes 0 ... 255, shorter side about 288, sides multiples of 16: (1, frames, H, W) float."""
+    decoded = decode(material.path, frames, clip.start)
+    width, height = decoded[0].width, decoded[0].height
+    scale = min(1.0, _SHORTER_SIDE / min(width, height))
+    width, height = (int(edge * scale) // TOKEN_PIXELS * TOKEN_PIXELS for edge in (width, height))
+    small = [planes(frame.reformat(width, height, format="yuv420p", interpolation="AREA")) for frame in decoded]
+    y, cb, cr = (torch.stack([torch.from_numpy(p) for p in part])[None].float() for part in zip(*small, strict=True))
+    return y, cb, cr
+
+
+@torch.inference_mode()
+def score(
+    model: TVC, clip: Planes, lpips: Lpips | None, *, step: float | None = None, count_bits: bool = False
+) -> Score:
+    """Codes one clip without masks and compares.
+
+    Args:
+        model: in eval mode.
+        clip: from `load_clip`, moved to the model's device.
+        lpips: the AlexNet variant, or None: not measured.
+        step: quantisation step of the latents, or None: discrete stream only.
+        count_bits: also ask the discrete context model what the tokens cost.
+    """
+    encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
+    previous1: Tensor | None = None
+    previous2: Tensor | None = None
+    errors, distances, bits = [], [], []
+    for start in range(0, clip[0].shape[1], SLOT_FRAMES):
+        y, cb, cr = (plane[:, start : start + SLOT_FRAMES] for plane in clip)
+        codes, latents, encoder = model.encode_slot(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), encoder)
+        sent = None if step is None or latents is None else (latents / step).round() * step
+        decoded, decoder = model.decode_slot(codes, None, sent, decoder)
+        dy, dcb, dcr = ((plane.float() * 128 + 128).round().clamp(0, 255) for plane in decoded)
+        errors.append((y - dy).square().mean())
+        if lpips is not None:
+            distances.append(lpips(_pictures(y, cb, cr), _pictures(dy, dcb, dcr)).mean())
+        if count_bits:
+            bits.append(model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel())
+            previous1, previous2 = codes, previous1
+    psnr = 10 * torch.log10(255**2 / torch.stack(errors).mean())
+    per_token = float(torch.stack(bits).mean()) if bits else -1.0
+    distance = float(torch.stack(distances).mean()) if distances else math.nan
+    return Score(float(psnr), distance, per_token)
+
+
+def _pictures(y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
+    """Codes (1, T, H, W) and (1, T, H/2, W/2) -> RGB (T, 3, H, W) in [-1, 1]."""
+    return rgb((y[0] - 128) / 128, (cb[0] - 128) / 128, (cr[0] - 128) / 128).clamp(-1, 1)
