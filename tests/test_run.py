@@ -3,78 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import psutil
 import pytest
-import toy_codec
-from conftest import make_clip, run_ffmpeg
-
-BASE = ("--metrics", "psnr_y,psnr_yuv", "--jobs", "2")
-
-
-class Bench:
-    """A folder with two clips, two toy codecs and a store, in which `evalsuite` can be run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.env = {
-            **os.environ,
-            **toy_codec.install(folder, "toy", "toytwo"),
-            "EVALSUITE_CACHE": str(folder / "cache"),
-            "TOY_LOG": str(folder / "log"),
-        }
-        self.clips = [str(make_clip(folder / f"clip{i}.y4m", 64 + 16 * i, 48, 6, seed=i)) for i in range(2)]
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "evalsuite", *arguments]
-
-    def run(self, *arguments: str, expect: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def arguments(self, *more: str, codecs: str = "toy,toytwo", clips: int = 2) -> list[str]:
-        return [
-            "run",
-            "--codecs",
-            codecs,
-            "--sequences",
-            ",".join(self.clips[:clips]),
-            "--store",
-            "store",
-            *BASE,
-            *more,
-        ]
-
-    def summary(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads((self.folder / "results" / "summary.json").read_text())
-        return document
-
-    def points(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "results" / "results.parquet")
-
-    def logged(self, kind: str) -> int:
-        log = self.folder / "log"
-        return sum(line.startswith(kind) for line in log.read_text().splitlines()) if log.exists() else 0
+from run_bench import Bench
 
 
 @pytest.fixture
@@ -208,64 +146,6 @@ def test_two_runs_at_once_on_one_store(bench: Bench) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("fault", "stage", "words"),
-    [
-        ("exit", "encode", "exited with code 9"),
-        ("empty", "encode", "wrote nothing"),
-        ("no_file", "encode", "wrote nothing"),
-        ("drop", "decode", "number of frames"),
-        ("repeat", "decode", "number of frames"),
-        ("cut", "decode", "whole"),
-        ("resize", "decode", "another size"),
-        ("fail", "decode", "exited with code 4"),
-    ],
-)
-def test_trap05_09_10_a_bad_cell_is_a_record_and_the_rest_goes_on(
-    bench: Bench, fault: str, stage: str, words: str
-) -> None:
-    done = bench.run(*bench.arguments(codecs="toy", clips=1), expect=3, TOY_FAULT=f"{fault}@20")
-    summary = bench.summary()
-    (failure,) = summary["failures"]
-    assert (failure["stage"], failure["q"], failure["codec"]) == (stage, 20, "toy")
-    assert words in failure["message"]
-    assert failure["command"] or stage == "decode"
-    if fault in ("exit", "fail"):
-        assert "gave up" in failure["stderr_tail"]
-    assert "FAILED toy clip0 q 20" in done.stderr
-    assert sorted(set(bench.points()["q"])) == [8, 14, 26, 32]
-    assert words in (bench.folder / "results" / "report" / "index.html").read_text()
-    # What failed is tried again, and what was fine is not.
-    encodes = bench.logged("encode")
-    bench.run(*bench.arguments(codecs="toy", clips=1))
-    assert bench.logged("encode") - encodes == (1 if stage == "encode" else 0)
-    assert sorted(set(bench.points()["q"])) == [8, 14, 20, 26, 32]
-
-
-def test_an_encoder_that_hangs_is_killed_and_recorded(bench: Bench) -> None:
-    bench.run(*bench.arguments("--timeout", "3", codecs="toy", clips=1), expect=3, TOY_FAULT="hang@20")
-    (failure,) = bench.summary()["failures"]
-    assert "ran longer than 3 s" in failure["message"]
-    assert not [one for one in psutil.process_iter(["cmdline"]) if "toycodec" in " ".join(one.info["cmdline"] or [])]
-
-
-def test_a_codec_that_always_fails_leaves_the_other_alone(bench: Bench) -> None:
-    script = bench.folder / "toycodec"
-    other = bench.folder / "badcodec"
-    other.write_text(
-        script.read_text().replace('fault, _, at = os.environ.get("TOY_FAULT", "")', 'fault, _, at = "exit"')
-    )
-    other.chmod(0o755)
-    recipe = bench.folder / "codecs" / "recipes" / "bad.toml"
-    recipe.write_text(toy_codec.RECIPE.format(name="bad", preset="x").replace("toycodec", "badcodec"))
-    env = {"EVALSUITE_BADCODEC": str(other)}
-    bench.run(*bench.arguments(codecs="toy,bad", clips=1), expect=3, **env)
-    assert set(bench.points()["codec"]) == {"toy"}
-    # The codec to be matched fails: there is nothing to match, and that is said for the other one.
-    bench.run(*bench.arguments(codecs="bad,toy", clips=1), expect=3, **env)
-    assert any("no rate to match" in failure["message"] for failure in bench.summary()["failures"])
-
-
 def test_match_rates_and_match_none(bench: Bench) -> None:
     bench.run(*bench.arguments("--match", "0.5,1,1.5,2bpp", clips=1))
     matched = bench.summary()["rate_match"]
@@ -284,128 +164,3 @@ def test_json_is_one_document_on_stdout(bench: Bench) -> None:
     document = json.loads(done.stdout)
     assert document["schema"] == 1
     assert {row["test"] for row in document["bd_rate"]} == {"toytwo"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--codecs", "toi"], "did you mean toy"),
-        (["--codecs", "toy,toy"], "named twice"),
-        (["--codecs", ""], "no codec"),
-        (["--codecs", "toy", "--metrics", "vmav"], "did you mean vmaf"),
-        (["--codecs", "toy", "--dataset", "dmo"], "did you mean demo"),
-        (["--codecs", "toy", "--sequences", "carphon"], "did you mean carphone"),
-        (["--codecs", "toy", "--sequences", "./none.y4m"], "none.y4m"),
-        (["--codecs", "toy", "--match", "x"], "neither a codec"),
-        (["--codecs", "toy", "--match", "0,1bpp"], "not a list of rates"),
-        (["--codecs", "toy", "--anchor", "x265"], "not a codec of this run"),
-        (["--codecs", "toy", "--frames", "0"], "at least 1"),
-        (["--codecs", "toy", "--frames", "99"], "99"),
-        (["--codecs", "toy", "--intra-period", "0"], "intra frame"),
-        (["--codecs", "toy", "--size", "12"], "WIDTHxHEIGHT"),
-    ],
-)
-def test_a_wrong_request_is_refused_before_anything_runs(bench: Bench, arguments: list[str], words: str) -> None:
-    files = [] if "--sequences" in arguments or "--dataset" in arguments else ["--sequences", bench.clips[0]]
-    done = bench.run("run", *arguments, *files, "--store", "store", expect=2)
-    assert words in done.stderr
-    assert done.stdout == ""
-    assert bench.logged("encode") == 0
-
-
-def test_an_unknown_placeholder_in_a_recipe_is_named(bench: Bench) -> None:
-    recipe = bench.folder / "codecs" / "recipes" / "toy.toml"
-    recipe.write_text(recipe.read_text().replace("{q}", "{qq}"))
-    done = bench.run(*bench.arguments(codecs="toy"), expect=2)
-    assert "{qq}" in done.stderr
-    assert "toy.toml" in done.stderr
-
-
-def test_a_truncated_and_a_foreign_source_are_refused(bench: Bench) -> None:
-    clip = Path(bench.clips[0])
-    clip.write_bytes(clip.read_bytes()[:-100])
-    assert "ends inside frame 5" in bench.run(*bench.arguments(codecs="toy"), expect=2).stderr
-    clip.write_bytes(b"GIF89a" * 100)
-    assert "clip0.y4m" in bench.run(*bench.arguments(codecs="toy"), expect=2).stderr
-
-
-def test_sources_that_are_not_8_bit_4_2_0_are_refused(bench: Bench) -> None:
-    deep = make_clip(bench.folder / "deep.y4m", 64, 48, 2, bit_depth=10)
-    done = bench.run("run", "--codecs", "toy", "--sequences", str(deep), "--store", "store", *BASE, expect=2)
-    assert "8-bit" in done.stderr
-
-
-@pytest.mark.parametrize(("size", "frames"), [((17, 13), 3), ((64, 48), 1), ((1, 1), 2)])
-def test_odd_sizes_and_one_frame(bench: Bench, size: tuple[int, int], frames: int) -> None:
-    clip = make_clip(bench.folder / "odd.y4m", *size, frames)
-    bench.run("run", "--codecs", "toy", "--sequences", str(clip), "--store", "store", *BASE)
-    points = bench.points()
-    assert set(zip(points["width"], points["height"], points["frames"], strict=True)) == {(*size, frames)}
-
-
-def test_containers_and_raw_files_are_sources(bench: Bench) -> None:
-    run_ffmpeg("-i", bench.clips[0], "-c:v", "libx264", "-qp", "0", "-profile:v", "high444", bench.folder / "c.mp4")
-    run_ffmpeg("-i", bench.clips[0], "-f", "rawvideo", bench.folder / "r.yuv")
-    bench.run(
-        *("run", "--codecs", "toy", "--sequences", "c.mp4", "--sequences", "r.yuv", "--store", "store", *BASE),
-        *("--size", "64x48", "--fps", "25"),
-    )
-    points = bench.points()
-    # The same frames by two ways: the same bytes and scores.
-    c, r = (points[points["sequence"] == name][["q", "metric", "statistic", "bytes", "score"]] for name in "cr")
-    pd.testing.assert_frame_equal(c.reset_index(drop=True), r.reset_index(drop=True))
-
-
-def test_a_full_disk_is_one_clear_message_and_nothing_is_lost(bench: Bench) -> None:
-    mount = bench.folder / "store"
-    mount.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=300k", "tmpfs", str(mount)]
-    if not shutil.which("mount") or subprocess.run(["mount", *options], capture_output=True).returncode:
-        pytest.skip("a small file system needs root and mount")
-    try:
-        clip = str(make_clip(bench.folder / "large.y4m", 256, 192, 6))
-        arguments = ["run", "--codecs", "toy", "--sequences", clip, "--store", "store", *BASE]
-        done = subprocess.run(
-            bench.command(*arguments), cwd=bench.folder, env=bench.env, capture_output=True, text=True
-        )
-        assert done.returncode in (2, 3)
-        assert re.search("full|space", done.stderr)
-        assert "\nTraceback" not in f"\n{done.stderr}"
-        subprocess.run(["mount", "-o", "remount,size=50m", str(mount)], check=True)
-        bench.run(*arguments)
-        assert sorted(set(bench.points()["q"])) == [8, 14, 20, 26, 32]
-    finally:
-        subprocess.run(["umount", "-l", str(mount)], check=False)
-
-
-def test_no_network_and_nothing_cached(bench: Bench) -> None:
-    # An index that is not there, on this machine: nothing else is asked.
-    env = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_EXTRA_INDEX_URL": ""}
-    done = bench.run("run", "--codecs", "toy", "--store", "store", expect=2, **env)
-    assert "error:" in done.stderr
-    assert bench.logged("encode") == 0
-
-
-def test_a_cache_that_cannot_be_written(bench: Bench) -> None:
-    (bench.folder / "file").write_text("in the way")
-    done = bench.run(
-        "run", "--codecs", "toy", "--store", "store", expect=2, EVALSUITE_CACHE=str(bench.folder / "file" / "x")
-    )
-    assert "EVALSUITE_CACHE" in done.stderr
-
-
-def test_a_metric_that_cannot_run_says_why_and_the_rest_goes_on(bench: Bench) -> None:
-    # No cache, no network: the weights of LPIPS cannot be had.
-    clip = str(make_clip(bench.folder / "c.y4m", 64, 48, 2))
-    env = {
-        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
-        "TORCH_HOME": str(bench.folder / "torch"),
-        **{f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")},
-        "no_proxy": "",
-    }
-    arguments = ["run", "--codecs", "toy", "--sequences", clip, "--store", "store", "--metrics", "psnr_y,lpips"]
-    bench.run(*arguments, **env)
-    points = bench.points()
-    assert set(points[points["metric"] == "lpips"]["status"]) == {"unavailable"}
-    assert set(points[points["metric"] == "psnr_y"]["status"]) == {"ok"}
-    assert "AlexNet" in points[points["metric"] == "lpips"]["reason"].iloc[0]
