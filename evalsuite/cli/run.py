@@ -25,7 +25,7 @@ def run(
     ),
     match: str = typer.Option(
         None,
-        help="A codec whose rates to match, rates such as 0.01,0.02bpp or 50,100kbps, or none. Default: the first codec.",
+        help="A codec to match, rates such as 0.01,0.02bpp or 50,100kbps, or none. Default: the first codec.",
     ),
     anchor: str = typer.Option(None, help="Codec that BD-rate is relative to. Default: the first codec."),
     metrics: str = typer.Option("default", help="default, all, or names separated by commas."),

@@ -153,7 +153,7 @@ class _LibvmafMeter:
 def _graph(names: tuple[str, ...]) -> str:
     features = "|".join(_FEATURES[name] for name in names if name in _FEATURES)
     models = "|".join(f"{_MODELS[name]}\\:name={name}" for name in names if name in _MODELS)
-    # Without threads of its own libvmaf takes a frame when it is done with the last; with them it queues all it is given.
+    # Without threads of its own libvmaf takes a frame when it is done with the last one.
     options = ["log_fmt=json", "log_path=/dev/stdout", "n_threads=0", "shortest=1"]
     # Without a model of ours libvmaf would load its default one: name it, and leave its score unread.
     options.append(f"model='{models or _MODELS['vmaf']}'")
