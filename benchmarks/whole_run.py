@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from evalsuite.engine.search import TOLERANCE
 from evalsuite.provenance import usable_cores
 
 
@@ -53,10 +54,10 @@ def report(first: dict, again: dict) -> None:
     matched = first["rate_match"]
     for codec in sorted({row["codec"] for row in matched}):
         rows = [row for row in matched if row["codec"] == codec]
-        near = sum(abs(row["deviation_percent"]) <= 3 for row in rows)
+        near = sum(abs(row["deviation_percent"]) <= 100 * TOLERANCE for row in rows)
         print(
             f"{codec}: {sum(row['encodes'] for row in rows) / len(rows):.2f} encodes a matched point,"
-            f" {near} of {len(rows)} within 3 %"
+            f" {near} of {len(rows)} within {100 * TOLERANCE:g} %"
         )
 
 

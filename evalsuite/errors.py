@@ -122,10 +122,6 @@ class StoreError(EvalError):
     """The results store cannot be read or written."""
 
 
-class OverlapError(EvalError):
-    """Two rate-quality curves do not overlap enough to be compared."""
-
-
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known names, or lists them all.
 

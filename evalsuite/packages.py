@@ -60,11 +60,12 @@ def index_url() -> str:
     if url := os.environ.get("PIP_INDEX_URL", "").strip():
         return url
     try:
-        answer = process.output([sys.executable, "-m", "pip", "config", "get", "global.index-url"])
+        # Not `pip config get`: older ones do not see a file that PIP_CONFIG_FILE names.
+        answer = process.output([sys.executable, "-m", "pip", "config", "list"])
     except ProcessError:
-        return PYPI_SIMPLE_ENDPOINT  # no pip here, or nothing configured
-    first = answer.splitlines()[0].strip() if answer else ""
-    return first if re.match(r"https?://", first) else PYPI_SIMPLE_ENDPOINT
+        return PYPI_SIMPLE_ENDPOINT  # no pip here
+    found = re.findall(r"^global\.index-url='(https?://[^']+)'$", answer, re.MULTILINE)
+    return found[-1] if found else PYPI_SIMPLE_ENDPOINT
 
 
 def find_archive(package: str, archive: str, sha256: str) -> str:

@@ -94,10 +94,7 @@ class Running:
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()
         self._timer: threading.Timer | None = None
-        if timeout is not None:
-            self._timer = threading.Timer(timeout, self._time_out)
-            self._timer.daemon = True
-            self._timer.start()
+        self.restart_timeout()
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -117,6 +114,20 @@ class Running:
     def stderr_tail(self) -> str:
         """The last lines the command wrote to stderr, as far as they have been read."""
         return b"".join(self._tail).decode("utf-8", "replace").strip()
+
+    def restart_timeout(self) -> None:
+        """Give the command its whole timeout again: for one that is waited for in steps."""
+        self.stop_timeout()
+        if self._timeout is not None:
+            self._timer = threading.Timer(self._timeout, self._time_out)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop_timeout(self) -> None:
+        """Let the command be: nothing is expected of it until `restart_timeout`."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _read_stderr(self) -> None:
         stream = self._popen.stderr
@@ -158,8 +169,7 @@ class Running:
         return self._usage
 
     def _clean(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self.stop_timeout()
         # A grandchild may hold the group and our pipe open: it must not outlive its parent.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)

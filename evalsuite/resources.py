@@ -63,7 +63,8 @@ def load(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:
     path = find(kind, name)
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # ValueError is bad TOML, bytes that are not UTF-8, and integers of thousands of digits.
         raise RecipeError(f"the {_NOUNS[kind]} file is not valid TOML: {error}", where=path) from error
     except OSError as error:
         raise RecipeError(f"the {_NOUNS[kind]} file cannot be read: {error.strerror}", where=path) from error

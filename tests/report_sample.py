@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from results_samples import rate_match
 
 from evalsuite.results.load import write_results
-from evalsuite.results.tables import bd_table, rate_match
+from evalsuite.results.tables import bd_table
 
 # name -> (width, height, frame rate, frames, tags)
 SEQUENCES: dict[str, tuple[int, int, str, int, list[str]]] = {
@@ -115,7 +116,7 @@ def write_sample(
                 "measured": len(cells),
                 "failed": len(failures),
             },
-            "rate_match": rate_match(points, dict.fromkeys(cells["cell_key"], 2)),
+            "rate_match": rate_match(points),
             "commands": [
                 {
                     "cell_key": row["cell_key"],

@@ -151,3 +151,24 @@ def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m evalsuite metrics list | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_without_our_signs_is_no_error() -> None:
+    assert "vmaf" in run("metrics", "list", PYTHONIOENCODING="ascii").stdout
+
+
+def test_nothing_to_compare_is_refused(tmp_path: Path) -> None:
+    for name in ("a.y4m", "b.y4m"):
+        (tmp_path / name).write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip C420\n")
+    assert "no frame" in run("measure", "a.y4m", "b.y4m", "--metrics", "psnr_y", expect=2, cwd=tmp_path).stderr
+
+
+def test_raw_files_need_size_and_rate(tmp_path: Path) -> None:
+    done = run("measure", "a.yuv", "b.yuv", "--size", "64x48", expect=2, cwd=tmp_path)
+    assert "half a geometry" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["n = " + "9" * 5000, "n = " + "[" * 5000])
+def test_a_toml_file_beyond_all_measure_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "deep.toml").write_text(content)
+    assert "not valid TOML" in run("datasets", "show", "deep.toml", expect=2, cwd=tmp_path).stderr

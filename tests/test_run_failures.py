@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -45,7 +46,12 @@ def test_trap05_09_10_a_bad_cell_is_a_record_and_the_rest_goes_on(
     if fault in ("exit", "fail"):
         assert "gave up" in failure["stderr_tail"]
     assert "FAILED toy clip0 q 20" in done.stderr
-    assert sorted(set(bench.points()["q"])) == [8, 14, 26, 32]
+    points = bench.points()
+    scored = points[points["status"] == "ok"]
+    assert sorted(set(scored["q"])) == [8, 14, 26, 32]
+    lost = points[points["status"] == "failed"]
+    assert set(zip(lost["q"], lost["metric"], strict=True)) == {(20, "psnr_y"), (20, "psnr_yuv")}
+    assert lost["reason"].str.startswith(f"{stage}: ").all()
     assert words in (bench.folder / "results" / "report" / "index.html").read_text()
     # What failed is tried again, and what was fine is not.
     encodes = bench.logged("encode")
@@ -72,7 +78,12 @@ def test_a_codec_that_always_fails_leaves_the_other_alone(bench: Bench) -> None:
     recipe.write_text(toy_codec.RECIPE.format(name="bad", preset="x").replace("toycodec", "badcodec"))
     env = {"EVALSUITE_BADCODEC": str(other)}
     bench.run(*bench.arguments(codecs="toy,bad", clips=1), expect=3, **env)
-    assert set(bench.points()["codec"]) == {"toy"}
+    points = bench.points()
+    assert set(points[points["status"] == "ok"]["codec"]) == {"toy"}
+    assert set(points[points["status"] == "failed"]["codec"]) == {"bad"}
+    refused = [row for row in bench.summary()["bd_rate"] if row["test"] == "bad"]
+    assert refused
+    assert {row["status"] for row in refused} == {"refused"}
     # The codec to be matched fails: there is nothing to match, and that is said for the other one.
     bench.run(*bench.arguments(codecs="bad,toy", clips=1), expect=3, **env)
     assert any("no rate to match" in failure["message"] for failure in bench.summary()["failures"])
@@ -201,3 +212,36 @@ def test_a_metric_that_cannot_run_says_why_and_the_rest_goes_on(bench: Bench) ->
     assert set(points[points["metric"] == "lpips"]["status"]) == {"unavailable"}
     assert set(points[points["metric"] == "psnr_y"]["status"]) == {"ok"}
     assert "AlexNet" in points[points["metric"] == "lpips"]["reason"].iloc[0]
+
+
+def test_a_slow_metric_does_not_time_a_decoder_out(bench: Bench) -> None:
+    metric = "from evalsuite.metrics import psnr; import time; old = psnr.mse\n"
+    metric += "psnr.mse = lambda a, b: (time.sleep(0.4), old(a, b))[1]\n"
+    (bench.folder / "sitecustomize.py").write_text(metric)
+    arguments = bench.arguments("--timeout", "5", codecs="toy", clips=1)
+    bench.run(*arguments, PYTHONPATH=str(bench.folder))
+    # Five points of six frames and three planes at 0.4 s each: far beyond the timeout of one frame.
+    assert bench.summary()["run"]["wall_s"] > 10
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_an_output_folder_that_cannot_be_is_refused_before_any_work(bench: Bench, name: str) -> None:
+    (bench.folder / "file").write_text("in the way")
+    done = bench.run(*bench.arguments("--out", name), expect=2)
+    assert "--out" in done.stderr
+    assert bench.logged("encode") == 0
+
+
+def test_a_name_that_is_not_utf8(bench: Bench) -> None:
+    clip = os.fsencode(bench.folder) + b"/caf\xe9.y4m"
+    Path(os.fsdecode(clip)).write_bytes(Path(bench.clips[0]).read_bytes())
+    command = [os.fsencode(word) for word in bench.command("run", "--codecs", "toy", "--store", "store", *BASE)]
+    done = subprocess.run([*command, b"--sequences", clip], cwd=bench.folder, env=bench.env, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert bench.summary()["sequences"][0]["origin"].endswith("caf\ufffd.y4m")
+
+
+def test_sequences_may_be_separated_by_spaces(bench: Bench) -> None:
+    bench.run("run", "--codecs", "toy", "--store", "store", *BASE, "--sequences", *bench.clips)
+    assert set(bench.points()["sequence"]) == {"clip0", "clip1"}
+    assert "names nothing" in bench.run("run", "--codecs", "toy", "--sequences", ",", expect=2).stderr

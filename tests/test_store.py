@@ -23,9 +23,7 @@ def add(store: Store, key: str, content: bytes = b"bits", q: float = 30.0) -> st
     path = store.scratch / f"{key}.bin"
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    store.add_encode(
-        key, "codec", q, path, sha256=digest, payload_bytes=len(content), usage=USAGE, commands=(("enc", "a b"),)
-    )
+    store.add_encode(key, q, path, sha256=digest, payload_bytes=len(content), usage=USAGE, commands=(("enc", "a b"),))
     return digest
 
 
@@ -37,7 +35,6 @@ def test_an_encode_survives_closing(tmp_path: Path) -> None:
         assert encode is not None
         assert (encode.sha256, encode.q, encode.usage, encode.commands) == (digest, 27.5, USAGE, (("enc", "a b"),))
         assert encode.path.read_bytes() == b"some bits"
-        assert store.sizes("codec") == {27.5: 9}
         assert store.encode("another") is None
 
 

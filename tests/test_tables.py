@@ -7,7 +7,7 @@ import pytest
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.bdrate import bd_rate
 from evalsuite.results.bdrows import BDRow, bd_summary, mean_row
-from evalsuite.results.tables import bd_table, rate_match
+from evalsuite.results.tables import bd_table
 
 RATES = np.array([0.01, 0.02, 0.04, 0.08])
 SCORES = np.array([30.0, 33, 35.5, 37.5])
@@ -230,27 +230,6 @@ def test_unknown_anchor_is_suggested():
 def test_trap17_one_metric_with_two_definitions_is_an_error(column, value):
     with pytest.raises(StoreError, match=column):
         bd_table(savings(0.9, **{column: value}), "anchor")
-
-
-def test_rate_match():
-    data = table(
-        rows("x265", "s", [0.0101, 0.0194], [30, 33], target_bpp=[0.01, 0.02], cell_key=["a", "b"]),
-        rows("x265", "s", [0.04], [35], cell_key="c"),
-        [row | {"metric": "lpips"} for row in rows("x265", "s", [0.0101], [0.3], target_bpp=0.01, cell_key="a")],
-    )
-    found = rate_match(data, {"a": 2})
-    assert [(row.target_bpp, row.bpp, row.encodes) for row in found] == [(0.01, 0.0101, 2), (0.02, 0.0194, None)]
-    assert [row.deviation_percent for row in found] == pytest.approx([1, -3])
-
-
-def test_one_encode_may_serve_two_targets():
-    data = table(rows("x265", "s", [0.01, 0.01], [30, 30], target_bpp=[0.01, 0.0125], cell_key="a"))
-    assert [row.deviation_percent for row in rate_match(data)] == pytest.approx([0, -20])
-
-
-def test_a_failed_cell_matches_no_rate():
-    data = table(rows("x265", "s", [math.nan], [math.nan], target_bpp=0.01, status="failed"))
-    assert rate_match(data) == []
 
 
 def test_mean_row_of_flagged_rows_names_them():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -10,10 +12,12 @@ from typer.core import TyperGroup
 
 import evalsuite
 from evalsuite.cli import bd, codecs, datasets, doctor, measure, metrics, report, run
-from evalsuite.errors import EvalError
+from evalsuite.cli.output import say_command
+from evalsuite.errors import EvalError, ProcessError
 
 WRONG_REQUEST = 2
 INTERRUPTED = 130
+FAULT = 70  # EX_SOFTWARE of sysexits.h
 
 
 class _Guarded(TyperGroup):
@@ -24,6 +28,8 @@ class _Guarded(TyperGroup):
             return super().invoke(ctx)
         except EvalError as error:
             typer.echo(f"error: {error}", err=True)
+            if isinstance(error, ProcessError):
+                say_command(error.command, error.stderr_tail)
             raise typer.Exit(WRONG_REQUEST) from error
         except KeyboardInterrupt:
             typer.echo("interrupted; what was finished is kept, the same command goes on from there", err=True)
@@ -72,4 +78,14 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Entry point of the `evalsuite` script."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that lacks a sign shows a question mark for it; it does not end the command.
+            stream.reconfigure(errors="replace")
+    try:
+        app()
+    except Exception:
+        # Exit code 1 means that a gate found a regression: a fault of ours must never look like one.
+        traceback.print_exc()
+        typer.echo("this is a fault in evalsuite; nothing that was finished is lost", err=True)
+        sys.exit(FAULT)

@@ -45,6 +45,7 @@ def _checks() -> Iterator[Check]:
     yield _ffmpeg()
     yield from _codecs()
     yield from _metrics()
+    yield _weights()
     yield _cache()
     yield _gpu()
 
@@ -87,6 +88,14 @@ def _metrics() -> Iterator[Check]:
         except EvalError as error:
             missing = error.what
         yield Check(name, "missing" if missing else "ok", missing or family.infos[0].version)
+
+
+def _weights() -> Check:
+    from evalsuite.metrics.weights import read_kept
+
+    if read_kept() is not None:
+        return Check("weights AlexNet (lpips)", "ok", "verified, in the cache")
+    return Check("weights AlexNet (lpips)", "missing", "not in the cache", "fetched by the first run that needs them")
 
 
 def _cache() -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Iterable
 from fractions import Fraction
@@ -63,6 +64,14 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
+def say_command(command: tuple[str, ...], stderr_tail: str) -> None:
+    """The command that failed, ready to be pasted, and its last words."""
+    if command:
+        say(f"  command: {shlex.join(command)}")
+    for line in stderr_tail.splitlines():
+        say(f"  | {line}")
+
+
 def parse_geometry(size: str | None, fps: str | None, pixel_format: str) -> Geometry | None:
     """The geometry of raw files from `--size`, `--fps` and `--pixel-format`; None where none is given.
 
@@ -71,12 +80,14 @@ def parse_geometry(size: str | None, fps: str | None, pixel_format: str) -> Geom
     """
     if size is None and fps is None:
         return None
+    if size is None or fps is None:
+        raise RequestError("half a geometry", expected="--size and --fps", got="--fps" if size is None else "--size")
     try:
-        width, height = (int(part) for part in (size or "").lower().split("x"))
+        width, height = (int(part) for part in size.lower().split("x"))
     except ValueError:
         raise RequestError("--size must be WIDTHxHEIGHT", expected="such as 416x240", got=size) from None
     try:
-        frame_rate = Fraction(fps or "25")
+        frame_rate = Fraction(fps)
     except (ValueError, ZeroDivisionError):
         raise RequestError(
             "--fps must be a number or a fraction", expected="such as 30 or 30000/1001", got=fps

@@ -18,8 +18,10 @@ PLAIN_INTERVAL_S = 10.0
 def watching() -> Iterator[Callable[[str, Counts], None]]:
     """A function to call with what was just finished and the counts so far."""
     if sys.stderr.isatty():
+        from rich.text import Text
+
         with console(stderr=True).status("preparing sequences") as status:
-            yield lambda text, counts: status.update(f"{_counted(counts)}  {text.splitlines()[0]}")
+            yield lambda text, counts: status.update(Text(f"{_counted(counts)}  {text.splitlines()[0]}"))
         return
     last = time.monotonic()
 

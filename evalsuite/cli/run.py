@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalsuite.cli.output import parse_geometry, print_json, print_table, say
+from evalsuite.cli.output import parse_geometry, print_json, print_table, say, say_command
 
 if TYPE_CHECKING:
     from evalsuite.engine.request import Finished
@@ -21,8 +21,9 @@ def run(
     codecs: str = typer.Option("vvenc,x265", help="Codecs, separated by commas; the first is the one to match."),
     dataset: str = typer.Option("demo", help="Dataset: a name or a TOML file."),
     sequences: list[str] = typer.Option(
-        None, help="Video files, or names of the dataset's sequences; repeat or separate by commas."
+        None, help="Video files, or names of the dataset's sequences; separated by spaces or commas, or repeated."
     ),
+    more: list[str] = typer.Argument(None, metavar="[FILE]...", help="More sequences.", show_default=False),
     match: str = typer.Option(
         None,
         help="A codec to match, rates such as 0.01,0.02bpp or 50,100kbps, or none. Default: the first codec.",
@@ -35,7 +36,9 @@ def run(
     out: Path = typer.Option(Path("results"), help="Folder for results and report."),
     store: Path = typer.Option(None, help="Folder of the results store. Default: in the user's cache folder."),
     jobs: int = typer.Option(None, min=1, help="Worker processes. Default: one per core."),
-    timeout: float = typer.Option(3600.0, min=0.1, help="Seconds one encode or decode may take."),
+    timeout: float = typer.Option(
+        3600.0, min=0.1, max=1e7, help="Seconds one encode, or one frame of a decode, may take."
+    ),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
     pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files."),
@@ -48,12 +51,17 @@ def run(
     from evalsuite.assets import cache_dir
     from evalsuite.cli.progress import watching
     from evalsuite.engine.request import Request, run_request
+    from evalsuite.errors import RequestError
     from evalsuite.report.build import build_report
 
+    given = [*(sequences or []), *(more or [])]
+    wanted = _split(given)
+    if given and not wanted:
+        raise RequestError("--sequences names nothing", fix="name files or sequences, or leave it out for all of them")
     request = Request(
         codecs=_split([codecs]),
         dataset=dataset,
-        sequences=_split(sequences or []),
+        sequences=wanted,
         geometry=parse_geometry(size, fps, pixel_format),
         match=match,
         anchor=anchor,
@@ -119,9 +127,13 @@ def _print(finished: Finished, page: Path) -> None:
             say(f"{row.status}: {row.test} {row.metric} {row.sequence}: {row.reason}")
     matched = finished.summary["rate_match"]
     if matched:
-        near = sum(abs(row["deviation_percent"]) <= 3 for row in matched)
+        from evalsuite.engine.search import TOLERANCE
+
+        near = sum(abs(row["deviation_percent"]) <= 100 * TOLERANCE for row in matched)
         spent = sum(row["encodes"] for row in matched) / len(matched)
-        typer.echo(f"rate match: {near} of {len(matched)} points within 3 %, {spent:.1f} encodes a point")
+        typer.echo(
+            f"rate match: {near} of {len(matched)} points within {100 * TOLERANCE:g} %, {spent:.1f} encodes a point"
+        )
     counts = finished.outcome.counts
     typer.echo(
         f"{counts.cells} rate points; encoded {counts.encodes} ({counts.encodes_cached} from the store), "
@@ -130,11 +142,6 @@ def _print(finished: Finished, page: Path) -> None:
     for failure in finished.outcome.failures:
         at = "" if failure.q is None else f" q {failure.q:g}"
         say(f"FAILED {failure.codec} {failure.sequence}{at} at {failure.stage}: {failure.message}")
-        if failure.command:
-            import shlex
-
-            say(f"  command: {shlex.join(failure.command)}")
-        for line in failure.stderr_tail.splitlines():
-            say(f"  | {line}")
+        say_command(failure.command, failure.stderr_tail)
     typer.echo(f"results: {finished.folder}")
     typer.echo(f"report: {page}")

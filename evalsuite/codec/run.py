@@ -42,14 +42,6 @@ class Encoded:
     commands: tuple[Command, ...]
     """As they were run, one for each pass."""
 
-    @property
-    def command(self) -> Command:
-        """All of `commands` in one list, `&&` between passes: what is recorded."""
-        joined = list(self.commands[0])
-        for command in self.commands[1:]:
-            joined += ["&&", *command]
-        return tuple(joined)
-
 
 def encode(
     recipe: Recipe, sequence: Sequence, point: OperatingPoint, output: Path, *, timeout: float | None = None
@@ -154,6 +146,7 @@ class Decoder:
         if not self._bitstream.is_file():
             raise MediaError("there is no bitstream to decode", where=self._bitstream)
         self._running = Running(self.command, timeout=self._timeout, stdout=subprocess.PIPE)
+        self._running.stop_timeout()
         return self
 
     def __exit__(
@@ -173,12 +166,16 @@ class Decoder:
         if running is None:
             raise ValueError("a decoder is iterated inside its `with` block")
         coded, count = self._recipe.coded_format(self._format), 0
+        running.restart_timeout()
         try:
             for frame in _frames(running.stdout, self._recipe.decoded, coded, self._bitstream):
                 count += 1
                 if count > self._frames:
                     raise self._wrong_count(f"more than {self._frames} frames")
+                # Metrics may be slow: while they hold a frame, the decoder only waits.
+                running.stop_timeout()
                 yield frame if coded == self._format else crop(frame, self._format)
+                running.restart_timeout()
         except MediaError as error:
             # A dead decoder explains a broken stream better than the stream; one that still writes is not waited for.
             if not running.stdout.read(1):
@@ -230,7 +227,7 @@ def decode(
         bitstream: the file.
         sequence: gives the size and the number of frames to expect; its file is not read.
         point: gives the number of threads.
-        timeout: seconds until the process group is killed; time in which the reader lets it wait counts.
+        timeout: seconds one frame may take; the process group is killed then.
     """
     return Decoder(recipe, bitstream, sequence, point, timeout)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evalsuite.engine.measure import Measured, measure
-from evalsuite.errors import EvalError, RequestError, ShapeError
+from evalsuite.errors import EvalError, MediaError, RequestError, ShapeError
 from evalsuite.metrics.base import Setting
 from evalsuite.sources.reader import open_video, resolve_colour
 from evalsuite.sources.y4m import Geometry
@@ -51,4 +51,6 @@ def compare_files(
     result = measure(reference, setting, {"decoded": iter(test)}, infos)["decoded"]
     if isinstance(result, EvalError):
         raise result
+    if result.frames == 0:
+        raise MediaError("there is no frame to compare", where=source)
     return result

@@ -110,9 +110,16 @@ class Plan:
         """Identity of one cell: changes whenever its bitstream could."""
         return _digest({"codec_key": self.codec_key(recipe, sequence), "q": q})
 
-    def versions(self) -> dict[str, str]:
-        """Version by metric name: what a stored score must carry to be used again."""
-        return {info.name: info.version for info in self.metrics}
+    def score_versions(self, sequence: Sequence) -> dict[str, str]:
+        """By metric name, what a stored score of this sequence must carry to be used again.
+
+        The metric's version, and for a metric of RGB the colour that frames were converted by: the code values in a
+        file are the same whatever they are taken for.
+        """
+        return {
+            info.name: f"{info.version} {sequence.colour}" if "rgb" in info.needs else info.version
+            for info in self.metrics
+        }
 
 
 def _digest(content: dict[str, object]) -> str:

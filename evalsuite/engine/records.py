@@ -11,7 +11,8 @@ from evalsuite.engine.plan import Plan
 from evalsuite.engine.run import Lane, Point, RunOutcome
 from evalsuite.engine.store import Store, StoredDecode
 from evalsuite.metrics.pooling import pool
-from evalsuite.results.load import FrameScores
+from evalsuite.results.layout import NO_SCORE_STATUSES
+from evalsuite.results.load import FrameScores, plain_text
 from evalsuite.types import Failure, Sequence
 
 
@@ -28,7 +29,7 @@ def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[
                     **shared,
                     "metric": info.name,
                     "statistic": pooled.statistic,
-                    "score": None if pooled.status not in ("ok", "infinite") else pooled.score,
+                    "score": None if pooled.status in NO_SCORE_STATUSES else pooled.score,
                     "unit": info.unit,
                     "higher_is_better": info.higher_is_better,
                     "log_domain_ceiling": info.log_domain_ceiling,
@@ -36,6 +37,30 @@ def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[
                     "reason": pooled.reason,
                     "metric_version": info.version,
                 }
+
+
+def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
+    """Rows of results.parquet for what failed: one for each failure and metric, with the reason and no score."""
+    lanes = {(lane.recipe.name, lane.sequence.name): lane for lane in outcome.lanes}
+    for failure in outcome.failures:
+        lane = lanes[failure.codec, failure.sequence]
+        point = next((one for one in lane.points if one.cell_key == failure.cell_key), None)
+        shared = _point_columns(plan, lane, point, None)
+        for info in plan.metrics:
+            yield {
+                **shared,
+                "q": failure.q,
+                "cell_key": failure.cell_key,
+                "metric": info.name,
+                "statistic": "mean",
+                "score": None,
+                "unit": info.unit,
+                "higher_is_better": info.higher_is_better,
+                "log_domain_ceiling": info.log_domain_ceiling,
+                "status": "failed",
+                "reason": plain_text(f"{failure.stage}: {failure.message.splitlines()[0]}"),
+                "metric_version": info.version,
+            }
 
 
 def frame_rows(outcome: RunOutcome) -> Iterator[FrameScores]:
@@ -56,8 +81,10 @@ def measured_points(outcome: RunOutcome) -> Iterator[tuple[Lane, Point]]:
                 yield lane, point
 
 
-def _point_columns(plan: Plan, lane: Lane, point: Point, decode: StoredDecode | None) -> dict[str, Any]:
-    recipe, sequence, encode = lane.recipe, lane.sequence, point.encode
+def _point_columns(plan: Plan, lane: Lane, point: Point | None, decode: StoredDecode | None) -> dict[str, Any]:
+    recipe, sequence = lane.recipe, lane.sequence
+    encode = point.encode if point else None
+    target = point.target_bytes if point else None
     return {
         "codec": recipe.name,
         "preset": recipe.preset,
@@ -68,21 +95,21 @@ def _point_columns(plan: Plan, lane: Lane, point: Point, decode: StoredDecode | 
         "height": sequence.format.height,
         "frame_rate": float(sequence.frame_rate),
         "frames": sequence.frames,
-        "q": encode.q,
-        "target_bpp": None if point.target_bytes is None else point.target_bytes * 8 / sequence.pixels,
-        "bpp": sequence.bpp(encode.payload_bytes),
-        "kbps": sequence.kbps(encode.payload_bytes),
-        "bytes": encode.payload_bytes,
-        "cell_key": point.cell_key,
+        "q": encode.q if encode else None,
+        "target_bpp": None if target is None else target * 8 / sequence.pixels,
+        "bpp": sequence.bpp(encode.payload_bytes) if encode else None,
+        "kbps": sequence.kbps(encode.payload_bytes) if encode else None,
+        "bytes": encode.payload_bytes if encode else None,
+        "cell_key": point.cell_key if point else "",
         "codec_version": recipe.version(),
         "intra_period": plan.intra_period,
         "structure": recipe.structure,
         "threads": plan.threads,
-        "encode_wall_s": encode.usage.wall_s,
-        "encode_cpu_s": encode.usage.cpu_s,
+        "encode_wall_s": encode.usage.wall_s if encode else None,
+        "encode_cpu_s": encode.usage.cpu_s if encode else None,
         "decode_wall_s": decode.usage.wall_s if decode else None,
         "decode_cpu_s": decode.usage.cpu_s if decode else None,
-        "bitstream_sha256": encode.sha256,
+        "bitstream_sha256": encode.sha256 if encode else None,
         "source_sha256": sequence.sha256,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from evalsuite import provenance
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.engine.execute import Pool
 from evalsuite.engine.plan import Plan, parse_match
-from evalsuite.engine.records import frame_rows, result_rows, summary
+from evalsuite.engine.records import failed_rows, frame_rows, result_rows, summary
 from evalsuite.engine.run import Counts, Job, Runner, RunOutcome
 from evalsuite.engine.store import Store
 from evalsuite.errors import RequestError, did_you_mean
@@ -106,6 +107,7 @@ def run_request(request: Request, progress: Progress) -> Finished:
     started = time.time()
     cpu_started = _cpu_seconds()
     plan = make_plan(request)
+    _try_folder(request.out)
     jobs = request.jobs or provenance.usable_cores()
     with Store(request.store) as store:
         pool: Pool[Job] = Pool(jobs)
@@ -123,7 +125,7 @@ def run_request(request: Request, progress: Progress) -> Finished:
             "versions": provenance.versions(),
         }
         document = summary(plan, outcome, store, _as_json(request, plan), run)
-        rows = list(result_rows(plan, outcome, store))
+        rows = [*result_rows(plan, outcome, store), *failed_rows(plan, outcome)]
     bd_rows = _bd_rows(rows, plan.anchor)
     write_results(request.out, rows, frame_rows(outcome), {**document, "bd_rate": bd_rows})
     return Finished(request.out, plan, outcome, document, bd_rows)
@@ -136,6 +138,18 @@ def _bd_rows(rows: list[dict[str, Any]], anchor: str) -> list[BDRow]:
     import pandas as pd
 
     return bd_table(pd.DataFrame(rows), anchor)
+
+
+def _try_folder(folder: Path) -> None:
+    # Hours of work must not end at a folder that cannot be written.
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"the output folder cannot be written: {error.strerror}", where=folder, fix="give another one with --out"
+        ) from error
 
 
 def _cpu_seconds() -> float:
@@ -176,13 +190,15 @@ def _sequences(request: Request) -> tuple[Sequence, ...]:
     names = [sequence.name for sequence in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise RequestError(f"two sequences have the same name: {', '.join(twice)}", fix="rename one of the files")
+        raise RequestError(
+            f"two sequences have the same name: {', '.join(twice)}", fix="name each once, or rename one of the files"
+        )
     return tuple(found)
 
 
 def _is_file(name: str) -> bool:
     # A path that is not there is still a path: its error should speak of a file, not of a dataset.
-    return Path(name).exists() or "/" in name or Path(name).suffix != ""
+    return Path(name).is_file() or "/" in name or Path(name).suffix != ""
 
 
 def _as_json(request: Request, plan: Plan) -> dict[str, Any]:

@@ -49,8 +49,6 @@ class Lane:
     """The q values whose encodes are not finished."""
     encodes: dict[float, StoredEncode] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
-    made: int = 0
-    """Encodes made or found for this lane in this run."""
 
 
 @dataclass(slots=True)
@@ -128,10 +126,8 @@ class Runner:
 
     def _begin_search(self, index: int, targets: Iterable[float]) -> None:
         lane = self.lanes[index]
-        lane.targets = tuple(sorted(targets, reverse=True))
+        lane.targets = tuple(sorted(set(targets), reverse=True))
         lane.search.targets = lane.targets
-        # Encodes that the store has are free: the search starts from all of them.
-        lane.search.history.update(self.store.sizes(self.plan.codec_key(lane.recipe, lane.sequence)))
         self._continue_search(index)
 
     def _continue_search(self, index: int) -> None:
@@ -142,13 +138,6 @@ class Runner:
             self._request_encode(index, q)
             return
         chosen = {target: best for target in lane.targets if (best := lane.search.best(target)) is not None}
-        missing = {q for q in chosen.values() if q not in lane.encodes}
-        if missing:
-            # Known from the store's sizes only: take the bitstreams, or make those again that are gone or damaged.
-            lane.waiting |= missing
-            for q in missing:
-                self._request_encode(index, q)
-            return
         closest: dict[float, float] = {}
         for target, q in chosen.items():
             size = lane.encodes[q].payload_bytes
@@ -163,7 +152,7 @@ class Runner:
             self.counts.encodes_cached += 1
             self._encoded(index, q, stored)
             return
-        output = self.store.scratch / f"{index}-{q:g}.{lane.recipe.extension}"
+        output = self.store.scratch / f"{index}-{q!r}.{lane.recipe.extension}"
         task = Task(encode_cell, (lane.recipe, lane.sequence, self.plan.point(q), output, self.plan.timeout))
         # Encodes come before measurements, since others wait for their sizes; long ones first.
         self.pool.submit(("encode", index, q), task, urgency=-lane.sequence.pixels)
@@ -185,7 +174,6 @@ class Runner:
         encoded: Encoded = outcome.value
         stored = self.store.add_encode(
             self.plan.cell_key(lane.recipe, lane.sequence, q),
-            self.plan.codec_key(lane.recipe, lane.sequence),
             q,
             encoded.path,
             sha256=encoded.sha256,
@@ -200,7 +188,6 @@ class Runner:
 
     def _encoded(self, index: int, q: float, stored: StoredEncode) -> None:
         lane = self.lanes[index]
-        lane.made += 1
         lane.encodes[q] = stored
         lane.search.learn(q, stored.payload_bytes)
         self._advance(index, q)
@@ -240,7 +227,7 @@ class Runner:
 
     def _request_measurements(self, index: int) -> None:
         lane = self.lanes[index]
-        versions = self.plan.versions()
+        versions = self.plan.score_versions(lane.sequence)
         missing: dict[str, Path] = {}
         for point in lane.points:
             known = self.store.scores(point.cell_key, versions)
@@ -273,7 +260,13 @@ class Runner:
             if cell.measured is None:
                 self._fail(lane, q, "decode", cell.error or EvalError("nothing was decoded"), cell.cell_key)
                 continue
-            self.store.add_scores(cell.cell_key, cell.measured.series, self.plan.versions(), cell.usage, cell.command)
+            self.store.add_scores(
+                cell.cell_key,
+                cell.measured.series,
+                self.plan.score_versions(lane.sequence),
+                cell.usage,
+                cell.command,
+            )
             self.scores[cell.cell_key].update({series.metric: series for series in cell.measured.series})
             self.counts.measured += 1
             self._add_cost(f"decode {lane.recipe.name}", cell.usage.cpu_s)

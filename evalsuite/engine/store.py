@@ -27,7 +27,6 @@ SCHEMA = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS cells (
     cell_key      TEXT PRIMARY KEY,
-    codec_key     TEXT NOT NULL,
     q             REAL NOT NULL,
     sha256        TEXT NOT NULL,
     file_bytes    INTEGER NOT NULL,
@@ -37,7 +36,6 @@ CREATE TABLE IF NOT EXISTS cells (
     peak_rss      INTEGER NOT NULL,
     commands      TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS cells_by_codec ON cells (codec_key);
 CREATE TABLE IF NOT EXISTS decodes (
     cell_key TEXT PRIMARY KEY,
     wall_s   REAL NOT NULL,
@@ -141,16 +139,9 @@ class Store:
         usage = Usage(wall_s, cpu_s, peak_rss)
         return StoredEncode(q, path, sha256, file_bytes, payload_bytes, usage, _commands(commands))
 
-    def sizes(self, codec_key: str) -> dict[float, int]:
-        """Payload bytes by q of every encode of one codec, setting and sequence: what a search may learn from."""
-        with self._guarded():
-            rows = self._db.execute("SELECT q, payload_bytes FROM cells WHERE codec_key = ?", (codec_key,))
-            return dict(rows.fetchall())
-
     def add_encode(
         self,
         cell_key: str,
-        codec_key: str,
         q: float,
         bitstream: Path,
         *,
@@ -167,9 +158,9 @@ class Store:
             # The rename comes first: a record without its bitstream would be noticed, the reverse costs nothing.
             bitstream.replace(target)
             self._db.execute(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(cell_key, codec_key, q, sha256, file_bytes, payload_bytes),
+                    *(cell_key, q, sha256, file_bytes, payload_bytes),
                     *(usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, json.dumps(commands)),
                 ),
             )

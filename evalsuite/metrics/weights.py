@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import tempfile
+import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from evalsuite.assets import Asset, PackageSource, cache_dir, resolve
 from evalsuite.download import fetch_url
 from evalsuite.errors import AssetError, EvalError
+from evalsuite.files import locked
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -37,6 +41,9 @@ _PACKAGE = Asset(
         ),
     ),
 )
+
+# What reading a damaged container of any of these kinds raises.
+_DAMAGED = (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 # Indices of the convolutions in torchvision's AlexNet.features.
 _LAYERS = (0, 3, 6, 8, 10)
@@ -122,12 +129,8 @@ def _framework_cache() -> Arrays:
 
 def _official_url() -> Arrays:
     path, url = _framework_file()
-    target = cache_dir() / "weights" / path.name
-    fetch_url(url, target, attempts=1)
-    try:
-        return _from_checkpoint(target)
-    finally:
-        target.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        return _from_checkpoint(fetch_url(url, Path(folder, path.name), attempts=1))
 
 
 def alexnet() -> Arrays:
@@ -136,12 +139,25 @@ def alexnet() -> Arrays:
     Raises:
         AssetError: no source gave the right weights; says what each answered.
     """
-    kept = cache_dir() / "weights" / f"alexnet-{ALEXNET_SHA256[:16]}.npz"
-    if kept.is_file():
-        with np.load(kept, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        if digest(arrays) == ALEXNET_SHA256:
-            return arrays
+    if arrays := read_kept():
+        return arrays
+    kept = _kept_path()
+    try:
+        # One process searches, the others find what it kept.
+        with locked(kept):
+            return read_kept() or _keep(kept, _search())
+    except AssetError as error:
+        if isinstance(error.__cause__, OSError):
+            # A cache that cannot be written costs time, not the metric.
+            return _search()
+        raise
+
+
+def _kept_path() -> Path:
+    return cache_dir() / "weights" / f"alexnet-{ALEXNET_SHA256[:16]}.npz"
+
+
+def _search() -> Arrays:
     sources: tuple[tuple[str, Callable[[], Arrays]], ...] = (
         ("the framework's own cache", _framework_cache),
         ("its official URL", _official_url),
@@ -151,12 +167,11 @@ def alexnet() -> Arrays:
     for name, get in sources:
         try:
             arrays = get()
-        except EvalError as error:
-            answers.append(f"{name}: {error.what}")
+        except (EvalError, *_DAMAGED) as error:
+            answers.append(f"{name}: {error.what if isinstance(error, EvalError) else error}")
             continue
         found = digest(arrays)
         if found == ALEXNET_SHA256:
-            _keep(kept, arrays)
             return arrays
         answers.append(f"{name}: wrong weights (sha256 {found[:16]})")
     raise AssetError(
@@ -167,8 +182,18 @@ def alexnet() -> Arrays:
     )
 
 
-def _keep(path: Path, arrays: Arrays) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{digest(arrays)[:8]}.part.npz")
-    np.savez(part, **arrays)  # type: ignore[arg-type]
-    part.replace(path)
+def read_kept() -> Arrays | None:
+    """The weights as they were kept when they were found; None where there are none, or damaged ones."""
+    try:
+        with np.load(_kept_path(), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except _DAMAGED:
+        return None
+    return arrays if digest(arrays) == ALEXNET_SHA256 else None
+
+
+def _keep(path: Path, arrays: Arrays) -> Arrays:
+    with suppress(OSError), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as part:
+        np.savez(part, **arrays)  # type: ignore[arg-type]
+        Path(part.name).replace(path)
+    return arrays

@@ -240,11 +240,18 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return plain_text(value)
     if isinstance(value, (Path, Fraction)):
-        return str(value)
+        return plain_text(str(value))
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def plain_text(text: str) -> str:
+    """The text as UTF-8 can hold it: bytes of a file name that are not UTF-8 are shown as �."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _no_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables from rate points: BD-rate per sequence and over sequences, and how well rates were matched.
+"""Tables from rate points: BD-rate per sequence and over sequences.
 
 BD-rate is computed per sequence and then averaged; curves are never averaged. A comparison that is refused stays in
 the table with its reason, and every mean says how many sequences it holds.
@@ -7,8 +7,7 @@ the table with its reason, and every mean says how many sequences it holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -21,21 +20,6 @@ _CURVE_STATUSES = ("ok", "infinite", "nan")
 _SAME_CONTENT = ("source_sha256", "frames", "width", "height")
 _SAME_CODEC = ("codec_version",)
 _SAME_STRUCTURE = ("intra_period", "structure")
-
-
-@dataclass(frozen=True, slots=True)
-class RateMatchRow:
-    """How near one rate point came to the rate it was meant for."""
-
-    codec: str
-    sequence: str
-    target_bpp: float
-    bpp: float
-    deviation_percent: float
-    """100 (bpp / target_bpp - 1)."""
-    q: float
-    encodes: int | None
-    """Encodes that the search spent on this point; None where it is not known."""
 
 
 def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> list[BDRow]:
@@ -154,31 +138,3 @@ def _without_score(side: pd.DataFrame) -> str:
         for status, reason in zip(left["status"], left["reason"], strict=True)
     )
     return ", ".join(f"{count} {said}" for said, count in counts.items())
-
-
-def rate_match(points: pd.DataFrame, encodes: Mapping[str, int] | None = None) -> list[RateMatchRow]:
-    """How far each matched rate point is from its target, by codec, sequence and target.
-
-    Args:
-        points: rows of results.parquet; what has no target, or no rate because it failed, is left out.
-        encodes: encodes that the search spent, by cell key.
-    """
-    matched = points[points["target_bpp"].notna() & points["bpp"].notna()].drop_duplicates(["cell_key", "target_bpp"])
-    labels = _labels(matched)
-    rows = [
-        RateMatchRow(
-            codec=str(label),
-            sequence=str(sequence),
-            target_bpp=float(target),
-            bpp=float(bpp),
-            deviation_percent=100 * (float(bpp) / float(target) - 1),
-            q=float(q),
-            encodes=(encodes or {}).get(str(key)),
-        )
-        for label, sequence, target, bpp, q, key in zip(
-            labels,
-            *(matched[name] for name in ("sequence", "target_bpp", "bpp", "q", "cell_key")),
-            strict=True,
-        )
-    ]
-    return sorted(rows, key=lambda row: (row.codec, row.sequence, row.target_bpp))

@@ -101,9 +101,9 @@ class ContainerReader:
     def __init__(self, path: Path) -> None:
         import av
 
-        self.path = path
+        self.path = path.absolute()  # a relative name with a colon would be taken for a protocol
         try:
-            with av.open(str(path)) as container:
+            with av.open(str(self.path)) as container:
                 if not container.streams.video:
                     raise MediaError("the file has no video stream", where=path)
                 stream = container.streams.video[0]

