@@ -188,7 +188,7 @@ tags = ["test"]
 licence = "none"
 sha256 = "{sha256}"
 [[sequences.sources]]
-file = "{clip}"
+path = "{clip}"
 sha256 = "{sha256}"
 """
         )
