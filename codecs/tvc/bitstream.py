@@ -30,9 +30,11 @@ LARGEST_AREA = 1 << 23
 MAX_SLOTS = 32
 """Slots of one packet: the field has five bits."""
 
+MAX_PACKET_TOKENS = 1 << 16
+"""Tokens of one packet, unless it is a single slot: it bounds the time until a damaged packet is noticed."""
+
 _SYNC = 0b10
-_END = b"\xe5"
-_FOOTER_BYTES = 8
+_CRC_BYTES = 4
 _LARGEST_VARINT = (1 << 35) - 1
 _LARGEST_HEADER = 64
 
@@ -60,6 +62,12 @@ class Header:
     def tokens(self) -> tuple[int, int]:
         """Rows and columns of tokens in a slot."""
         return -(-self.format.height // TOKEN_PIXELS), -(-self.format.width // TOKEN_PIXELS)
+
+    @property
+    def most_slots(self) -> int:
+        """The largest number of slots that a packet may have."""
+        rows, columns = self.tokens
+        return min(max(MAX_PACKET_TOKENS // (rows * columns), 1), MAX_SLOTS)
 
     def to_bytes(self) -> bytes:
         """The header as it stands in the file."""
@@ -213,6 +221,8 @@ class Reader:
             packet, after = self._parse_packet(position)
             if packet.intra != (intra_at.get(position) == first):
                 raise self._damaged("a packet and the index disagree", position)
+            if packet.slots > self.header.most_slots:
+                raise self._damaged("a packet has more frames than one may have", position)
             if first + packet.slots > self.header.slots:
                 raise self._damaged("there are more frames in the packets than the header says", position)
             yield first, packet
@@ -229,7 +239,7 @@ class Reader:
             raise self._damaged("a packet has an operating point that does not exist", start)
         discrete = fields.varint()
         continuous = 0 if POINTS[q].step_index is None else fields.varint()
-        crc = int.from_bytes(fields.take(4), "little")
+        crc = int.from_bytes(fields.take(_CRC_BYTES), "little")
         body = start + fields.position
         if body + discrete + continuous > self._end:
             raise self._damaged("a packet is longer than the file", start)
@@ -239,21 +249,16 @@ class Reader:
 
     def _parse_index(self) -> tuple[list[tuple[int, int]], int]:
         """Position and first slot of every intra packet, and where the index begins."""
-        footer = bytes(self._data[max(self.size - _FOOTER_BYTES, self._start) :])
-        if len(footer) < _FOOTER_BYTES or footer[-1:] != _END:
-            raise BitstreamError(
-                "the bitstream has no end: it is truncated",
-                where=self._where,
-                got=f"{self.size} bytes",
-                fix="fetch or make it again",
-            )
-        length = int.from_bytes(footer[:3], "little")
-        end = self.size - _FOOTER_BYTES - length
+        # The length stands last, its bytes in reverse order, so that it can be read from the end.
+        tail = _Fields(bytes(self._data[max(self.size - 5, self._start) :])[::-1], 0, self._where)
+        length = tail.varint()
+        footer = tail.position + _CRC_BYTES
+        end = self.size - footer - length
         if end < self._start:
-            raise self._damaged("the index is longer than the file", self.size - _FOOTER_BYTES)
-        body = bytes(self._data[end : self.size - _FOOTER_BYTES])
-        if footer[3:7] != _crc(body + footer[:3], self._seed):
-            raise self._damaged("the index is damaged", end)
+            raise self._damaged("the end of the file is missing", self.size)
+        body = bytes(self._data[end : end + length])
+        if bytes(self._data[end + length : end + length + _CRC_BYTES]) != _crc(body + varint(length), self._seed):
+            raise self._damaged("the end of the file is missing or not its own", end)
         fields = _Fields(body, end, self._where)
         entries = [(self._start, 0)]
         while fields.position < length:
@@ -277,8 +282,8 @@ def index_bytes(entries: list[tuple[int, int]], seed: int) -> bytes:
     """
     pairs = itertools.pairwise(entries)
     body = b"".join(varint(after[0] - before[0]) + varint(after[1] - before[1]) for before, after in pairs)
-    length = len(body).to_bytes(3, "little")
-    return body + length + _crc(body + length, seed) + _END
+    length = varint(len(body))
+    return body + _crc(body + length, seed) + length[::-1]
 
 
 def varint(number: int) -> bytes:
@@ -345,7 +350,7 @@ def _parse_header(data: bytes, where: object) -> tuple[Header, int]:
     width, height, numerator, denominator, frames = (fields.varint() for _ in range(5))
     flags = fields.byte()
     body = data[: fields.position]
-    if fields.take(4) != _crc(body):
+    if fields.take(_CRC_BYTES) != _crc(body):
         raise BitstreamError("the header is damaged: its checksum is wrong", where=where, fix="fetch or make it again")
     padded = -(-width // TOKEN_PIXELS) * -(-height // TOKEN_PIXELS) * TOKEN_PIXELS**2
     if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and padded <= LARGEST_AREA):

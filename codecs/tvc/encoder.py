@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import BinaryIO, cast
 
 from tvc.analysis import Analysis, Slot, Store
-from tvc.bitstream import HASH_BYTES, LARGEST_AREA, MAX_SLOTS, Checksum, Header, Packet, Writer, seed
+from tvc.bitstream import HASH_BYTES, LARGEST_AREA, Checksum, Header, Packet, Writer, seed
 from tvc.config import TOKEN_PIXELS
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError, VideoError
@@ -95,8 +95,9 @@ class _Packed:
         self.spool = cast("BinaryIO", SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 (closed by who finishes it)
         self.writer = Writer(self.spool)
         start = seed(format, name)
-        height, width = (-(-side // TOKEN_PIXELS) for side in (format.height, format.width))
-        full = min(max(_PACKET_TOKENS // (height * width), _LEAST_SLOTS), MAX_SLOTS)
+        header = Header(format, 1, name)
+        height, width = header.tokens
+        full = min(max(_PACKET_TOKENS // (height * width), _LEAST_SLOTS), header.most_slots)
         coder = SlotCoder(model, height, width)
         packet: _OpenPacket | None = None
         for number, slot in enumerate(slots):

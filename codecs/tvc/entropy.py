@@ -50,9 +50,10 @@ class Writer:
         return symbols
 
     def finish(self) -> bytes:
-        """The bytes of everything written; zeros at the end are left out, for the reader puts them back."""
+        """The bytes of everything written, without the zeros at the end of the last word: the reader adds them."""
         words: NDArray[np.uint32] = self._coder.get_compressed()
-        return words.astype(">u4").tobytes().rstrip(b"\0")
+        data = words.astype(">u4").tobytes()
+        return data[: 1 - _WORD] + data[1 - _WORD :].rstrip(b"\0")
 
 
 class Reader:
@@ -85,6 +86,7 @@ class Meter:
     def __init__(self, coder: Coder) -> None:
         self._coder = coder
         self.bits = 0.0
+        """Ideal length so far."""
 
     def code(self, counts: Ints, symbols: Ints | None = None) -> Ints:
         """As the other coder."""

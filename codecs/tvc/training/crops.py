@@ -156,7 +156,10 @@ def _photo_crops(path: Path, count: int, settings: CropSettings, rng: np.random.
         shorter = min(picture.width, picture.height)
         side = max(size + 32, _side(shorter, settings, rng) * 3 // 2)
         width, height = (round(edge * side / shorter / 2) * 2 for edge in (picture.width, picture.height))
-        small = picture.reformat(width, height, format="yuv444p", interpolation="AREA")
+        # Photographs are full range, video is limited, and the codec is for video.
+        small = picture.reformat(
+            width, height, format="yuv444p", interpolation="AREA", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
         image = torch.from_numpy(np.stack(planes(small))).float()[None]  # (1, 3, height, width)
         grid = _camera_path(t, size, width, height, rng)
         stills = image.expand(t, -1, -1, -1)

@@ -6,30 +6,43 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from tvc import weights
 from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.model import TVC
-from tvc.training.loop import load_parts, read_checkpoint
+from tvc.training.loop import CONTEXTS, load_parts, read_checkpoint
 
 
-def export(checkpoint: Path, logs: list[Path], target: Path) -> dict[str, Any]:
+def export(checkpoint: Path, logs: list[Path], target: Path, contexts: Path | None = None) -> dict[str, Any]:
     """Writes the averaged weights of a checkpoint and returns the summary kept in the file.
 
     Args:
         checkpoint: the last stage's best.
         logs: log.jsonl of every stage, in order.
         target: the safetensors file.
+        contexts: a checkpoint to take the context models from, where they and the decoder were trained side by side.
 
     Raises:
-        TrainingError: a file is missing or is not one of training's.
+        TrainingError: a file is missing or is not one of training's, or the contexts belong to another encoder.
     """
     content = read_checkpoint(checkpoint)
     model = TVC(ModelConfig.from_json(content["config"]))
-    load_parts(model, content["average"])
+    load_parts(model, content["average"] if contexts is None else _joined(content["average"], contexts))
     summary = {"stages": [_summary(log) for log in logs]}
     weights.save(model.eval(), target, summary)
     return summary
+
+
+def _joined(state: dict[str, Tensor], contexts: Path) -> dict[str, Tensor]:
+    """The state with the context models of another checkpoint of the same encoder."""
+    other = read_checkpoint(contexts)["average"]
+    mine = {name for name in state if name.startswith("encoder.")}
+    if any(name not in other or not torch.equal(state[name], other[name]) for name in mine):
+        raise TrainingError("the context models were trained on the tokens of another encoder", where=contexts)
+    return {name: other[name] if name.startswith(CONTEXTS) else value for name, value in state.items()}
 
 
 def _summary(log: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import pickle
 import platform
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from tvc.training.material import read_manifest, split
 from tvc.training.perceptual import Lpips
 from tvc.training.stages import STAGES, Objective, parameters
 from tvc.training.validate import Score, load_clip, score
+
+CONTEXTS = ("discrete_context.", "continuous_context.")
+"""How the names of the context models' tensors begin."""
 
 _WARM_UP = 100
 _LOG_EVERY = 20
@@ -103,7 +107,6 @@ def train(
     if settings.stage not in STAGES:
         raise TrainingError("unknown stage", got=settings.stage, expected=", ".join(STAGES))
     torch.set_num_threads(settings.threads)
-    folder.mkdir(parents=True, exist_ok=True)
     run = _Run(settings, data, crops, lpips, folder, start, config)
     deadline = time.monotonic() + 60 * minutes
     saved = time.monotonic()
@@ -132,6 +135,7 @@ class _Run:
         config: ModelConfig | None,
     ) -> None:
         self.settings, self.folder = settings, folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.stage = STAGES[settings.stage]
         self.checkpoint = folder / f"{settings.stage}.pt"
         self.device = torch.device(settings.device)
@@ -141,6 +145,10 @@ class _Run:
         self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
         if origin:
             load_parts(self.model, origin["model" if kept else "average"])
+        head = self.model.encoder.latents
+        if not kept and head is not None and self.stage.gain != 1:
+            for parameter in head.parameters():
+                parameter.data *= self.stage.gain
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best = 0, math.inf
@@ -189,7 +197,7 @@ class _Run:
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
         rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 1.0)
@@ -271,7 +279,7 @@ def load_parts(model: TVC, state: dict[str, Tensor]) -> None:
         TrainingError: any other tensor is missing, left over, or of another shape.
     """
     own = model.state_dict()
-    late = {name for name in own if name.startswith(("discrete_context.", "continuous_context."))}
+    late = {name for name in own if name.startswith(CONTEXTS)}
     odd = sorted((set(own) - late) - set(state)) + sorted(set(state) - set(own))
     odd += sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
     if odd:
@@ -287,8 +295,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
-        raise TrainingError(f"cannot read the checkpoint: {error}", where=path) from error
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError("cannot read the checkpoint", where=path, got=str(error)[:200]) from error
     return content
 
 

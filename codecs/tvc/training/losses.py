@@ -18,7 +18,7 @@ class LossWeights:
 
     l1: float = 1.0
     mse: float = 2.0
-    lpips: float = 0.5
+    lpips: float = 1.0
     temporal: float = 0.3
 
 

@@ -3,13 +3,16 @@
 1. discrete: encoder, FSQ and decoder trunk, no masks, no latents.
 2. continuous: latents and control branch join, under a rate weight that grows; half of the batches go without latents.
 3. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
-4. context: the integer context models, on the frozen tokens and latents of the model.
+4. joint: 2 and 3 at once with the encoder, for budgets too short for one after the other.
+5. latents: the continuous stream alone; tokens, and pictures without latents, stay as they are.
+6. context: the integer context models, on the frozen tokens and latents of the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +33,11 @@ class Stage:
 
     Attributes:
         name: as `--stage` names it.
-        parts: the model's children that learn.
+        parts: the modules of the model that learn.
         latents: share of batches that carry the continuous stream.
         masks: share of batches that carry masks.
-        rate: weight of the continuous stream's bits per pixel at the first and at the last step.
+        rate: weight of the continuous stream's bits per pixel at the first step, and from half way on.
+    gain: factor on the latents before the first step.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Stage:
     latents: float = 0.0
     masks: float = 0.0
     rate: tuple[float, float] = (0.0, 0.0)
+    gain: float = 1.0
 
 
 STAGES = {
@@ -49,7 +54,22 @@ STAGES = {
         Stage("discrete", ("encoder", "decoder")),
         # A full rate weight from the first step makes the latents collapse to zero.
         Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=(0.03, 0.4)),
-        Stage("masks", ("decoder", "predictor"), latents=0.3, masks=0.6),
+        Stage("masks", ("decoder", "predictor"), latents=0.6, masks=0.4),
+        Stage(
+            "joint",
+            ("encoder", "decoder", "predictor", "continuous_context"),
+            latents=0.5,
+            masks=0.25,
+            rate=(0.03, 0.4),
+        ),
+        Stage(
+            "latents",
+            ("encoder.latents", "decoder.control", "continuous_context"),
+            latents=1.0,
+            rate=(0.0, 0.02),
+            # Latents that a rate weight has shrunk below every step give the control branch nothing to learn from.
+            gain=8.0,
+        ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
     )
 }
@@ -58,19 +78,30 @@ STEPS = (0.5, 1.0, 2.0, 4.0)
 """Quantisation steps of the latents that training draws from."""
 
 _MOST_MASKED = 0.7
+_CATCH_UP = 4.0
 _CROSS_ENTROPY = 0.05
 _LATENT_BITS = 0.3
 _LONG_STREAM = 0.25
 """Share of batches that start inside a long stream: states must stay sound over hours, crops hold three slots."""
 
 
-def parameters(model: TVC, stage: Stage) -> list[nn.Parameter]:
-    """The parameters that the stage trains; every other one is frozen."""
+def parameters(model: TVC, stage: Stage) -> list[dict[str, Any]]:
+    """Groups of the parameters that the stage trains, each with `scale`, its factor on the learning rate.
+
+    Every other parameter is frozen.
+    """
     model.requires_grad_(False)
-    chosen = [module for name in stage.parts if isinstance(module := getattr(model, name), nn.Module)]
-    for module in chosen:
-        module.requires_grad_(True)
-    return [parameter for module in chosen for parameter in module.parameters()]
+    modules = dict(model.named_modules())
+    for name in stage.parts:
+        if name in modules:
+            modules[name].requires_grad_(True)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            # The continuous stream joins a trunk that is trained, and its control branch starts from zero.
+            late = name.startswith(("encoder.latents.", "decoder.control."))
+            groups.setdefault(_CATCH_UP if late else 1.0, []).append(parameter)
+    return [{"params": members, "scale": scale} for scale, members in groups.items()]
 
 
 def slots_of(planes: Planes) -> list[Planes]:

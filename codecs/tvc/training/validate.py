@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.training.crops import decode, planes
 from tvc.training.losses import rgb
-from tvc.training.material import Material, ValidationClip
+from tvc.training.material import Material, ValidationClip, read_manifest, split
 from tvc.training.perceptual import Lpips
 
 _SHORTER_SIDE = 288
@@ -78,6 +79,28 @@ def score(
     per_token = float(torch.stack(bits).mean()) if bits else -1.0
     distance = float(torch.stack(distances).mean()) if distances else math.nan
     return Score(float(psnr), distance, per_token)
+
+
+def table(
+    model: TVC, data: Path, lpips: Path | None, frames: int, steps: list[float]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores of every validation clip: without latents, then with latents in each step.
+
+    Args:
+        model: in eval mode, on the CPU.
+        data: folder of the training material.
+        lpips: LPIPS weights, or None: not measured.
+        frames: per clip.
+        steps: quantisation steps.
+    """
+    alex = None if lpips is None else Lpips(lpips, "alexnet")
+    _, held_out = split(read_manifest(data))
+    clips = {f"{clip.category} {clip.file}": load_clip(clip, file, frames) for clip, file in held_out}
+    modes: dict[str, float | None] = {"discrete": None, **{f"step {step:g}": step for step in steps}}
+    return {
+        mode: {name: asdict(score(model, clip, alex, step=step, count_bits=True)) for name, clip in clips.items()}
+        for mode, step in modes.items()
+    }
 
 
 def _pictures(y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
