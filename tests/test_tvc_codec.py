@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tvc_samples import TINY, moving, tiny_weights
+from tvc_samples import TINY, moving, one_thread, tiny_weights  # noqa: F401 (a fixture)
 
 import tvc
 from tvc.analysis import Analysis
@@ -290,7 +290,8 @@ def test_wrong_frames_are_refused(model):
 
 def _run(weights: Path, *arguments: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "tvc", *arguments, "--weights", str(weights)]
-    done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=300)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=300, env=environment)
     assert done.returncode == code, done.stderr.decode()
     return done
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvc_golden import CASES, FOLDER, TINY_WEIGHTS, decoded
+from tvc_samples import one_thread  # noqa: F401 (a fixture)
 
 import tvc
 from tvc.bitstream import Reader

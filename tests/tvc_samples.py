@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from tvc.config import ModelConfig
@@ -24,6 +26,15 @@ TINY = ModelConfig(
     predictor_heads=2,
     context_width=16,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For the modules that import it: networks this small only lose by threads, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def tiny_weights(path: Path, config: ModelConfig = TINY, seed: int = 0) -> TVC:
