@@ -43,7 +43,10 @@ _PACKAGE = Asset(
 )
 
 # What reading a damaged container of any of these kinds raises.
-_DAMAGED = (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, EOFError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
 
 # Indices of the convolutions in torchvision's AlexNet.features.
 _LAYERS = (0, 3, 6, 8, 10)
