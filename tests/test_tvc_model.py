@@ -307,10 +307,11 @@ def test_files_that_are_not_weights_say_so(tmp_path: Path) -> None:
         save_file(tensors, bad, {"tvc": json.dumps(other)})
         with pytest.raises(WeightsError, match="not a weights file"):
             weights.load(bad)
-    huge = json.dumps(json.loads(TINY.to_json()) | {"widths": [1024, 1024, 1024], "predictor_window": 1024})
-    save_file(tensors, bad, {"tvc": json.dumps(about | {"config": huge})})
-    with pytest.raises(WeightsError, match="do not fit"):
-        weights.load(bad)
+    for large in ({"widths": [1024, 1024, 1024]}, {"predictor_window": 1024}, {"predictor_layers": 1024}):
+        huge = json.dumps(json.loads(TINY.to_json()) | large)
+        save_file(tensors, bad, {"tvc": json.dumps(about | {"config": huge})})
+        with pytest.raises(WeightsError, match="do not fit"):
+            weights.load(bad)
 
 
 def test_not_finite_weights_are_not_written(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def rgb(y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
 class Distortion:
     """The weighted distance between a slot and its reconstruction.
 
-    LPIPS is taken on one random square of one random frame per crop: whole slots would cost many times as
-    much and say nearly the same.
+    LPIPS is taken on one random square of one random frame per crop, and in one slot of a batch only: whole slots would
+    cost many times as much and say nearly the same.
 
     Args:
         weights: factors of the parts.
@@ -59,8 +59,14 @@ class Distortion:
         self.size = size
         self._random = torch.Generator().manual_seed(seed)
 
-    def __call__(self, source: Planes, decoded: Planes) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and its parts without gradients."""
+    def __call__(self, source: Planes, decoded: Planes, perceptual: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and its parts without gradients.
+
+        Args:
+            source: planes of a slot.
+            decoded: its reconstruction.
+            perceptual: factor on the weight of LPIPS, which stands for other slots too; 0 leaves it out.
+        """
         y, cb, cr = source
         dy, dcb, dcr = decoded
         chroma_l1 = (cb - dcb).abs().mean() + (cr - dcr).abs().mean()
@@ -70,9 +76,10 @@ class Distortion:
             "mse": (y - dy).square().mean() + _CHROMA * chroma_mse,
             "temporal": (y.diff(dim=1) - dy.diff(dim=1)).abs().mean(),
         }
-        if self.lpips is not None:
-            parts["lpips"] = self.lpips(*self._squares(source, decoded)).mean()
         total = torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
+        if self.lpips is not None and perceptual:
+            parts["lpips"] = self.lpips(*self._squares(source, decoded)).mean()
+            total = total + perceptual * self.weights.lpips * parts["lpips"]
         return total, {name: value.detach() for name, value in parts.items()}
 
     def _squares(self, *slots: Planes) -> list[Tensor]:

@@ -117,7 +117,8 @@ class Lpips(nn.Module):
         total = reference.new_zeros(reference.shape[0], dtype=torch.float32)
         for index, (a, b) in enumerate(zip(kept, self._features(other), strict=True)):
             difference = (_unit(a) - _unit(b)) ** 2
-            total = total + functional.conv2d(difference, self.get_buffer(f"linear{index}")).mean(dim=(1, 2, 3))
+            # As a product and a sum, not as a convolution: autocast would round the small differences to bfloat16.
+            total = total + (difference * self.get_buffer(f"linear{index}")).sum(dim=1).mean(dim=(1, 2))
         return total
 
     def _features(self, x: Tensor) -> list[Tensor]:

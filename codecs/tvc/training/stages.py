@@ -36,15 +36,15 @@ class Stage:
         parts: the modules of the model that learn.
         latents: share of batches that carry the continuous stream.
         masks: share of batches that carry masks.
-        rate: weight of the continuous stream's bits per pixel at the first step, and from half way on.
-    gain: factor on the latents before the first step.
+        rate: weight of the continuous stream's bits per pixel at its end; it grows from zero, see `_ramp`.
+        gain: factor on the latents before the first step.
     """
 
     name: str
     parts: tuple[str, ...]
     latents: float = 0.0
     masks: float = 0.0
-    rate: tuple[float, float] = (0.0, 0.0)
+    rate: float = 0.0
     gain: float = 1.0
 
 
@@ -52,23 +52,22 @@ STAGES = {
     stage.name: stage
     for stage in (
         Stage("discrete", ("encoder", "decoder")),
-        # A full rate weight from the first step makes the latents collapse to zero.
-        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=(0.03, 0.4)),
+        # A fresh head gives latents of deviation 1; the steps are made for about 2.
+        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=1.0, gain=2.0),
         Stage("masks", ("decoder", "predictor"), latents=0.6, masks=0.4),
         Stage(
             "joint",
             ("encoder", "decoder", "predictor", "continuous_context"),
             latents=0.5,
             masks=0.25,
-            rate=(0.03, 0.4),
+            rate=1.0,
+            gain=2.0,
         ),
         Stage(
             "latents",
             ("encoder.latents", "decoder.control", "continuous_context"),
             latents=1.0,
-            rate=(0.0, 0.02),
-            # Latents that a rate weight has shrunk below every step give the control branch nothing to learn from.
-            gain=8.0,
+            rate=1.0,
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
     )
@@ -129,13 +128,14 @@ class Objective:
         slots = slots_of(planes)
         if self.stage.name == "context":
             return self._context(slots, precision)
-        weight = self.stage.rate[0] + (self.stage.rate[1] - self.stage.rate[0]) * min(1.0, 2 * progress)
+        weight = self.stage.rate * _ramp(progress)
         with_latents = self._chance(self.stage.latents)
         masked = self._chance(self.stage.masks)
         step = STEPS[int(self._uniform() * len(STEPS))]
         encoder, decoder, previous = self._burn_in(slots, precision)
         total, logs = torch.zeros((), device=planes[0].device), _Sums()
-        for slot in slots:
+        looked_at = int(self._uniform() * len(slots))
+        for number, slot in enumerate(slots):
             with precision:
                 values, latents, encoder = self.model.tokenize(slot, encoder)
             sent = None
@@ -154,7 +154,7 @@ class Objective:
                 decoded, decoder, logits = self.model.reconstruct(
                     values if guesses is None else guesses, mask, sent, decoder
                 )
-            distance, parts = self.distortion(slot, decoded)
+                distance, parts = self.distortion(slot, decoded, float(len(slots)) if number == looked_at else 0.0)
             total = total + distance
             for name, value in parts.items():
                 logs.add(("with_latents_" if sent is not None else "") + name, value)
@@ -248,6 +248,15 @@ class Objective:
 
     def _chance(self, share: float) -> bool:
         return self._uniform() < share
+
+
+def _ramp(progress: float) -> float:
+    """0 up to a fifth of the stage, 1 from three fifths on.
+
+    A rate weight from the first step shrinks the latents to nothing before the control branch, which starts
+    from zero, has learned to read them.
+    """
+    return min(1.0, max(0.0, (progress - 0.2) / 0.4))
 
 
 def _reversed(slot: Planes) -> Planes:
