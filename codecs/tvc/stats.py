@@ -15,12 +15,12 @@ from tvc.model import TVC
 def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
     """Statistics of a whole bitstream, as plain numbers for JSON.
 
-    Keys, beside geometry: `tokens_per_frame` (padded ones are tokens), `token_rate` (tokens a second), `sent_token_rate`
-    (of those not masked), `token_density` (tokens per megapixel of the video), `bits_per_token` (bits of the discrete
-    payload over all tokens), `bits_per_sent_token` (over those not masked), `masked_share`, `discrete_bytes`,
-    `continuous_bytes`, `overhead_bytes` (the rest of the file), `discrete_share` (of the two payloads), `ideal_bits` (of
-    both payloads, by the model), `codebook_perplexity` (2 to the entropy of the tokens' histogram) and
-    `dimension_perplexity`.
+    Keys, beside geometry: `tokens_per_frame` (padded ones are tokens), `token_rate` (tokens a second),
+    `sent_token_rate` (of those not masked), `token_density` (tokens per megapixel of the video), `bits_per_token`
+    (bits of the discrete payload over all tokens), `bits_per_sent_token` (over those not masked), `masked_share`,
+    `discrete_bytes`, `continuous_bytes`, `overhead_bytes` (the rest of the file), `discrete_share` (of the two
+    payloads), `ideal_bits` (of both payloads, by the model), `codebook_perplexity` (2 to the entropy of the tokens'
+    histogram) and `dimension_perplexity`.
 
     Args:
         reader: of the bitstream.

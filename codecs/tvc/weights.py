@@ -135,7 +135,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _check_size(tensors: dict[str, Tensor], config: ModelConfig, path: Path) -> None:
-    """Raises WeightsError where the repeated parts alone need more numbers than the file has: before any is allocated."""
+    """Raises WeightsError where the repeated parts alone need more numbers than the file has: nothing is allocated."""
     blocks = zip(config.widths * 2, config.encoder_blocks + config.decoder_blocks, strict=True)
     needed = sum(10 * width**2 * count for width, count in blocks)
     if config.predictor:
