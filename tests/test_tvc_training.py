@@ -277,6 +277,17 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Pat
     assert entries[-1]["clips"]["discrete"]["lab held.mkv"]["psnr_y"] > 0
 
 
+def test_latents_begin_at_the_deviation_that_the_stage_asks_for(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path / "crops", SMALL_CROPS)
+    settings = _settings(stage="continuous", batch=8)
+    run = loop._Run(settings, data, tmp_path / "crops", None, tmp_path / "run", None, TINY)
+    batch = run.store.batch(np.random.default_rng(settings.seed), 8, 1, settings.size)
+    _, latents, _ = run.model.tokenize(batch, None)
+    assert latents is not None
+    assert float(latents.detach().std()) == pytest.approx(STAGES["continuous"].spread, rel=1e-3)
+
+
 def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)

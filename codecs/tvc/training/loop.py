@@ -145,10 +145,9 @@ class _Run:
         self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
         if origin:
             load_parts(self.model, origin["model" if kept else "average"])
-        head = self.model.encoder.latents
-        if not kept and head is not None and self.stage.gain != 1:
-            for parameter in head.parameters():
-                parameter.data *= self.stage.gain
+        self.store = CropStore(crops)
+        if not kept and self.stage.spread:
+            self._spread_latents()
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best = 0, math.inf
@@ -164,7 +163,6 @@ class _Run:
             settings.seed,
         )
         self.alex = None if lpips is None else Lpips(lpips, "alexnet").to(self.device)
-        self.store = CropStore(crops)
         _, held_out = split(read_manifest(data))
         self.clips = {
             f"{clip.category} {clip.file}": load_clip(clip, material, settings.validation_frames)
@@ -209,6 +207,18 @@ class _Run:
             self._recent.setdefault(name, []).append(value)
         if self.step % _LOG_EVERY == 0:
             self._log_step(rate)
+
+    def _spread_latents(self) -> None:
+        """Scale the head of the latents so that those of one batch have the stage's deviation."""
+        head, settings = self.model.encoder.latents, self.settings
+        if head is None:
+            return
+        batch = self.store.batch(np.random.default_rng(settings.seed), max(8, settings.batch), 1, settings.size)
+        with torch.no_grad():
+            _, latents, _ = self.model.tokenize(batch, None)
+            factor = self.stage.spread / float(latents.std()) if latents is not None else 1.0
+            for parameter in head.parameters():
+                parameter.mul_(factor)
 
     def validate(self) -> None:
         """Scores the averaged weights and keeps them if they are the best so far."""

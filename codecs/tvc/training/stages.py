@@ -37,7 +37,7 @@ class Stage:
         latents: share of batches that carry the continuous stream.
         masks: share of batches that carry masks.
         rate: weight of the continuous stream's bits per pixel at its end; it grows from zero, see `_ramp`.
-        gain: factor on the latents before the first step.
+        spread: deviation that the latents are brought to before the first step; 0: they are left as they are.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Stage:
     latents: float = 0.0
     masks: float = 0.0
     rate: float = 0.0
-    gain: float = 1.0
+    spread: float = 0.0
 
 
 STAGES = {
     stage.name: stage
     for stage in (
         Stage("discrete", ("encoder", "decoder")),
-        # A fresh head gives latents of deviation 1; the steps are made for about 2.
-        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=1.0, gain=2.0),
+        # Latents that drown in the noise of their own steps teach the control branch to ignore them.
+        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=1.0, spread=2.5),
         Stage("masks", ("decoder", "predictor"), latents=0.6, masks=0.4),
         Stage(
             "joint",
@@ -61,7 +61,7 @@ STAGES = {
             latents=0.5,
             masks=0.25,
             rate=1.0,
-            gain=2.0,
+            spread=2.5,
         ),
         Stage(
             "latents",
@@ -73,7 +73,7 @@ STAGES = {
     )
 }
 
-STEPS = (0.5, 1.0, 2.0, 4.0)
+STEPS = (0.25, 0.5, 1.0, 2.0)
 """Quantisation steps of the latents that training draws from."""
 
 _MOST_MASKED = 0.7
