@@ -145,7 +145,8 @@ class MetricInfo:
     name: str
     family: str
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None for a figure that describes and has no better: it is in every table but makes no BD-rate."""
     version: str
     """Changes whenever a score could change: part of the score's key."""
     definition: str
@@ -160,10 +161,10 @@ class MetricInfo:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Per-frame scores of one metric on one decoded sequence, or why there are none."""
+    """Scores of one metric on one decoded sequence, or why there are none."""
 
     metric: str
     status: Status
     values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    """(frames,), may hold inf (identical frames) and nan; empty unless status is ok."""
+    """(frames,), or (1,) for a figure of the whole bitstream; may hold inf and nan; empty unless status is ok."""
     reason: str = ""

@@ -13,33 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from report_facts import METRICS, SEQUENCES, TOKENS, codec_entry, metric_entry, sequence_entry, token_entry, token_rows
 from results_samples import rate_match
 
 from evalsuite.results.load import write_results
 from evalsuite.results.tables import bd_table
 
-# name -> (width, height, frame rate, frames, tags)
-SEQUENCES: dict[str, tuple[int, int, str, int, list[str]]] = {
-    "carphone": (176, 144, "30000/1001", 60, ["conferencing"]),
-    "face": (640, 360, "25", 50, ["conferencing", "face"]),
-    "street": (720, 405, "25", 50, ["street"]),
-    "bikes": (640, 272, "25", 50, ["sport"]),
-    "bunny": (640, 360, "24", 48, ["animation"]),
-}
 FACTORS = {"carphone": 1.20, "face": 1.25, "street": 1.27, "bikes": 1.30, "bunny": 1.33}  # mean 1.27
 
-# name -> (unit, higher is better, score at 0.01 bpp, change per decade of rate)
-METRICS: dict[str, tuple[str, bool, float, float]] = {
-    "psnr_y": ("dB", True, 30.0, 9.0),
-    "psnr_cb": ("dB", True, 36.0, 6.0),
-    "psnr_cr": ("dB", True, 36.5, 6.0),
-    "psnr_yuv": ("dB", True, 31.6, 8.2),
-    "ssim": ("", True, 0.82, 0.12),
-    "ms_ssim": ("", True, 0.86, 0.10),
-    "vmaf": ("", True, 35.0, 45.0),
-    "vmaf_neg": ("", True, 33.0, 44.0),
-    "lpips": ("", False, 0.42, -0.21),
-}
 TARGETS = (0.01, 0.02, 0.04, 0.08)
 REASONS = {
     "too_small": "MS-SSIM needs 176 pixels on each side, the frame is 176x144",
@@ -57,7 +38,10 @@ def write_sample(
     shift: Mapping[tuple[str, str], float] | None = None,
     gaps: Mapping[tuple[str, str], str] | None = None,
     failures: Sequence[Mapping[str, Any]] = (),
+    tokenized: Sequence[str] = (),
+    floors: Mapping[tuple[str, str], float] | None = None,
     facts: Mapping[str, Any] | None = None,
+    codec_facts: Mapping[str, Mapping[str, Any]] | None = None,
     metric_facts: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
     compare: bool = True,
@@ -73,7 +57,10 @@ def write_sample(
         shift: rates of (codec, sequence) times this, at unchanged quality: moves its quality range.
         gaps: status of a (metric, sequence) that has no scores; sequence `*` is all.
         failures: entries of the summary.
+        tokenized: codecs that have tokens; where there is one, all codecs have the rows of the token figures.
+        floors: lowest bpp that (codec, sequence) reaches.
         facts: more facts of every codec.
+        codec_facts: more facts of one codec, by name.
         metric_facts: more facts of every metric; a version is that of the scores too.
         run: more facts of the run.
         compare: whether there are BD-rate rows.
@@ -83,7 +70,9 @@ def write_sample(
         for order, codec in enumerate(codecs)
         for sequence in sequences
         for target in TARGETS
-        for row in _point(codec, order, sequence, target, metrics, factors, shift or {}, gaps or {})
+        for row in _point(
+            codec, order, sequence, target, metrics, factors, shift or {}, gaps or {}, tokenized, floors or {}
+        )
     ]
     for row in rows:
         row["metric_version"] = (metric_facts or {}).get("version", row["metric_version"])
@@ -106,9 +95,12 @@ def write_sample(
                 "versions": {"evalsuite": "0.1.0", "python": "3.11.7", "ffmpeg": "n9.0.2", "libvmaf": "3.0.0"},
                 **(run or {}),
             },
-            "codecs": [_codec(codec, facts or {}) for codec in codecs],
-            "sequences": [_sequence(name) for name in sequences],
-            "metrics": [{**_metric(name), **(metric_facts or {})} for name in metrics],
+            "codecs": [codec_entry(codec, {**(facts or {}), **(codec_facts or {}).get(codec, {})}) for codec in codecs],
+            "sequences": [sequence_entry(name) for name in sequences],
+            "metrics": [
+                *({**metric_entry(name), **(metric_facts or {})} for name in metrics),
+                *(token_entry(name) for name in TOKENS if tokenized),
+            ],
             "outcomes": {
                 "cells": len(cells),
                 "encodes": 81,
@@ -171,8 +163,11 @@ def hostile_run(folder: Path) -> Path:
         codecs=["vvenc", HOSTILE, BREAKOUT],
         sequences=["carphone", QUOTES],
         metrics=["vmaf", "m" + HOSTILE],
+        tokenized=[HOSTILE],
         failures=[failure(codec=HOSTILE, sequence=QUOTES, message=BREAKOUT, stderr_tail=HOSTILE, command=[BREAKOUT])],
         facts={"version": HOSTILE, "binary": BREAKOUT, "structure": QUOTES, "encode": [HOSTILE, QUOTES]},
+        codec_facts={HOSTILE: {"scale": {"divisor": BREAKOUT, "filter": HOSTILE}}},
+        floors={(HOSTILE, QUOTES): 0.015},
         run={"commit": BREAKOUT, "machine": {HOSTILE: {QUOTES: BREAKOUT}}, "versions": {QUOTES: HOSTILE}},
     )
 
@@ -186,10 +181,12 @@ def _point(
     factors: Mapping[str, float],
     shift: Mapping[tuple[str, str], float],
     gaps: Mapping[tuple[str, str], str],
+    tokenized: Sequence[str],
+    floors: Mapping[tuple[str, str], float],
 ) -> list[dict[str, Any]]:
     width, height, rate, frames, tags = SEQUENCES.get(sequence, SEQUENCES["face"])
     fps = float(Fraction(rate))
-    bpp = target * (1.004 if order else 1.0)
+    bpp = max(target * (1.004 if order else 1.0), floors.get((codec, sequence), 0.0))
     decades = math.log10(bpp / 0.01 / factors.get(sequence, 1.27) ** order * shift.get((codec, sequence), 1.0))
     q = round(40 - 6 * math.log2(target / 0.01), 2)
     shared = {
@@ -244,56 +241,6 @@ def _point(
                     "reason": REASONS.get(status, ""),
                 }
             )
+    if tokenized:
+        rows.extend(token_rows(shared, decades, codec in tokenized, gaps))
     return rows
-
-
-def _codec(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "preset": "medium",
-        "version": f"{name} 4.3",
-        "binary": "ffmpeg",
-        "binary_sha256": "c" * 64,
-        "recipe_sha256": "d" * 64,
-        "structure": "random access",
-        "intra_period": 48,
-        "threads": 1,
-        "rate_control": "constant quality",
-        "internal_bit_depth": 10 if name == "vvenc" else 8,
-        "encode": ["{ffmpeg}", "-i", "{input}", "-crf", "{q}", "{output}"],
-        "decode": ["{ffmpeg}", "-i", "{input}", "{output}"],
-        **facts,
-    }
-
-
-def _sequence(name: str) -> dict[str, Any]:
-    width, height, rate, frames, tags = SEQUENCES.get(name, SEQUENCES["face"])
-    return {
-        "name": name,
-        "dataset": "demo",
-        "width": width,
-        "height": height,
-        "frame_rate": rate,
-        "frames": frames,
-        "bit_depth": 8,
-        "chroma": "420",
-        "colour": "bt601 limited",
-        "tags": tags,
-        "licence": "CC0",
-        "origin": "package example 1.0, data/clip.mp4",
-        "sha256": f"{name:x<64}"[:64],
-    }
-
-
-def _metric(name: str) -> dict[str, Any]:
-    unit, higher, start, _ = METRICS.get(name, METRICS["vmaf"])
-    return {
-        "name": name,
-        "family": "example",
-        "unit": unit,
-        "higher_is_better": higher,
-        "version": "1",
-        "definition": "What it measures, in one sentence.",
-        "source": "A paper; an implementation.",
-        "range": [0, None if unit == "dB" or not higher else (1 if start < 1 else 100)],
-    }

@@ -14,7 +14,11 @@ from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.sources.y4m import Y4MReader
 from evalsuite.types import Colour, OperatingPoint, Sequence
 
-SHIPPED = ("kvazaar", "libaom", "rav1e", "svtav1", "vp9", "vvenc", "x264", "x265")
+STANDARD = ("kvazaar", "libaom", "rav1e", "svtav1", "vp9", "vvenc", "x264", "x265")
+"""Encoders of a standard at full size: their streams can be judged by other parsers and decoders."""
+
+SHIPPED = (*STANDARD[:4], "tvc", *STANDARD[4:], "x265-half")
+"""All that the package ships, sorted by name."""
 
 # A codec that keeps every sample: its stream is the source file.
 STORING = """
@@ -81,6 +85,22 @@ def script_recipe(
         TEMPLATE.format(name=name, container=container, size_multiple=size_multiple, program=program, extra=extra),
         encoding="utf-8",
     )
+    return load_recipe(str(path))
+
+
+def scaled_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    script: str = STORING,
+    *,
+    scale: str = "{divisor = 2}",
+    extra: str = "",
+    size_multiple: int = 1,
+) -> Recipe:
+    """A recipe as `script_recipe` makes it, of 8 and 10 bit, whose frames are scaled."""
+    recipe = script_recipe(monkeypatch, folder, script, size_multiple=size_multiple, extra=f"scale = {scale}\n{extra}")
+    path = recipe.path
+    path.write_text(path.read_text().replace('["yuv420p"]', '["yuv420p", "yuv420p10le"]'))
     return load_recipe(str(path))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from sample_recipes import SHIPPED, edited, script_recipe
+from toy_codec import install
 from typer.testing import CliRunner
 
 from evalsuite.cli.app import app
@@ -50,7 +51,7 @@ def test_list_names_every_shipped_codec_with_its_version() -> None:
         assert row["available"] is True
         assert row["needs"] == ""
         assert row["version"] == load_recipe(name).version()
-        assert row["q"]["min"] < row["q"]["ladder"][0] < row["q"]["max"]
+        assert row["q"]["min"] <= row["q"]["ladder"][0] < row["q"]["ladder"][-1] <= row["q"]["max"]
     shown = run("list").stdout
     assert all(name in shown for name in SHIPPED)
     assert max(map(len, shown.splitlines())) <= 80
@@ -87,6 +88,16 @@ def test_show_prints_the_command_lines_that_are_run() -> None:
     assert told["commands"]["encode"][0] == str(ffmpeg_path())
     assert told["schema"] == 1
     assert "two passes" in shown.lower()
+
+
+def test_show_tells_scaling_and_the_report_command() -> None:
+    half = document("show", "x265-half")
+    assert half["scale"] == {"divisor": 2, "filter": "lanczos"}
+    assert "1/2 of width and height" in run("show", "x265-half").stdout
+    tvc = document("show", "tvc")
+    assert (tvc["scale"], tvc["check_psnr_y"]) == (None, 18)
+    assert tvc["commands"]["info"][1:] == ["info", "{input}", "--json"]
+    assert "full size" in run("show", "tvc").stdout
 
 
 def test_show_works_where_the_program_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +156,80 @@ else: print("codec 1")
 """
     script_recipe(monkeypatch, folder, script, name="negative")
     assert "is not what it encoded" in run("check", "negative", code=2).stderr
+
+
+@pytest.fixture
+def toy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy codec among the recipes of the folder."""
+    for name, value in install(folder.parents[1]).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("fault", "got"),
+    [
+        ("late", "on the whole, a frame is nearer to the source frame before it"),
+        ("early", "on the whole, a frame is nearer to the source frame after it"),
+        ("swap", "on the whole, a frame is nearer to its own source frame with Cb and Cr swapped"),
+        ("exchange", "frame 3 is nearer to the source frame after it"),
+    ],
+)
+@pytest.mark.parametrize("floor", [30, 10])
+def test_check_notices_misplaced_frames_whatever_quality_is_expected(
+    floor: int, fault: str, got: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "toy.toml"
+    path.write_text(f"check_psnr_y = {floor}\n{path.read_text()}")
+    assert run("check", "toy").exit_code == 0
+    monkeypatch.setenv("TOY_FAULT", fault)
+    said = run("check", "toy", code=2).stderr
+    assert "what toy decodes is not what it encoded" in said
+    assert f"got: {got}" in said
+
+
+@pytest.mark.usefixtures("toy")
+def test_check_expects_the_quality_that_the_recipe_states(folder: Path) -> None:
+    # At q 48 the toy codec keeps 2 bits of a sample. Errors of up to 32 that are evenly spread have a mean square of
+    # 64² / 12, which is 22.8 dB.
+    path = folder / "toy.toml"
+    coarse = path.read_text().replace("ladder = [8, 14, 20, 26, 32]", "ladder = [48, 48.5, 49, 50, 51]")
+    path.write_text(coarse)
+    said = run("check", "toy", code=2).stderr
+    assert "PSNR-Y of at least 30 dB at q 48" in said
+    path.write_text(f"check_psnr_y = 20\n{coarse}")
+    (row,) = document("check", "toy")["codecs"]
+    assert row["psnr_y"] == pytest.approx(22.8, abs=1)
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("fault", "step"),
+    [
+        ("exit@8", "first encode"),
+        ("fail@8", "decode"),
+        ("drop@8", "decode"),
+        ("exit@32", "encode at the lowest quality"),
+    ],
+)
+def test_check_says_which_step_failed(fault: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_FAULT", fault)
+    assert run("check", "toy", code=2).stderr.startswith(f"toy: {step}: ")
+    assert document("check", "toy", code=2)["codecs"][0]["needs"].startswith(f"{step}: ")
+
+
+def test_check_says_that_only_the_second_encode_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = """
+import pathlib, sys
+if sys.argv[1] == "encode":
+    seen = pathlib.Path(__file__).with_suffix(".seen")
+    if seen.exists(): sys.exit("not twice")
+    seen.touch()
+    pathlib.Path(sys.argv[3]).write_bytes(pathlib.Path(sys.argv[2]).read_bytes())
+else: print("codec 1")
+"""
+    script_recipe(monkeypatch, folder, script, name="once")
+    assert run("check", "once", code=2).stderr.startswith("once: second encode: ")
 
 
 def test_check_remarks_on_sei_and_on_bytes_that_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from conftest import make_clip
-from sample_recipes import SHIPPED, edited, point, sequence_of
+from sample_recipes import STANDARD, edited, point, sequence_of
 from sample_streams import DEMUXERS, FRAMES, PERIOD, cut_clip, decoded_frames, independent_frames, source_frames, stream
 
 from evalsuite.codec.bitstream import units
@@ -29,7 +29,7 @@ def clip() -> Sequence:
     return cut_clip()
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_decoded_frames_are_as_many_as_large_and_in_the_order_of_the_source(name: str, clip: Sequence) -> None:
     source = source_frames(clip.path)
     decoded = decoded_frames(load_recipe(name), stream(name).path, clip)
@@ -42,14 +42,14 @@ def test_decoded_frames_are_as_many_as_large_and_in_the_order_of_the_source(name
         assert 10 * np.log10(255**2 / errors[index]) > 20
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_an_independent_decoder_gives_the_same_samples(name: str, clip: Sequence) -> None:
     ours = decoded_frames(load_recipe(name), stream(name).path, clip)
     for mine, (_, theirs) in zip(ours, independent_frames(stream(name)), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_intra_frames_stand_at_the_intra_period_and_nowhere_else(name: str) -> None:
     distance = PERIOD + load_recipe(name).intra_periods.offset
     expected = list(range(0, FRAMES, distance))
@@ -68,11 +68,11 @@ def test_intra_frames_stand_at_the_intra_period_and_nowhere_else(name: str) -> N
 
 def test_only_kvazaar_counts_the_intra_period_otherwise() -> None:
     assert {
-        name: load_recipe(name).intra_periods.offset for name in SHIPPED if load_recipe(name).intra_periods.offset
+        name: load_recipe(name).intra_periods.offset for name in STANDARD if load_recipe(name).intra_periods.offset
     } == {"kvazaar": 1}
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_an_intra_period_of_minus_one_leaves_only_the_first_frame_intra(
     name: str, clip: Sequence, tmp_path: Path
 ) -> None:
@@ -81,7 +81,7 @@ def test_an_intra_period_of_minus_one_leaves_only_the_first_frame_intra(
     assert [index for index, (key, _) in enumerate(independent_frames(encoded)) if key] == [0]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_trap01_streams_hold_no_sei_no_metadata_and_no_padding(name: str) -> None:
     recipe, path = load_recipe(name), stream(name).path
     assert {unit.extra for unit in units(path, recipe.container, recipe.standard)} == {""}
@@ -119,7 +119,7 @@ def test_trap01_that_check_would_see_the_sei_that_x264_writes(clip: Sequence, tm
     assert check_codec(recipe).extras == ("SEI",)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_trap01_the_rate_is_the_size_of_what_a_decoder_is_given(name: str) -> None:
     encoded = stream(name)
     with av.open(str(encoded.path), format=DEMUXERS[encoded.path.suffix[1:]]) as container:
@@ -129,7 +129,7 @@ def test_trap01_the_rate_is_the_size_of_what_a_decoder_is_given(name: str) -> No
     assert encoded.file_bytes - encoded.payload_bytes == (32 + 12 * FRAMES if name == "vp9" else 0)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_the_same_encode_gives_the_same_bytes(name: str, clip: Sequence, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     again = encode(recipe, clip, point(recipe, 1, PERIOD), tmp_path / "another name.bin", timeout=60)
@@ -150,7 +150,7 @@ def test_trap03_x265_is_driven_by_one_rate_control_with_the_structure_that_is_st
         assert setting in said
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 @pytest.mark.parametrize(("width", "height", "frames"), [(35, 27, 3), (57, 63, 2), (20, 40, 1)])
 def test_odd_sizes_and_single_frames_come_back_whole(
     name: str, width: int, height: int, frames: int, tmp_path: Path
@@ -174,7 +174,7 @@ def test_odd_sizes_and_single_frames_come_back_whole(
 
 
 @pytest.mark.parametrize("full_range", [None, False, True])
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_trap06_every_code_value_survives_whatever_range_the_file_claims(
     name: str, full_range: bool | None, tmp_path: Path
 ) -> None:
@@ -200,7 +200,7 @@ def test_trap10_a_stream_that_lost_its_last_picture_is_noticed(name: str, clip: 
         decoded_frames(load_recipe(name), shorter, clip)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 @pytest.mark.parametrize("part", [0.5, 0.9])
 def test_a_truncated_stream_is_a_failure(name: str, part: float, clip: Sequence, tmp_path: Path) -> None:
     data = stream(name).path.read_bytes()
@@ -210,7 +210,7 @@ def test_a_truncated_stream_is_a_failure(name: str, part: float, clip: Sequence,
         decoded_frames(load_recipe(name), cut, clip)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 @pytest.mark.parametrize("content", [b"", b"this is no video. " * 100], ids=["empty", "foreign"])
 def test_an_empty_or_foreign_stream_is_a_failure(name: str, content: bytes, clip: Sequence, tmp_path: Path) -> None:
     path = tmp_path / "s.bin"
@@ -236,7 +236,7 @@ def test_flipped_bits_are_noticed_where_the_decoder_can(name: str, clip: Sequenc
     assert noticed >= 5
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", STANDARD)
 def test_the_ladder_goes_down_in_rate(name: str, clip: Sequence, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     short = sequence_of(make_clip(tmp_path / "clip.y4m", 96, 80, 6), 6)

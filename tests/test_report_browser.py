@@ -5,32 +5,35 @@ from __future__ import annotations
 import http.server
 import itertools
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report_browser import (
+    CHROMIUM,
+    DESKTOP,
+    NO_CHROMIUM,
+    NO_PLAYWRIGHT,
+    PHONE,
+    Tab,
+    eventually,
+    launched,
+    silent_tabs,
+)
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="missing: the Python package playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="missing: chromium (Debian: apt-get install chromium)")
-
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
+playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright_api.sync_playwright() as running:
-        # Containers run tests as root, where chromium has no sandbox.
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched(playwright_api) as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,42 +49,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_report([hostile_run(folder / "run")], folder / "report")
 
 
-class Tab:
-    """A browser tab that fails the test on any console message, script error, dialog or request beyond the folder."""
-
-    def __init__(self, browser: Any, **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": DESKTOP, **options})
-        self.page = self.context.new_page()
-        self.trouble: list[str] = []
-        self.page.on("console", lambda message: self.trouble.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        self.page.on("request", self._note_request)
-
-    def _note_request(self, request: Any) -> None:
-        if not request.url.startswith(("file://", "blob:", "data:")):
-            self.trouble.append(request.url)
-
-    def open(self, page: Path, fragment: str = "") -> Any:
-        self.page.goto(f"{page.as_uri()}{fragment}")
-        if self.page.evaluate("document.documentElement.classList.contains('js')"):
-            self.page.wait_for_selector("#chart .main-svg")
-        return self.page
-
-
 @pytest.fixture
 def tab(browser: Any) -> Iterator[Any]:
-    tabs: list[Tab] = []
-
-    def make(**options: Any) -> Tab:
-        tabs.append(Tab(browser, **options))
-        return tabs[-1]
-
-    yield make
-    trouble = [message for tab in tabs for message in tab.trouble]
-    for tab in tabs:
-        tab.context.close()
-    assert trouble == []
+    with silent_tabs(browser) as make:
+        yield make
 
 
 def axis_title(page: Any, axis: str) -> str:
@@ -90,15 +61,6 @@ def axis_title(page: Any, axis: str) -> str:
 
 def drawn(page: Any) -> list[str]:
     return page.evaluate("document.getElementById('chart').data.filter(t => t.visible).map(t => t.name)")
-
-
-def eventually(page: Any, condition: str) -> None:
-    """Wait for a condition; the page's policy forbids playwright's own way, which evaluates text."""
-    for _ in range(100):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(condition)
 
 
 def hover(page: Any, trace: int, point: int) -> str:
@@ -124,7 +86,7 @@ def test_opens_from_disk_and_paints_early(tab, report):
 def test_hostile_names_run_nothing_and_are_shown(tab, hostile):
     page = tab().open(hostile)
     assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 3
+    assert page.locator("script").count() == 5
     assert page.locator("#legend button").all_inner_texts() == ["vvenc", HOSTILE, BREAKOUT]
     page.select_option("#controls select[name=metric]", "m" + HOSTILE)
     page.select_option("#controls select[name=sequence]", QUOTES)

@@ -23,6 +23,8 @@ def test_hostile_names_are_text(tmp_path):
     made, data = build(tmp_path, hostile_run(tmp_path / "run"))
     assert [attributes for tag, attributes in made.tags if tag == "script"] == [
         {"src": "report.js"},
+        {"src": "curves.js", "defer": ""},
+        {"src": "tokens.js", "defer": ""},
         {"src": "data.js", "defer": ""},
         {"src": "plotly.min.js", "defer": ""},
     ]
@@ -42,7 +44,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path):
         attributes[name] for _, attributes in made.tags for name in ("src", "href", "action") if name in attributes
     ]
     files = {name for name in named if not name.startswith("#")}
-    assert files == {"report.css", "report.js", "data.js", "plotly.min.js"}
+    assert files == {"report.css", "report.js", "curves.js", "tokens.js", "data.js", "plotly.min.js"}
     assert files | {"index.html"} == {path.name for path in (tmp_path / "report").iterdir()}
 
 
@@ -97,7 +99,17 @@ JSON_VALUES = st.recursive(
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
-    return read_run(write_sample(folder / "run", sequences=["face"], metrics=["vmaf"], failures=[failure()]))
+    return read_run(
+        write_sample(
+            folder / "run",
+            sequences=["face"],
+            metrics=["vmaf"],
+            tokenized=["x265"],
+            floors={("x265", "face"): 0.015},
+            codec_facts={"x265": {"scale": {"divisor": 2, "filter": "lanczos"}}},
+            failures=[failure()],
+        )
+    )
 
 
 @given(part=st.sampled_from(PARTS), choose=st.randoms(use_true_random=False), value=JSON_VALUES, drop=st.booleans())

@@ -1,6 +1,7 @@
 """A small real codec in one script: quantises, compresses with zlib, and misbehaves when TOY_FAULT says so.
 
-TOY_FAULT is FAULT or FAULT@Q: exit, hang, empty, no_file (encoder); drop, repeat, cut, resize, fail, noise (decoder).
+TOY_FAULT is FAULT or FAULT@Q: exit, hang, empty, no_file (encoder); drop, repeat, cut, resize, fail, late, early,
+exchange, swap (decoder).
 """
 
 from __future__ import annotations
@@ -54,6 +55,15 @@ def decode(source):
         frames = frames[:-1]
     if here and fault == "repeat":
         frames.append(frames[-1])
+    if here and fault == "late":
+        frames = frames[:1] + frames[:-1]
+    if here and fault == "early":
+        frames = frames[1:] + frames[-1:]
+    if here and fault == "exchange":
+        frames[3:5] = frames[4], frames[3]
+    if here and fault == "swap":
+        luma, chroma = size * 2 // 3, size // 6
+        frames = [f[:luma] + f[luma + chroma :] + f[luma : luma + chroma] for f in frames]
     if here and fault == "resize":
         header = header.replace(b" W", b" W1")
     out.write(header + b"\\n")

@@ -77,6 +77,7 @@ def show_codec(
             ("first_pass", recipe.first_pass),
             ("encode", recipe.encode),
             ("decode", recipe.decode),
+            ("info", recipe.info),
             ("version", recipe.version_command),
         )
         if command
@@ -98,6 +99,7 @@ def show_codec(
         "q": f"{recipe.rate_control}, {knob.smallest:g} to {knob.largest:g} in steps of {knob.step:g}; lower is better",
         "ladder": ", ".join(f"{q:g}" for q in knob.ladder),
         "intra every": f"{periods}; -1 for the first frame only",
+        "coded at": _scaling(recipe),
         "coded in": f"{recipe.internal_bit_depth} bit; sizes padded to multiples of {recipe.size_multiple}",
         "stream": f"{recipe.container}, .{recipe.extension}",
         "licence": recipe.licence or "not stated",
@@ -191,8 +193,15 @@ def _needs(error: EvalError) -> str:
     return f"{error.what}: {error.fix}" if error.fix else error.what
 
 
+def _scaling(recipe: Recipe) -> str:
+    scale = recipe.scale
+    if scale is None:
+        return "full size"
+    return f"1/{scale.divisor} of width and height; scaled down, and back after decoding, by {scale.filter}"
+
+
 def _facts(recipe: Recipe) -> dict[str, Any]:
-    knob = recipe.knob
+    knob, scale = recipe.knob, recipe.scale
     return {
         "description": recipe.description,
         "standard": recipe.standard,
@@ -202,6 +211,8 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "internal_bit_depth": recipe.internal_bit_depth,
         "container": recipe.container,
         "formats": list(recipe.formats),
+        "scale": None if scale is None else {"divisor": scale.divisor, "filter": scale.filter},
+        "check_psnr_y": recipe.check_psnr_y,
         "q": {"min": knob.smallest, "max": knob.largest, "step": knob.step, "ladder": list(knob.ladder)},
         "recipe": str(recipe.path),
         "licence": recipe.licence,

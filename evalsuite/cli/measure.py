@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.output import parse_geometry, print_json, print_table, say
+from evalsuite.cli.output import arrow, parse_geometry, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.engine.measure import Measured
@@ -55,15 +55,17 @@ def measure(
     print_table(
         f"{result.frames} frames",
         ("metric", "", "unit", "mean", "p5", "worst"),
-        (
-            (name, "↑" if infos[name].higher_is_better else "↓", infos[name].unit, *(_cell(one) for one in figures[:3]))
-            for name, figures in pooled.items()
-        ),
+        ((name, arrow(infos[name]), infos[name].unit, *_cells(figures)) for name, figures in pooled.items()),
         numbers=3,
     )
     for name, figures in pooled.items():
         if figures[0].status not in ("ok", "infinite"):
             say(f"{name}: {figures[0].status.replace('_', ' ')}: {figures[0].reason}")
+
+
+def _cells(figures: list[Pooled]) -> list[str]:
+    cells = [_cell(one) for one in figures[:3]]
+    return cells + [""] * (3 - len(cells))
 
 
 def _cell(pooled: Pooled) -> str:

@@ -6,7 +6,7 @@ import math
 
 import typer
 
-from evalsuite.cli.output import print_json, print_table
+from evalsuite.cli.output import DIRECTIONS, arrow, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="List and explain metrics.")
 
@@ -41,10 +41,7 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
     print_table(
         "",
         ("metric", "", "unit", "family", "version", "needs"),
-        (
-            (i.name, "↑" if i.higher_is_better else "↓", i.unit, i.family, i.version, needs[i.name] or "nothing more")
-            for i in known.values()
-        ),
+        ((i.name, arrow(i), i.unit, i.family, i.version, needs[i.name] or "nothing more") for i in known.values()),
     )
 
 
@@ -61,7 +58,7 @@ def show_metric(name: str = typer.Argument(..., help="Name of the metric.")) -> 
     low, high = (f"{end:g}" if math.isfinite(end) else "∞" for end in info.range)
     lines = {
         "definition": info.definition,
-        "direction": "higher is better" if info.higher_is_better else "lower is better",
+        "direction": DIRECTIONS[info.higher_is_better],
         "unit": info.unit or "none",
         "range": f"{low} to {high}",
         "source": info.source,
@@ -71,6 +68,8 @@ def show_metric(name: str = typer.Argument(..., help="Name of the metric.")) -> 
         "smallest": f"{family.smallest.get(name, 1)} samples on the shorter side",
         "BD-rate": f"on -10 log10(1 - score / {info.log_domain_ceiling:g})"
         if info.log_domain_ceiling
+        else "none"
+        if info.higher_is_better is None
         else "on the score",
         "traps": info.traps,
         "missing": family.check() or "nothing",

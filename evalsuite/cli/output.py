@@ -18,6 +18,16 @@ from evalsuite.sources.y4m import Geometry
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from evalsuite.types import MetricInfo
+
+DIRECTIONS = {True: "higher is better", False: "lower is better", None: "describes: no better or worse"}
+"""What `MetricInfo.higher_is_better` says, in words."""
+
+
+def arrow(info: MetricInfo) -> str:
+    """Which way a metric points, as a sign; nothing for one that describes."""
+    return {True: "↑", False: "↓", None: ""}[info.higher_is_better]
+
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout; numbers that JSON has not are null."""

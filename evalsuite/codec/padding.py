@@ -5,25 +5,31 @@ All pixels of the sequence are scored and all bits are counted; nothing is cut t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from evalsuite.sources.y4m import Y4MReader, write_y4m
+from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Frame, Plane, Sequence, VideoFormat
 
 
-def write_padded(sequence: Sequence, coded: VideoFormat, path: Path) -> None:
-    """Write the sequence's Y4M padded to the coded size, its last columns and rows repeated.
+def write_padded(frames: Iterable[Frame], coded: VideoFormat, sequence: Sequence, path: Path) -> None:
+    """Write frames as a Y4M of the coded size, their last columns and rows repeated.
+
+    Args:
+        frames: of the coded size or smaller.
+        coded: the size to be written.
+        sequence: gives frame rate and colour.
+        path: the file.
 
     Raises:
-        MediaError: the sequence's file is damaged.
+        MediaError: the frames' file is damaged.
         OSError: `path` cannot be written.
     """
 
     def padded() -> Iterator[Frame]:
-        for luma, blue, red in Y4MReader(sequence.path):
+        for luma, blue, red in frames:
             yield (
                 _extend(luma, coded.height, coded.width),
                 _extend(blue, coded.chroma_height, coded.chroma_width),
@@ -34,7 +40,7 @@ def write_padded(sequence: Sequence, coded: VideoFormat, path: Path) -> None:
 
 
 def crop(frame: Frame, format: VideoFormat) -> Frame:
-    """The sequence's part of a decoded frame, in planes of their own."""
+    """The part of a decoded frame that is no padding, in planes of their own."""
     luma, blue, red = frame
     height, width = format.chroma_height, format.chroma_width
     return (

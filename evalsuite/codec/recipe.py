@@ -18,6 +18,7 @@ from typing import Literal
 from evalsuite import process, resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
+from evalsuite.codec.scaling import Scale
 from evalsuite.errors import EvalError, ProcessError, RecipeError, RequestError
 from evalsuite.types import OperatingPoint, Sequence, VideoFormat
 
@@ -32,6 +33,7 @@ ENCODE_PLACEHOLDERS = (
     *("intra_period", "threads", "stats"),
 )
 DECODE_PLACEHOLDERS = ("ffmpeg", "binary", "decoder_binary", "input", "width", "height", "threads")
+INFO_PLACEHOLDERS = (*PROGRAMS, "input")
 VERSION_PLACEHOLDERS = PROGRAMS
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -105,6 +107,12 @@ class Recipe:
     """Regular expression: a decoder whose stderr it matches has failed, whatever its exit code; empty for none."""
     version_command: Command
     version_pattern: str
+    info: Command
+    """Prints what the codec tells about a bitstream as JSON; empty for none. See `evalsuite.codec.report`."""
+    check_psnr_y: float
+    """dB; what `evalsuite codecs check` expects at the best quality of the ladder."""
+    scale: Scale | None
+    """Frames are coded smaller than the sequence, and scaled back after decoding; None for full size."""
     knob: Knob
     intra_periods: IntraPeriods
 
@@ -116,14 +124,15 @@ class Recipe:
         Args:
             sequence: gives frame rate, number of frames and size.
             point: a point that `check_point` accepts.
-            source: the Y4M file to be read: the sequence's own, or the padded one.
+            source: the Y4M file to be read: the sequence's own, or one of the coded size.
             output: where the bitstream goes.
             stats: prefix of the files that the first pass leaves for the second.
         """
         coded = self.coded_format(sequence.format)
         rate = sequence.frame_rate
+        passes = (self.first_pass, self.encode) if self.first_pass else (self.encode,)
         values = {
-            **self._programs(),
+            **self._programs(*passes),
             "input": str(source.absolute()),
             "output": str(output.absolute()),
             "stats": str(stats.absolute()),
@@ -135,7 +144,6 @@ class Recipe:
             "intra_period": self.intra_periods.infinite if point.intra_period == -1 else str(point.intra_period),
             "threads": str(point.threads),
         }
-        passes = (self.first_pass, self.encode) if self.first_pass else (self.encode,)
         return tuple(fill(command, values) for command in passes)
 
     def decode_command(self, bitstream: Path, format: VideoFormat, threads: int = 1) -> Command:
@@ -148,7 +156,7 @@ class Recipe:
         """
         coded = self.coded_format(format)
         values = {
-            **self._programs(),
+            **self._programs(self.decode),
             "input": str(bitstream.absolute()),
             "width": str(coded.width),
             "height": str(coded.height),
@@ -156,13 +164,22 @@ class Recipe:
         }
         return fill(self.decode, values)
 
+    def info_command(self, bitstream: Path) -> Command:
+        """The full argument list that reports on a bitstream; only for a recipe that has `info`."""
+        return fill(self.info, {**self._programs(self.info), "input": str(bitstream.absolute())})
+
+    def scaled_format(self, format: VideoFormat) -> VideoFormat:
+        """The size that frames have after scaling, before padding: the sequence's where nothing is scaled."""
+        return format if self.scale is None else self.scale.format(format)
+
     def coded_format(self, format: VideoFormat) -> VideoFormat:
-        """The size that is coded: the sequence's, padded to what the encoder can code."""
+        """The size that is coded: scaled where the recipe says so, then padded to what the encoder can code."""
 
         def padded(side: int) -> int:
             return -(-max(side, self.size_min) // self.size_multiple) * self.size_multiple
 
-        return VideoFormat(padded(format.width), padded(format.height), format.bit_depth, format.chroma)
+        scaled = self.scaled_format(format)
+        return VideoFormat(padded(scaled.width), padded(scaled.height), format.bit_depth, format.chroma)
 
     def check_available(self) -> None:
         """Find the recipe's programs and ask the encoder for its version.
@@ -218,19 +235,25 @@ class Recipe:
         Raises:
             EvalError: the program is missing or does not run; its output has no version.
         """
-        return _version(fill(self.version_command, self._programs()), self.version_pattern, str(self.path))
+        return _version(
+            fill(self.version_command, self._programs(self.version_command)), self.version_pattern, str(self.path)
+        )
 
     def binary_sha256(self) -> dict[str, str]:
-        """The sha256 of every program the recipe runs, by the program's name.
+        """The sha256 of every program that bears on the result, by the program's name.
 
         Raises:
             EvalError: a program is missing or cannot be read.
         """
-        return {program: binary.digest(binary.locate(program)) for program in sorted(set(self._named().values()))}
+        run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command).values())
+        scaler = {binary.PINNED} if self.scale else set()
+        return {program: binary.digest(binary.locate(program)) for program in sorted(run | scaler)}
 
     @property
     def recipe_sha256(self) -> str:
         """Digest of what the recipe says that bears on bitstreams and decoded frames; not of its prose."""
+        # Only where there is scaling, so that all other recipes keep the digest that results are stored under.
+        scale = {} if self.scale is None else {"scale": [self.scale.divisor, self.scale.filter]}
         return _digest(
             {
                 "name": self.name,
@@ -242,6 +265,7 @@ class Recipe:
                 "decode": self.decode,
                 "decoded": self.decoded,
                 "infinite": self.intra_periods.infinite,
+                **scale,
             }
         )
 
@@ -253,21 +277,21 @@ class Recipe:
         """
         return _identity(self)
 
-    def _named(self) -> dict[str, str]:
-        """Placeholder to program, for those that a command of this recipe uses."""
+    def _named(self, *commands: Command) -> dict[str, str]:
+        """Placeholder to program, for those that the commands use."""
         named = {"ffmpeg": binary.PINNED, "binary": self.binary, "decoder_binary": self.decoder_binary or self.binary}
-        used = placeholders((*self.first_pass, *self.encode, *self.decode, *self.version_command))
+        used = placeholders(argument for command in commands for argument in command)
         return {key: program for key, program in named.items() if key in used}
 
     def fill_programs(self, command: Command) -> Command:
         """A command of this recipe for people to read: programs filled in where they are found, the rest as it is."""
         values = {name: f"{{{name}}}" for name in placeholders(command)}
         with suppress(EvalError):
-            values |= self._programs()
+            values |= self._programs(command)
         return fill(command, values)
 
-    def _programs(self) -> dict[str, str]:
-        return {key: str(binary.locate(program)) for key, program in self._named().items()}
+    def _programs(self, *commands: Command) -> dict[str, str]:
+        return {key: str(binary.locate(program)) for key, program in self._named(*commands).items()}
 
 
 def load_recipe(name_or_path: str) -> Recipe:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalsuite.codec.bitstream import Container, Standard
+from evalsuite.codec.inherit import with_base
 from evalsuite.codec.recipe import (
     DECODE_PLACEHOLDERS,
     ENCODE_PLACEHOLDERS,
+    INFO_PLACEHOLDERS,
     PLACEHOLDER,
     PROGRAMS,
     VERSION_PLACEHOLDERS,
@@ -20,6 +22,7 @@ from evalsuite.codec.recipe import (
     Recipe,
     placeholders,
 )
+from evalsuite.codec.scaling import FILTERS, Scale
 from evalsuite.errors import RecipeError, did_you_mean
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table
@@ -43,6 +46,9 @@ _MOST_STEPS = 100_000
 
 _LARGEST_NUMBER = 1e6
 _LARGEST_PADDING = 256
+_LARGEST_DIVISOR = 8
+_CHECK_PSNR_Y = (10.0, 60.0)
+_USUAL_CHECK_PSNR_Y = 30.0
 
 _name = fields.pattern(r"[a-z0-9][a-z0-9._-]{0,39}", "at most 40 of a-z, 0-9, '.', '_' and '-'")
 _extension = fields.pattern(r"[a-z0-9]{1,8}", "1 to 8 of a-z and 0-9, without the dot")
@@ -53,9 +59,9 @@ def parse_recipe(data: dict[str, Any], path: Path) -> Recipe:
     """The recipe that a parsed TOML file describes.
 
     Raises:
-        RecipeError: a field is missing, unknown, or not what it should be.
+        RecipeError: a field is missing, unknown, or not what it should be; so is the recipe that it builds on.
     """
-    top = Table(data, str(path))
+    top = Table(with_base(data, path), str(path), taken=("base",))
     container = top.take("container", fields.choice(_CONTAINERS))
     none: Standard = ""
     standard = top.get("standard", fields.choice(_STANDARDS), none)
@@ -85,6 +91,9 @@ def parse_recipe(data: dict[str, Any], path: Path) -> Recipe:
         decode_errors=top.get("decode_errors", _expression, ""),
         version_command=top.take("version", _command),
         version_pattern=top.take("version_pattern", _version_expression),
+        info=top.get("info", _command, ()),
+        check_psnr_y=top.get("check_psnr_y", _check_psnr_y, _USUAL_CHECK_PSNR_Y),
+        scale=top.get("scale", lambda found: _scale(Table(fields.table(found), f"{path}, [scale]")), None),
         knob=_knob(Table(top.take("q", fields.table), f"{path}, [q]")),
         intra_periods=_intra_periods(Table(top.take("intra_period", fields.table), f"{path}, [intra_period]")),
     )
@@ -115,6 +124,8 @@ def _check(recipe: Recipe) -> None:
         _check_command("first_pass", recipe.first_pass, used_for_first_pass, {"input", "stats"}, where)
     _check_command("encode", recipe.encode, known_for_encode, {"input", "output", "q"} | stats, where)
     _check_command("decode", recipe.decode, DECODE_PLACEHOLDERS, {"input"}, where)
+    if recipe.info:
+        _check_command("info", recipe.info, INFO_PLACEHOLDERS, {"input"}, where)
     _check_command("version", recipe.version_command, VERSION_PLACEHOLDERS, set(), where)
 
 
@@ -190,6 +201,28 @@ def _size(value: object) -> int:
     if (number := fields.count(1)(value)) > _LARGEST_PADDING:
         raise ValueError(f"a whole number, 1 to {_LARGEST_PADDING}")
     return number
+
+
+def _check_psnr_y(value: object) -> float:
+    least, most = _CHECK_PSNR_Y
+    if not least <= (number := _number(value)) <= most:
+        raise ValueError(f"dB, {least:g} to {most:g}")
+    return number
+
+
+def _divisor(value: object) -> int:
+    if (number := fields.count(2)(value)) > _LARGEST_DIVISOR:
+        raise ValueError(f"a whole number, 2 to {_LARGEST_DIVISOR}")
+    return number
+
+
+def _scale(table: Table) -> Scale:
+    scale = Scale(
+        divisor=table.take("divisor", _divisor),
+        filter=table.get("filter", fields.choice({name: name for name in FILTERS}), "lanczos"),
+    )
+    table.finish()
+    return scale
 
 
 def _positive(value: object) -> float:

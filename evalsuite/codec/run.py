@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from evalsuite import process
 from evalsuite.codec.bitstream import payload_bytes
 from evalsuite.codec.padding import crop, write_padded
 from evalsuite.codec.recipe import Command, Recipe
+from evalsuite.codec.scaling import Upscaler, scale_down
 from evalsuite.errors import MediaError, ProcessError, ShapeError
 from evalsuite.files import sha256_of
 from evalsuite.process import Running
-from evalsuite.sources.y4m import parse_header, read_raw_frames, split_planes
+from evalsuite.sources.y4m import Y4MReader, parse_header, read_raw_frames, split_planes
 from evalsuite.types import Frame, OperatingPoint, Sequence, Usage, VideoFormat
 
 _HEADER_LIMIT = 1024
@@ -38,7 +39,7 @@ class Encoded:
     sha256: str
     """Of the file."""
     usage: Usage
-    """Of all passes together."""
+    """Of all passes together, and of scaling where there is some."""
     commands: tuple[Command, ...]
     """As they were run, one for each pass."""
 
@@ -53,10 +54,11 @@ def encode(
         sequence: the source.
         point: q, intra period and threads.
         output: the bitstream file; its folder is made, and takes the passes' own files for the time of the encode.
-        timeout: seconds for all passes together; the process group is killed then.
+        timeout: seconds for scaling and all passes together; the process group is killed then.
 
     Raises:
         RequestError: the codec does not take this format or point.
+        ShapeError: the source to be scaled has another number of frames than the sequence.
         ProcessError: the encoder is missing, fails, runs too long, or writes nothing.
         MediaError: what it wrote is not a whole stream of its container.
     """
@@ -89,16 +91,23 @@ def _remove(output: Path) -> None:
 def _encode(
     recipe: Recipe, sequence: Sequence, point: OperatingPoint, output: Path, scratch: Path, timeout: float | None
 ) -> Encoded:
-    source, coded = sequence.path, recipe.coded_format(sequence.format)
-    if coded != sequence.format:
-        source = scratch / "padded.y4m"
-        write_padded(sequence, coded, source)
-    commands = recipe.encode_commands(sequence, point, source, output, scratch / "stats")
     deadline = None if timeout is None else time.monotonic() + timeout
-    costs = [
-        process.run(command, timeout=None if deadline is None else max(0.001, deadline - time.monotonic()))
-        for command in commands
-    ]
+
+    def left() -> float | None:
+        return None if deadline is None else max(0.001, deadline - time.monotonic())
+
+    source, coded, costs = sequence.path, recipe.coded_format(sequence.format), []
+    if recipe.scale is not None:
+        scaled, source = scratch / "scaled.yuv", scratch / "scaled.y4m"
+        costs.append(scale_down(sequence, recipe.scale, scaled, timeout=left()))
+        with scaled.open("rb") as stream:
+            frames = read_raw_frames(stream, recipe.scaled_format(sequence.format), scaled)
+            write_padded(frames, coded, sequence, source)
+    elif coded != sequence.format:
+        source = scratch / "padded.y4m"
+        write_padded(Y4MReader(sequence.path), coded, sequence, source)
+    commands = recipe.encode_commands(sequence, point, source, output, scratch / "stats")
+    costs += [process.run(command, timeout=left()) for command in commands]
     if not output.is_file() or not (file_bytes := output.stat().st_size):
         raise ProcessError(
             f"the encoder of {recipe.name} ended well but wrote nothing",
@@ -138,9 +147,14 @@ class Decoder:
         self._timeout = timeout
         self._bitstream = bitstream
         self._running: Running | None = None
+        self._upscaler: Upscaler | None = None
+        self._decoded_usage: Usage | None = None
         self.command = recipe.decode_command(bitstream, sequence.format, point.threads)
         self.usage: Usage | None = None
-        """What decoding cost; None until every frame has been taken. Wall time includes waiting for the reader."""
+        """What decoding cost; None until every frame has been taken. Wall time includes waiting for the reader.
+
+        Where frames are scaled back, memory and CPU seconds are those of both processes, which run side by side.
+        """
 
     def __enter__(self) -> Decoder:
         if not self._bitstream.is_file():
@@ -152,19 +166,36 @@ class Decoder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._running is not None:
-            self._running.__exit__(kind, error, trace)
+        if self._running is None:
+            return
+        if self._upscaler is not None:
+            # The feeding thread may wait for the decoder: it ends with it, and only then may the decoder be reaped.
+            self._running.kill()
+            self._upscaler.close()
+        self._running.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames of the sequence's size, in order.
 
         Raises:
             ShapeError: frames of another size, too many or too few of them.
-            ProcessError: the decoder fails, runs too long, complains, or stops inside a frame.
+            ProcessError: the decoder fails, runs too long, complains, or stops inside a frame; scaling back fails.
         """
-        running = self._running
-        if running is None:
+        if self._running is None:
             raise ValueError("a decoder is iterated inside its `with` block")
+        scale, small = self._recipe.scale, self._recipe.scaled_format(self._format)
+        if scale is None:
+            yield from self._decoded(self._running, small)
+            self.usage = self._decoded_usage
+            return
+        decoded = self._decoded(self._running, small)
+        self._upscaler = Upscaler(decoded, small, self._format, scale.filter, self._timeout)
+        yield from self._upscaler
+        if self._decoded_usage is not None and self._upscaler.usage is not None:
+            self.usage = _together(self._decoded_usage, self._upscaler.usage)
+
+    def _decoded(self, running: Running, small: VideoFormat) -> Generator[Frame, None, None]:
+        """What the decoder gives, without padding; judged when the last frame has been taken."""
         coded, count = self._recipe.coded_format(self._format), 0
         running.restart_timeout()
         try:
@@ -174,7 +205,7 @@ class Decoder:
                     raise self._wrong_count(f"more than {self._frames} frames")
                 # Metrics may be slow: while they hold a frame, the decoder only waits.
                 running.stop_timeout()
-                yield frame if coded == self._format else crop(frame, self._format)
+                yield frame if coded == small else crop(frame, small)
                 running.restart_timeout()
         except MediaError as error:
             # A dead decoder explains a broken stream better than the stream; one that still writes is not waited for.
@@ -188,10 +219,10 @@ class Decoder:
                 expected=error.expected,
                 got=error.got,
             ) from error
-        self.usage = self._judge(running)
+        usage = self._judge(running)
         if count < self._frames:
-            self.usage = None
             raise self._wrong_count(f"{count} frames")
+        self._decoded_usage = usage
 
     def _judge(self, running: Running) -> Usage:
         usage = running.finish()
@@ -217,6 +248,14 @@ class Decoder:
         )
 
 
+def _together(decoder: Usage, scaler: Usage) -> Usage:
+    return Usage(
+        wall_s=max(decoder.wall_s, scaler.wall_s),
+        cpu_s=decoder.cpu_s + scaler.cpu_s,
+        peak_rss_bytes=decoder.peak_rss_bytes + scaler.peak_rss_bytes,
+    )
+
+
 def decode(
     recipe: Recipe, bitstream: Path, sequence: Sequence, point: OperatingPoint, *, timeout: float | None = None
 ) -> Decoder:
@@ -227,7 +266,7 @@ def decode(
         bitstream: the file.
         sequence: gives the size and the number of frames to expect; its file is not read.
         point: gives the number of threads.
-        timeout: seconds one frame may take; the process group is killed then.
+        timeout: seconds one frame may take, for the decoder and for scaling; the process group is killed then.
     """
     return Decoder(recipe, bitstream, sequence, point, timeout)
 

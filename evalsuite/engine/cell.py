@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from evalsuite.codec.recipe import Recipe
+from evalsuite.codec.report import report
 from evalsuite.codec.run import Encoded, decode, encode
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.errors import EvalError
@@ -59,7 +61,11 @@ def measure_cells(
             for key, path in bitstreams.items()
         }
         results = measure(
-            open_video(sequence.path), setting, {key: iter(decoder) for key, decoder in decoders.items()}, infos
+            open_video(sequence.path),
+            setting,
+            {key: iter(decoder) for key, decoder in decoders.items()},
+            infos,
+            {key: partial(report, recipe, path, timeout=timeout) for key, path in bitstreams.items() if recipe.info},
         )
         return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in bitstreams]
 

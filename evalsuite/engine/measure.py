@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evalsuite.errors import EvalError, ShapeError
-from evalsuite.metrics.base import Family, Meter, NotMeasured, Setting, View
+from evalsuite.metrics.base import Family, Meter, NotMeasured, Report, Setting, View
 from evalsuite.metrics.registry import family_of
 from evalsuite.types import Frame, MetricInfo, Series
 
@@ -163,7 +163,11 @@ class _Track:
 
 
 def measure(
-    source: Iterable[Frame], setting: Setting, decoded: Mapping[str, Iterator[Frame]], infos: Iterable[MetricInfo]
+    source: Iterable[Frame],
+    setting: Setting,
+    decoded: Mapping[str, Iterator[Frame]],
+    infos: Iterable[MetricInfo],
+    reports: Mapping[str, Report] | None = None,
 ) -> dict[str, Measured | EvalError]:
     """Score any number of decoded sequences against one source in a single pass.
 
@@ -172,6 +176,7 @@ def measure(
         setting: format, colour and frame rate, the same for source and decoded.
         decoded: by any key, the decoded frames in order.
         infos: the metrics to measure.
+        reports: by the same keys, how to ask the codec about the bitstream; none where it says nothing.
 
     Returns:
         For each key the scores, or the error that ended it: a frame count or geometry that differs from the source's is
@@ -184,7 +189,7 @@ def measure(
     tracks: dict[str, _Track] = {}
     try:
         for key, frames in decoded.items():
-            tracks[key] = _Track(frames, setting, wanted)
+            tracks[key] = _Track(frames, replace(setting, report=(reports or {}).get(key)), wanted)
         for frame in source:
             view = View(frame, setting)
             for track in tracks.values():

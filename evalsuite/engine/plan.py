@@ -110,14 +110,15 @@ class Plan:
         """Identity of one cell: changes whenever its bitstream could."""
         return _digest({"codec_key": self.codec_key(recipe, sequence), "q": q})
 
-    def score_versions(self, sequence: Sequence) -> dict[str, str]:
-        """By metric name, what a stored score of this sequence must carry to be used again.
+    def score_versions(self, recipe: Recipe, sequence: Sequence) -> dict[str, str]:
+        """By metric name, what a stored score of this codec and sequence must carry to be used again.
 
-        The metric's version, and for a metric of RGB the colour that frames were converted by: the code values in a
-        file are the same whatever they are taken for.
+        The metric's version; for a metric of RGB the colour that frames were converted by, since the code values in a
+        file are the same whatever they are taken for; for one that the codec reports the command that asks it.
         """
+        marks = {"rgb": str(sequence.colour), "report": _digest({"info": recipe.info})[:16]}
         return {
-            info.name: f"{info.version} {sequence.colour}" if "rgb" in info.needs else info.version
+            info.name: " ".join([info.version, *(mark for need, mark in marks.items() if need in info.needs)])
             for info in self.metrics
         }
 

@@ -63,11 +63,12 @@ def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
             }
 
 
-def frame_rows(outcome: RunOutcome) -> Iterator[FrameScores]:
-    """Rows of frames.parquet, by cell and metric."""
+def frame_rows(plan: Plan, outcome: RunOutcome) -> Iterator[FrameScores]:
+    """Rows of frames.parquet, by cell and metric; none of figures that frames have no part in."""
+    per_frame = {info.name for info in plan.metrics if "report" not in info.needs}
     for lane, point in measured_points(outcome):
         for name, series in outcome.scores[point.cell_key].items():
-            if series.status == "ok":
+            if series.status == "ok" and name in per_frame:
                 yield FrameScores(
                     point.cell_key, lane.recipe.name, lane.sequence.name, point.encode.q, name, series.values
                 )
@@ -182,6 +183,7 @@ def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:
         "rate_control": recipe.rate_control,
         "internal_bit_depth": recipe.internal_bit_depth,
         "lookahead": recipe.lookahead,
+        "scale": None if recipe.scale is None else asdict(recipe.scale),
         "container": recipe.container,
         "notes": recipe.notes,
         "licence": recipe.licence,

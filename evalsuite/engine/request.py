@@ -79,7 +79,7 @@ def make_plan(request: Request) -> Plan:
         raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.frames is not None and request.frames < 1:
         raise RequestError("--frames must be at least 1", got=request.frames)
-    metrics = select(request.metrics)
+    metrics = select(request.metrics, tokens=any(recipe.info for recipe in recipes))
     sequences = _sequences(request)
     for recipe in recipes:
         recipe.check_available()
@@ -127,7 +127,7 @@ def run_request(request: Request, progress: Progress) -> Finished:
         document = summary(plan, outcome, store, _as_json(request, plan), run)
         rows = [*result_rows(plan, outcome, store), *failed_rows(plan, outcome)]
     bd_rows = _bd_rows(rows, plan.anchor)
-    write_results(request.out, rows, frame_rows(outcome), {**document, "bd_rate": bd_rows})
+    write_results(request.out, rows, frame_rows(plan, outcome), {**document, "bd_rate": bd_rows})
     return Finished(request.out, plan, outcome, document, bd_rows)
 
 
@@ -164,7 +164,7 @@ def _cpu_seconds() -> float:
 def _recipes(names: tuple[str, ...]) -> tuple[Recipe, ...]:
     recipes = tuple(load_recipe(name) for name in names)
     if not recipes:
-        raise RequestError("no codec is named", fix="name some with --codecs, such as --codecs vvenc,x265")
+        raise RequestError("no codec is named", fix="name some with --codecs, such as --codecs tvc,x265")
     seen = [recipe.name for recipe in recipes]
     twice = sorted({name for name in seen if seen.count(name) > 1})
     if twice:

@@ -227,7 +227,7 @@ class Runner:
 
     def _request_measurements(self, index: int) -> None:
         lane = self.lanes[index]
-        versions = self.plan.score_versions(lane.sequence)
+        versions = self.plan.score_versions(lane.recipe, lane.sequence)
         missing: dict[str, Path] = {}
         for point in lane.points:
             known = self.store.scores(point.cell_key, versions)
@@ -263,7 +263,7 @@ class Runner:
             self.store.add_scores(
                 cell.cell_key,
                 cell.measured.series,
-                self.plan.score_versions(lane.sequence),
+                self.plan.score_versions(lane.recipe, lane.sequence),
                 cell.usage,
                 cell.command,
             )

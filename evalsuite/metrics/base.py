@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
@@ -16,6 +16,9 @@ from evalsuite.types import Colour, Frame, MetricInfo, Series, Status, VideoForm
 
 T = TypeVar("T")
 
+Report = Callable[[], Mapping[str, float]]
+"""Asks the codec what it says of a bitstream; an EvalError where it fails."""
+
 
 class NotMeasured(MetricError):  # noqa: N818 - a state that is shown, not a fault
     """A metric has no score here, for a named reason: `status` says which kind."""
@@ -27,11 +30,13 @@ class NotMeasured(MetricError):  # noqa: N818 - a state that is shown, not a fau
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is the same for every frame of a sequence."""
+    """What is the same for every frame of a decoded sequence."""
 
     format: VideoFormat
     colour: Colour
     frame_rate: Fraction
+    report: Report | None = None
+    """What the codec says of this bitstream; None where it says nothing, or where there is none."""
 
 
 class View:
@@ -65,7 +70,7 @@ class Meter(Protocol):
         ...
 
     def finish(self) -> list[Series]:
-        """The per-frame scores of every metric asked for, after the last frame."""
+        """The scores of every metric asked for, after the last frame."""
         ...
 
     def close(self) -> None:

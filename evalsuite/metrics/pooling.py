@@ -26,9 +26,11 @@ def pool(series: Series, info: MetricInfo) -> list[Pooled]:
     """Mean, 5th percentile and worst frame; the harmonic mean where the field uses it.
 
     `p5` is the score that 95 % of the frames reach or better: for lower-is-better metrics the 95th percentile.
-    One infinite frame makes an infinite mean; it never becomes a number or NaN.
+    A metric without a direction has no worse frames: it has its mean alone. One infinite frame makes an infinite mean;
+    it never becomes a number or NaN.
     """
-    names = ["mean", "p5", "worst", *(["harmonic_mean"] if info.name in HARMONIC else [])]
+    directed = ["p5", "worst"] if info.higher_is_better is not None else []
+    names = ["mean", *directed, *(["harmonic_mean"] if info.name in HARMONIC else [])]
     if series.status != "ok":
         return [Pooled(name, np.nan, series.status, series.reason) for name in names]
     values = series.values
@@ -45,15 +47,14 @@ def pool(series: Series, info: MetricInfo) -> list[Pooled]:
         "mean": values.mean(),
         "p5": percentile,
         "worst": values.min() if info.higher_is_better else values.max(),
+        "harmonic_mean": len(values) / np.sum(1 / (values + 1)) - 1 if info.name in HARMONIC else np.nan,
     }
-    if info.name in HARMONIC:
-        figures["harmonic_mean"] = len(values) / np.sum(1 / (values + 1)) - 1
     return [
         Pooled(
             name,
-            float(value),
-            "infinite" if np.isinf(value) else "ok",
-            "" if np.isfinite(value) else "identical frames",
+            float(figures[name]),
+            "infinite" if np.isinf(figures[name]) else "ok",
+            "" if np.isfinite(figures[name]) else "identical frames",
         )
-        for name, value in figures.items()
+        for name in names
     ]

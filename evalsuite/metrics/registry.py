@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 import evalsuite.metrics
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.base import Family
+from evalsuite.metrics.tokens import NAMES as TOKENS
 from evalsuite.types import MetricInfo
 
 ENTRY_POINTS = "evalsuite.metrics"
@@ -32,7 +33,8 @@ def families() -> tuple[Family, ...]:
 def infos() -> dict[str, MetricInfo]:
     """Every metric's description by name: the default panel first, in its order."""
     known = {info.name: info for family in families() for info in family.infos}
-    return {name: known[name] for name in (*DEFAULT, *(n for n in known if n not in DEFAULT))}
+    first = (*DEFAULT, *TOKENS)
+    return {name: known[name] for name in (*first, *(n for n in known if n not in first))}
 
 
 def family_of(name: str) -> Family:
@@ -49,8 +51,12 @@ def family_of(name: str) -> Family:
     )
 
 
-def select(request: str) -> tuple[MetricInfo, ...]:
+def select(request: str, *, tokens: bool = False) -> tuple[MetricInfo, ...]:
     """The metrics that `--metrics` asks for: `default`, `all`, or names separated by commas, in any mix.
+
+    Args:
+        request: as given.
+        tokens: some codec reports tokens: they are part of the default then.
 
     Raises:
         RequestError: an unknown name, or nothing asked for.
@@ -58,7 +64,8 @@ def select(request: str) -> tuple[MetricInfo, ...]:
     known = infos()
     chosen: dict[str, MetricInfo] = {}
     for word in (word.strip() for word in request.split(",") if word.strip()):
-        names = DEFAULT if word == "default" else tuple(known) if word == "all" else (word,)
+        panel = (*DEFAULT, *(TOKENS if tokens else ()))
+        names = panel if word == "default" else tuple(known) if word == "all" else (word,)
         for name in names:
             family_of(name)
             chosen[name] = known[name]

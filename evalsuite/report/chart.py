@@ -8,7 +8,8 @@ from typing import Any
 
 from evalsuite.report import text
 from evalsuite.report.comparisons import headline_metric
-from evalsuite.report.model import Point, Report, Score
+from evalsuite.report.model import Metric, Point, Report, Score
+from evalsuite.report.tokens import START_FIGURE, token_codecs
 
 
 def script(report: Report) -> str:
@@ -20,12 +21,15 @@ def script(report: Report) -> str:
 
 
 def payload(report: Report) -> dict[str, Any]:
-    """Codecs, sequences, metrics and points; the scores of a metric stand in the order of the points."""
-    measured = report.measured
-    start = headline_metric(measured)
+    """Codecs, sequences, metrics, token figures and points; the scores of each stand in the order of the points."""
+    judged, figures = report.judged, report.described
+    start = headline_metric(judged)
+    with_tokens = token_codecs(report)
     shown = {point.sequence for point in report.points}
     return {
-        "codecs": [{"name": codec.label, "index": codec.index} for codec in report.codecs],
+        "codecs": [
+            {"name": codec.label, "index": codec.index, "tokens": codec.label in with_tokens} for codec in report.codecs
+        ],
         "sequences": [sequence.label for sequence in report.sequences if sequence.label in shown],
         "metrics": [
             {
@@ -35,29 +39,37 @@ def payload(report: Report) -> dict[str, Any]:
                 "direction": metric.direction,
                 "decimals": metric.decimals,
             }
-            for metric in measured
+            for metric in judged
         ],
+        "figures": [{"name": metric.label, "title": metric.title, "unit": metric.unit} for metric in figures],
         "start": start.label if start else "",
+        "startFigure": next((metric.label for metric in figures if metric.name == START_FIGURE), _first(figures)),
         "points": [_point(point) for point in report.points],
         "scores": {
             metric.label: [_score(point.scores.get(metric.label), metric.decimals) for point in report.points]
-            for metric in measured
+            for metric in (*judged, *figures)
         },
     }
+
+
+def _first(metrics: tuple[Metric, ...]) -> str:
+    return metrics[0].label if metrics else ""
 
 
 def _point(point: Point) -> dict[str, Any]:
     deviation = point.deviation
     target = None if point.target_bpp is None else f"{text.significant(point.target_bpp)} bpp"
+    rates = {"bpp": f"{text.significant(point.bpp)} bpp", "kbps": f"{text.significant(point.kbps)} kbps"}
     return {
         "codec": point.codec,
         "sequence": point.sequence,
         "bpp": point.bpp,
         "kbps": point.kbps,
         "targetBpp": point.target_bpp,
+        "rates": rates,
         "lines": [
             f"q {text.knob(point.q)}",
-            f"{text.significant(point.bpp)} bpp, {text.significant(point.kbps)} kbps, {text.count(point.bytes)} bytes",
+            f"{rates['bpp']}, {rates['kbps']}, {text.count(point.bytes)} bytes",
             f"target {target}, reached {text.percent(deviation)}" if target else "no target rate",
             f"encode {text.duration(point.encode_cpu_s)}, decode {text.duration(point.decode_cpu_s)} CPU",
         ],

@@ -20,7 +20,7 @@ _GAP = (type(None),)
 _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
     "codecs": {"name": _TEXT},
     "sequences": {"name": _TEXT},
-    "metrics": {"name": _TEXT, "higher_is_better": (bool,)},
+    "metrics": {"name": _TEXT, "higher_is_better": (bool, *_GAP)},
     "rate_match": {
         "codec": _TEXT,
         "sequence": _TEXT,
@@ -60,7 +60,7 @@ _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
     },
 }
 _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "codecs": {"preset": (*_TEXT, *_GAP), "encode": (list,), "decode": (list,)},
+    "codecs": {"preset": (*_TEXT, *_GAP), "encode": (list,), "decode": (list,), "scale": (dict, *_GAP)},
     "sequences": {"dataset": _TEXT, "tags": (list,)},
     "metrics": {"range": (list,)},
 }

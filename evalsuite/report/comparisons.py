@@ -100,7 +100,8 @@ class Group:
 def groups(report: Report) -> list[Group]:
     """One group for each pair of codecs and metric: pairs in the order of the rows, metrics in the report's order."""
     found: dict[tuple[str, str, str], list[BDRow]] = {}
-    for row in report.bd_rows:
+    compared = (row for row in report.bd_rows if report.metric(row.metric).higher_is_better is not None)
+    for row in compared:
         found.setdefault((row.test, row.anchor, row.metric), []).append(row)
     order = {metric.label: place for place, metric in enumerate(report.metrics)}
     made = [

@@ -37,6 +37,9 @@ _CODEC_IDENTITY = (
 _SEQUENCE_IDENTITY = ("sha256", "frames")
 _METRIC_IDENTITY = ("version", "unit", "higher_is_better")
 
+_FIGURE_DECIMALS = {"": 3, "bit": 2, "tokens": 1, "codes": 1}
+"""Digits after the point of a figure that describes, by its unit; none for rates, which run to thousands."""
+
 Names = dict[str, str]
 """A name in one run to the label in the report."""
 
@@ -188,9 +191,12 @@ def _bd_rows(labelled: ListOf[_Labelled], points: pd.DataFrame) -> tuple[BDRow, 
 def _metric(label: str, facts: Mapping[str, Any]) -> Metric:
     name, unit = str(facts["name"]), str(facts.get("unit") or "")
     limits = [limit for limit in map(number, facts.get("range") or ()) if limit is not None]
-    decimals = 2 if unit == "dB" or max(limits, default=0) > 2 else 4
-    title = text.metric(name) + label.removeprefix(name)
-    return Metric(name, label, title, unit, bool(facts["higher_is_better"]), decimals, facts)
+    higher: bool | None = facts["higher_is_better"]
+    if higher is None:
+        title, decimals = text.figure(name), _FIGURE_DECIMALS.get(unit, 0)
+    else:
+        title, decimals = text.metric(name), 2 if unit == "dB" or max(limits, default=0) > 2 else 4
+    return Metric(name, label, title + label.removeprefix(name), unit, higher, decimals, facts)
 
 
 def _points(rows: pd.DataFrame) -> tuple[Point, ...]:

@@ -42,14 +42,17 @@ class Metric:
     title: str
     """Its name as read in text."""
     unit: str
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None where it describes and has no better or worse."""
     decimals: int
     """Digits after the point that mean something."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def arrow(self) -> str:
-        """Direction as a sign."""
+        """Direction as a sign; empty where there is none."""
+        if self.higher_is_better is None:
+            return ""
         return "↑" if self.higher_is_better else "↓"
 
     @property
@@ -129,6 +132,17 @@ class Report:
         """The metrics that have a score, or the reason for none, at any point."""
         held = {label for point in self.points for label in point.scores}
         return tuple(metric for metric in self.metrics if metric.label in held)
+
+    @property
+    def judged(self) -> tuple[Metric, ...]:
+        """The measured metrics that have a better and a worse: what codecs are compared by."""
+        return tuple(metric for metric in self.measured if metric.higher_is_better is not None)
+
+    @property
+    def described(self) -> tuple[Metric, ...]:
+        """The measured metrics that only describe, and have a number at some point."""
+        held = {label for point in self.points for label, score in point.scores.items() if score.status == "ok"}
+        return tuple(metric for metric in self.metrics if metric.higher_is_better is None and metric.label in held)
 
     def metric(self, label: str) -> Metric:
         """The metric of this label; one that only a table names gets the plainest description."""

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import evalsuite
-from evalsuite.report import findings, provenance, tables, text
+from evalsuite.report import findings, provenance, reach, tables, text, tokens
 from evalsuite.report.model import Report
 
 ASSETS = Path(__file__).parent / "assets"
@@ -33,6 +33,7 @@ def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
         report: what to show.
         plotly_style_ids: ids of style elements that plotly would inject unless the page has them.
     """
+    pairs = tables.pair_tables(report)
     return (
         _environment()
         .get_template("index.html")
@@ -43,15 +44,17 @@ def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
             plotly_style_ids=plotly_style_ids,
             version=evalsuite.__version__,
             findings=findings.findings(report),
-            pairs=tables.pair_tables(report),
+            pairs=pairs,
             strip_width=tables.STRIP_WIDTH,
             gaps=tables.gaps(report),
             rate_matches=tables.rate_matches(report),
             close_percent=tables.CLOSE_PERCENT,
             by_sequence=tables.by_sequence(report),
+            unreached=reach.unreached(report),
+            tokens=tokens.token_tables(report),
             differences=tables.differences(report.codecs),
             glance=provenance.glance(report),
-            compared={row.metric for row in report.bd_rows},
+            compared={group.metric.label for pair in pairs for group in pair.groups},
             kicker=_kicker(report),
             runs=[provenance.run_facts(run) for run in report.runs],
             commands=provenance.commands(report),

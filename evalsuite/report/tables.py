@@ -83,9 +83,9 @@ def _pair_table(test: str, anchor: str, made: list[Group]) -> PairTable:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Scores that are missing for one reason."""
+    """Scores that are missing for one reason, at the same points."""
 
-    metric: Metric
+    metrics: tuple[Metric, ...]
     word: str
     reason: str
     where: str
@@ -93,15 +93,25 @@ class Gap:
 
 
 def gaps(report: Report) -> list[Gap]:
-    """Every score that is not a finite number, grouped by metric and reason."""
+    """Every score that is not a finite number; metrics that lack the same points for one reason stand together."""
     found: dict[tuple[str, str, str], list[Point]] = {}
     for point in report.points:
         for metric, score in point.scores.items():
             if score.status != "ok":
                 found.setdefault((metric, score.word, score.reason), []).append(point)
+    alike: dict[tuple[str, str, frozenset[tuple[str, str, float]]], list[str]] = {}
+    for (metric, word, reason), points in found.items():
+        places = frozenset((point.codec, point.sequence, point.q) for point in points)
+        alike.setdefault((word, reason, places), []).append(metric)
     return [
-        Gap(report.metric(metric), word, reason, _where(report, points), len(points))
-        for (metric, word, reason), points in found.items()
+        Gap(
+            tuple(report.metric(metric) for metric in metrics),
+            word,
+            reason,
+            _where(report, found[metrics[0], word, reason]),
+            len(places),
+        )
+        for (word, reason, places), metrics in alike.items()
     ]
 
 
@@ -163,6 +173,7 @@ _COMPARED_SETTINGS = {
     "threads": "threads",
     "rate_control": "rate control",
     "internal_bit_depth": "internal bit depth",
+    "scale": "coded size",
 }
 
 
@@ -173,8 +184,17 @@ def differences(codecs: Iterable[Codec]) -> list[tuple[str, str]]:
     for key, name in _COMPARED_SETTINGS.items():
         holders: dict[str, list[str]] = {}
         for codec in codecs:
-            if codec.facts.get(key) is not None:
-                holders.setdefault(str(codec.facts[key]), []).append(codec.label)
+            if (value := _setting(codec, key)) is not None:
+                holders.setdefault(value, []).append(codec.label)
         if len(holders) > 1:
             unequal.append((name, "; ".join(f"{text.listing(who)}: {value}" for value, who in holders.items())))
     return unequal
+
+
+def _setting(codec: Codec, key: str) -> str | None:
+    """A codec's setting as text; None where the summary does not tell it."""
+    value = codec.facts.get(key)
+    if key == "scale":
+        # A summary from before there was scaling has no such key, and every codec in it coded the full size.
+        return f"1/{value.get('divisor')} of width and height ({value.get('filter')})" if value else "full"
+    return None if value is None else str(value)

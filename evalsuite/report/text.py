@@ -109,8 +109,15 @@ def metric(name: str) -> str:
     return name.replace("_", "-").upper()
 
 
-def direction(higher_is_better: bool) -> str:
-    """Which way a metric points, as a sign and in words."""
+def figure(name: str) -> str:
+    """A figure's name as read in text: `token_rate` is token rate."""
+    return name.replace("_", " ")
+
+
+def direction(higher_is_better: bool | None) -> str:
+    """Which way a metric points, as a sign and in words; None points nowhere."""
+    if higher_is_better is None:
+        return "describes, no better or worse"
     return "↑ higher is better" if higher_is_better else "↓ lower is better"
 
 

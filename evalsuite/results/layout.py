@@ -36,7 +36,7 @@ POINTS_SCHEMA = pa.schema(
         *_fields(pa.string(), "metric statistic"),
         *_fields(pa.float64(), "score", nullable=True),
         *_fields(pa.string(), "unit"),
-        *_fields(pa.bool_(), "higher_is_better"),
+        *_fields(pa.bool_(), "higher_is_better", nullable=True),
         *_fields(pa.float64(), "log_domain_ceiling", nullable=True),
         *_fields(pa.string(), "status reason cell_key metric_version codec_version"),
         *_fields(pa.int64(), "intra_period"),

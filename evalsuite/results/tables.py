@@ -25,6 +25,8 @@ _SAME_STRUCTURE = ("intra_period", "structure")
 def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> list[BDRow]:
     """BD-rate of every other codec against the anchor: for each metric, rows per sequence, then the `*` row.
 
+    A metric without a direction has none.
+
     Args:
         points: rows of results.parquet (`docs/results.md`); only `statistic == "mean"` makes curves.
         anchor: a codec of the table; where one codec has several presets, `codec/preset`.
@@ -48,6 +50,8 @@ def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> 
         of_metric = means[means["metric"] == metric]
         higher, ceiling = _one(of_metric, "higher_is_better"), _one(of_metric, "log_domain_ceiling")
         _one(of_metric, "metric_version")
+        if higher is None:
+            continue  # it describes: no rate is saved at the same masked share
         for test in (name for name in names if name != anchor):
             sequences = sorted({s for m, label, s in curves if m == metric and label in (anchor, test)})
             per_sequence = [

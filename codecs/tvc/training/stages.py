@@ -1,10 +1,10 @@
 """The stages of training: which parts learn from what.
 
 1. discrete: encoder, FSQ and decoder trunk, no masks, no latents.
-2. continuous: latents and control branch join, under a rate weight that grows; half of the batches go without latents.
-3. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
-4. joint: 2 and 3 at once with the encoder, for budgets too short for one after the other.
-5. latents: the continuous stream alone; tokens, and pictures without latents, stay as they are.
+2. latents: latents and control branch alone, at best by sample errors: they learn slowly under a perceptual loss.
+3. continuous: they and the rest, under a rate weight that grows; half of the batches go without latents.
+4. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
+5. joint: 3 and 4 at once, for budgets too short for one after the other.
 6. context: the integer context models, on the frozen tokens and latents of the model.
 """
 
@@ -53,20 +53,14 @@ STAGES = {
     for stage in (
         Stage("discrete", ("encoder", "decoder")),
         # Latents that drown in the noise of their own steps teach the control branch to ignore them.
-        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=1.0, spread=2.5),
+        Stage("latents", ("encoder.latents", "decoder.control"), latents=1.0, spread=2.5),
+        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=1.0),
         Stage("masks", ("decoder", "predictor"), latents=0.6, masks=0.4),
         Stage(
             "joint",
             ("encoder", "decoder", "predictor", "continuous_context"),
             latents=0.5,
             masks=0.25,
-            rate=1.0,
-            spread=2.5,
-        ),
-        Stage(
-            "latents",
-            ("encoder.latents", "decoder.control", "continuous_context"),
-            latents=1.0,
             rate=1.0,
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),

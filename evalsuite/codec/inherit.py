@@ -1,0 +1,47 @@
+"""Recipes that build on another one: what they do not say themselves is the other's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evalsuite import resources
+from evalsuite.errors import RecipeError, RequestError
+
+
+def with_base(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The fields of a recipe with those of its `base` where it is silent; tables are merged key by key.
+
+    Args:
+        data: the parsed file.
+        path: of the file; a base that is a path is relative to its folder.
+
+    Raises:
+        RecipeError: the base is not there, cannot be parsed, is the recipe itself, or has a base of its own.
+    """
+    if "base" not in data:
+        return data
+    base = data["base"]
+    if not isinstance(base, str) or not base.strip() or "\0" in base:
+        raise _wrong(path, base, "is not valid", "the name of a codec, or the path of a recipe that ends in .toml")
+    try:
+        found, inherited = resources.load("codecs", str(path.parent / base) if base.endswith(".toml") else base)
+    except (RequestError, OSError) as error:
+        hint = error.fix if isinstance(error, RequestError) else None
+        raise _wrong(path, base, "cannot be found", "the name or path of a recipe", hint) from error
+    if found.resolve() == path.resolve():
+        raise _wrong(path, base, "is the recipe itself", "another recipe")
+    if "base" in inherited:
+        raise _wrong(path, base, "has a base of its own", "a recipe that stands alone", f"build on {inherited['base']}")
+    merged = {field: value for field, value in inherited.items() if field != "name"}
+    for field, value in data.items():
+        below = merged.get(field)
+        merged[field] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    del merged["base"]
+    return merged
+
+
+def _wrong(path: Path, base: object, problem: str, expected: str, fix: str | None = None) -> RecipeError:
+    return RecipeError(
+        f"the recipe named in the field `base` {problem}", where=path, expected=expected, got=repr(base)[:200], fix=fix
+    )

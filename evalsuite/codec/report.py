@@ -1,0 +1,69 @@
+"""What a codec itself tells about a bitstream: the numbers in the JSON that the recipe's `info` command prints."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+from evalsuite.codec.recipe import Recipe
+from evalsuite.errors import MediaError
+from evalsuite.process import Running
+
+LARGEST_BYTES = 1 << 20
+"""More than this is no report."""
+
+
+def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> dict[str, float]:
+    """The finite numbers of the one JSON object that the recipe's `info` command prints, by name.
+
+    Members that are no numbers, truth values, infinities and NaN are left out. A recipe without `info` reports nothing.
+
+    Args:
+        recipe: the codec that wrote the bitstream.
+        bitstream: the file.
+        timeout: seconds until the command's process group is killed; None for no limit.
+
+    Raises:
+        ProcessError: the program is missing, fails, or runs too long.
+        MediaError: there is no bitstream; what the command prints is not one JSON object, or more than 1 MiB.
+    """
+    if not recipe.info:
+        return {}
+    if not bitstream.is_file():
+        raise MediaError("there is no bitstream to report on", where=bitstream)
+    command = recipe.info_command(bitstream)
+    with Running(command, timeout=timeout, stdout=subprocess.PIPE) as running:
+        printed = running.stdout.read(LARGEST_BYTES + 1)
+        if len(printed) > LARGEST_BYTES:
+            raise _unreadable(recipe, f"more than {LARGEST_BYTES} bytes")
+        running.finish()
+    try:
+        # Python reads NaN and Infinity, and counts digits before it gives up: both are a number that cannot be used.
+        found = json.loads(printed)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(recipe, f"{printed[:100]!r} ({error})") from error
+    if not isinstance(found, dict):
+        raise _unreadable(recipe, repr(found)[:100])
+    return {name: value for name, member in found.items() if (value := _finite(member)) is not None}
+
+
+def _finite(member: object) -> float | None:
+    if isinstance(member, bool) or not isinstance(member, int | float):
+        return None
+    try:
+        value = float(member)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _unreadable(recipe: Recipe, got: str) -> MediaError:
+    return MediaError(
+        f"the report of {recipe.name} on a bitstream cannot be read",
+        where=recipe.path,
+        expected="one JSON object on stdout",
+        got=got,
+        fix="correct `info` in the recipe",
+    )

@@ -1,0 +1,73 @@
+"""A real browser for the tests of the report: chromium through playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NO_CHROMIUM = "missing: chromium (Debian: apt-get install chromium)"
+NO_PLAYWRIGHT = "missing: the Python package playwright"
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@contextlib.contextmanager
+def launched(playwright_api: Any) -> Iterator[Any]:
+    with playwright_api.sync_playwright() as running:
+        # Containers run tests as root, where chromium has no sandbox.
+        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Tab:
+    """A browser tab that fails the test on any console message, script error, dialog or request beyond the folder."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": DESKTOP, **options})
+        self.page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.on("request", self._note_request)
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith(("file://", "blob:", "data:")):
+            self.trouble.append(request.url)
+
+    def open(self, page: Path, fragment: str = "") -> Any:
+        self.page.goto(f"{page.as_uri()}{fragment}")
+        if self.page.evaluate("document.documentElement.classList.contains('js')"):
+            self.page.wait_for_selector("#chart .main-svg")
+        return self.page
+
+
+@contextlib.contextmanager
+def silent_tabs(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Makes tabs; none of them may have had trouble by the end."""
+    tabs: list[Tab] = []
+
+    def make(**options: Any) -> Tab:
+        tabs.append(Tab(browser, **options))
+        return tabs[-1]
+
+    yield make
+    trouble = [message for tab in tabs for message in tab.trouble]
+    for tab in tabs:
+        tab.context.close()
+    assert trouble == []
+
+
+def eventually(page: Any, condition: str) -> None:
+    """Wait for a condition; the page's policy forbids playwright's own way, which evaluates text."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(condition)

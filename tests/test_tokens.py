@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import moving_frames
+
+import tvc
+from evalsuite.codec.recipe import load_recipe
+from evalsuite.codec.report import report
+from evalsuite.codec.run import encode
+from evalsuite.engine.measure import Measured, measure
+from evalsuite.errors import ProcessError
+from evalsuite.metrics.base import Report, Setting
+from evalsuite.metrics.pooling import pool
+from evalsuite.metrics.registry import DEFAULT, infos, select
+from evalsuite.metrics.tokens import NAMES
+from evalsuite.results.tables import bd_table
+from evalsuite.sources.y4m import write_y4m
+from evalsuite.types import Colour, MetricInfo, OperatingPoint, Sequence, Series, VideoFormat
+
+FORMAT = VideoFormat(50, 34)
+SETTING = Setting(FORMAT, Colour("bt709"), Fraction(25))
+FRAMES = list(moving_frames(FORMAT, 9))
+TOKENS = tuple(infos()[name] for name in NAMES)
+
+
+def scored(reports: dict[str, Report], wanted: tuple[MetricInfo, ...] = TOKENS) -> dict[str, Series]:
+    result = measure(FRAMES, SETTING, {"one": iter(FRAMES)}, wanted, reports)["one"]
+    assert isinstance(result, Measured)
+    return {series.metric: series for series in result.series}
+
+
+def test_token_figures_join_the_default_panel_where_a_codec_reports_them() -> None:
+    assert [info.name for info in select("default")] == list(DEFAULT)
+    assert [info.name for info in select("default", tokens=True)] == [*DEFAULT, *NAMES]
+    assert set(NAMES) <= {info.name for info in select("all")}
+
+
+def test_a_report_becomes_one_figure_for_the_whole_bitstream() -> None:
+    told = {name: float(index) for index, name in enumerate(NAMES)}
+    series = scored({"one": lambda: told})
+    assert {name: one.values.tolist() for name, one in series.items()} == {name: [told[name]] for name in NAMES}
+    for info in TOKENS:
+        assert [one.statistic for one in pool(series[info.name], info)] == ["mean"]
+
+
+def test_trap21_a_codec_without_tokens_is_not_applicable_and_costs_no_other_metric() -> None:
+    series = scored({}, (*TOKENS, infos()["psnr_y"]))
+    assert {series[name].status for name in NAMES} == {"not_applicable"}
+    assert series["psnr_y"].status == "ok"
+
+
+def test_a_report_that_fails_or_lacks_a_figure_fails_the_figures_alone() -> None:
+    def broken() -> dict[str, float]:
+        raise ProcessError("the codec's report did not come")
+
+    series = scored({"one": broken}, (*TOKENS, infos()["psnr_y"]))
+    assert {(series[name].status, series[name].reason) for name in NAMES} == {
+        ("failed", "the codec's report did not come")
+    }
+    assert series["psnr_y"].status == "ok"
+    assert {one.status for one in scored({"one": lambda: {"token_rate": 1.0}}).values()} == {"failed"}
+
+
+def test_figures_that_describe_make_no_bd_rate() -> None:
+    rows = [
+        {
+            "codec": codec,
+            "preset": "",
+            "sequence": "s",
+            "metric": metric,
+            "statistic": "mean",
+            "score": 30.0 + index,
+            "status": "ok",
+            "bpp": 0.01 * 2**index * scale,
+            "higher_is_better": True if metric == "psnr_y" else None,
+            "log_domain_ceiling": math.nan,
+            "metric_version": "1",
+            "source_sha256": "",
+            "frames": 9,
+            "width": 50,
+            "height": 34,
+            "codec_version": "1",
+            "intra_period": 32,
+            "structure": "",
+        }
+        for codec, scale in (("a", 1.0), ("b", 0.5))
+        for metric in ("psnr_y", "masked_share")
+        for index in range(5)
+    ]
+    assert {row.metric for row in bd_table(pd.DataFrame(rows), "a")} == {"psnr_y"}
+
+
+def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:
+    source = tmp_path / "source.y4m"
+    write_y4m(source, FORMAT, SETTING.frame_rate, FRAMES)
+    sequence = Sequence("s", "d", source, "", FORMAT, SETTING.frame_rate, 9, SETTING.colour)
+    recipe = load_recipe("tvc")
+    stream = tmp_path / "stream.tvc"
+    encode(recipe, sequence, OperatingPoint(48, 32, 1), stream)
+    told = report(recipe, stream, timeout=60)
+    # Nine frames are three slots of four; 50 x 34 samples are 4 x 3 blocks of 16 x 16.
+    tokens = 3 * 4 * 3
+    assert told["tokens_per_frame"] == pytest.approx(tokens / 9)
+    assert told["token_rate"] == pytest.approx(tokens / 9 * 25)
+    assert told["token_density"] == pytest.approx(tokens / (50 * 34 * 9 / 1e6))
+    masks = [slot.mask for slot in tvc_slots(stream)]
+    masked = sum(int(mask.sum()) for mask in masks if mask is not None)
+    assert told["masked_share"] == pytest.approx(masked / tokens)
+    assert told["sent_token_rate"] == pytest.approx((tokens - masked) / 9 * 25)
+    assert 1 <= told["codebook_perplexity"] <= tokens
+    assert told["discrete_share"] == 1  # no latents at this q
+    assert told["bits_per_token"] * tokens == pytest.approx(8 * told["discrete_bytes"])
+    assert np.isfinite(list(told.values())).all()
+
+
+def tvc_slots(stream: Path) -> list[tvc.decoder.DecodedSlot]:
+    model = tvc.weights.load(None)
+    return [slot for packet in tvc.decoder.decode_tokens(tvc.bitstream.Reader(stream), model) for slot in packet.slots]
