@@ -238,8 +238,8 @@ def test_the_rate_weight_comes_late_and_reaches_the_latents() -> None:
     (free, none), (half, rate), (full, same) = losses
     assert none == 0
     assert rate == pytest.approx(same)
-    assert half - free == pytest.approx(0.5 * rate, rel=1e-3)
-    assert full - free == pytest.approx(rate, rel=1e-3)
+    assert half - free == pytest.approx(0.5 * stage.rate * rate, rel=1e-3)
+    assert full - free == pytest.approx(stage.rate * rate, rel=1e-3)
 
 
 def _settings(**changes: object) -> loop.TrainSettings:
@@ -280,12 +280,12 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Pat
 def test_latents_begin_at_the_deviation_that_the_stage_asks_for(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
-    settings = _settings(stage="continuous", batch=8)
+    settings = _settings(stage="latents", batch=8)
     run = loop._Run(settings, data, tmp_path / "crops", None, tmp_path / "run", None, TINY)
     batch = run.store.batch(np.random.default_rng(settings.seed), 8, 1, settings.size)
     _, latents, _ = run.model.tokenize(batch, None)
     assert latents is not None
-    assert float(latents.detach().std()) == pytest.approx(STAGES["continuous"].spread, rel=1e-3)
+    assert float(latents.detach().std()) == pytest.approx(STAGES["latents"].spread, rel=1e-3)
 
 
 def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     assert summary["stages"][0]["validations"]
     # Decoder of one checkpoint, contexts of a later one, as the encoder has not moved in between.
     joined = tmp_path / "joined.safetensors"
-    export(tmp_path / "latents-best.pt", [], joined, contexts=start)
+    export(tmp_path / "joint-best.pt", [], joined, contexts=start)
     parts = weights.load(joined)
     assert torch.equal(parts.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
     with pytest.raises(TrainingError, match="another encoder"):

@@ -54,14 +54,14 @@ STAGES = {
         Stage("discrete", ("encoder", "decoder")),
         # Latents that drown in the noise of their own steps teach the control branch to ignore them.
         Stage("latents", ("encoder.latents", "decoder.control"), latents=1.0, spread=2.5),
-        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=1.0),
+        Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=0.3),
         Stage("masks", ("decoder", "predictor"), latents=0.6, masks=0.4),
         Stage(
             "joint",
             ("encoder", "decoder", "predictor", "continuous_context"),
             latents=0.5,
             masks=0.25,
-            rate=1.0,
+            rate=0.3,
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
     )
