@@ -1,6 +1,6 @@
 """Where the time of a whole run goes, and how much of it is ours.
 
-    python benchmarks/whole_run.py [--codecs vvenc,x265] [--frames N]
+    python benchmarks/whole_run.py [--codecs tvc,x265] [--frames N]
 
 Runs the demo into an empty store and prints, from the run's own records: CPU seconds of encoders, decoders and each
 metric family, encodes per matched point, rate deviation, and the overhead: wall time over (CPU time of encoders,
@@ -23,7 +23,7 @@ from evalsuite.provenance import usable_cores
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codecs", default="vvenc,x265")
+    parser.add_argument("--codecs", default="tvc,x265")
     parser.add_argument("--frames", default=None)
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "evalsuite", "run", "--codecs", arguments.codecs]

@@ -47,7 +47,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Compare video codecs at matched bitrates: encode, decode, measure, report.",
-    epilog="Example: evalsuite run --codecs vvenc,x265",
+    epilog="Example: evalsuite run --codecs tvc,x265",
 )
 
 

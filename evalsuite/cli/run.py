@@ -18,7 +18,7 @@ SOME_FAILED = 3
 
 
 def run(
-    codecs: str = typer.Option("vvenc,x265", help="Codecs, separated by commas; the first is the one to match."),
+    codecs: str = typer.Option("tvc,x265", help="Codecs, separated by commas; the first is the one to match."),
     dataset: str = typer.Option("demo", help="Dataset: a name or a TOML file."),
     sequences: list[str] = typer.Option(
         None, help="Video files, or names of the dataset's sequences; separated by spaces or commas, or repeated."
@@ -46,7 +46,7 @@ def run(
 ) -> None:
     """Encode, decode and measure codecs on sequences at matched bitrates, and report.
 
-    Example: evalsuite run --codecs vvenc,x265
+    Example: evalsuite run --codecs tvc,x265
     """
     from evalsuite.assets import cache_dir
     from evalsuite.cli.progress import watching

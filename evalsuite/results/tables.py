@@ -132,7 +132,7 @@ def _differing(anchor: pd.DataFrame, test: pd.DataFrame, columns: Iterable[str])
 
 
 def _short(values: Iterable[object]) -> str:
-    return "/".join(str(value)[:24] for value in values)
+    return "/".join(str(value)[:40] for value in values)
 
 
 def _without_score(side: pd.DataFrame) -> str:
