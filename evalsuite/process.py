@@ -189,7 +189,7 @@ class Running:
         name = Path(self.command[0]).name
         if self._timed_out:
             raise ProcessError(
-                f"{name} ran longer than {self._timeout:g} s and was killed with its process group",
+                f"{name} ran longer than {round(self._timeout or 0, 1):g} s and was killed with its process group",
                 command=self.command,
                 stderr_tail=self.stderr_tail,
                 fix="give it longer with --timeout, or fewer frames with --frames",

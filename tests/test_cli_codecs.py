@@ -96,7 +96,7 @@ def test_show_tells_scaling_and_the_report_command() -> None:
     assert "1/2 of width and height" in run("show", "x265-half").stdout
     tvc = document("show", "tvc")
     assert (tvc["scale"], tvc["check_psnr_y"]) == (None, 18)
-    assert tvc["commands"]["info"][1:] == ["info", "{input}", "--json"]
+    assert tvc["commands"]["info"][1:] == ["info", "{input}", "--json", "--threads", "1"]
     assert "full size" in run("show", "tvc").stdout
 
 
