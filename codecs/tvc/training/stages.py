@@ -55,7 +55,7 @@ STAGES = {
         # Latents that drown in the noise of their own steps teach the control branch to ignore them.
         Stage("latents", ("encoder.latents", "decoder.control"), latents=1.0, spread=2.5),
         Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=0.3),
-        Stage("masks", ("decoder", "predictor"), latents=0.6, masks=0.4),
+        Stage("masks", ("decoder", "predictor"), latents=0.5, masks=0.6),
         Stage(
             "joint",
             ("encoder", "decoder", "predictor", "continuous_context"),
@@ -71,7 +71,10 @@ STEPS = (0.25, 0.5, 1.0, 2.0)
 """Quantisation steps of the latents that training draws from."""
 
 _MOST_MASKED = 0.7
-_CATCH_UP = 4.0
+_CATCH_UP = {"predictor.gate": 40.0, "predictor.": 4.0, "encoder.latents.": 4.0, "decoder.control.": 4.0}
+"""Factors on the learning rate, by the beginning of a parameter's name: these join a trunk that is trained. The gate is
+six numbers that must go from 0 to about 1."""
+
 _CROSS_ENTROPY = 0.05
 _LATENT_BITS = 0.3
 _LONG_STREAM = 0.25
@@ -91,9 +94,8 @@ def parameters(model: TVC, stage: Stage) -> list[dict[str, Any]]:
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            # The continuous stream joins a trunk that is trained, and its control branch starts from zero.
-            late = name.startswith(("encoder.latents.", "decoder.control."))
-            groups.setdefault(_CATCH_UP if late else 1.0, []).append(parameter)
+            factors = (factor for start, factor in _CATCH_UP.items() if name.startswith(start))
+            groups.setdefault(next(factors, 1.0), []).append(parameter)
     return [{"params": members, "scale": scale} for scale, members in groups.items()]
 
 
