@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -25,7 +26,7 @@ from tvc.decoder import decode_frames, decode_tokens
 from tvc.encoder import encode_stream
 from tvc.model import TVC
 from tvc.operating import POINTS
-from tvc.stats import bitstream_stats
+from tvc.statistics import bitstream_stats
 from tvc.video import Format, Frame, read_y4m, write_raw, write_y4m
 
 CLIPS = int(os.environ.get("TVC_CLIPS", "12"))
@@ -363,3 +364,11 @@ def test_720p_stays_below_3_gb(model):
     assert len(list(tvc.decode(data, model=model))) == 8
     # Kilobytes on Linux; the whole test process, so an upper bound.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3e6
+
+
+def test_the_api_is_not_hidden_by_its_modules(model):
+    data = tvc.encode(moving(32, 32, 4), 25, q=40, model=model)
+    # Importing a submodule puts it into its package: one of the same name would take the function's place.
+    assert tvc.stats(data, model=model) == tvc.stats(data, model=model)
+    for name in tvc.__all__:
+        assert not inspect.ismodule(getattr(tvc, name))

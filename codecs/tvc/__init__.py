@@ -98,7 +98,7 @@ def stats(data: bytes, *, model: TVC | None = None) -> dict[str, Any]:
         TvcError: damaged, or of another version or other weights.
     """
     from tvc.bitstream import Reader
-    from tvc.stats import bitstream_stats
+    from tvc.statistics import bitstream_stats
 
     return bitstream_stats(Reader(data), _model(model))
 

@@ -150,7 +150,7 @@ def info(
 
     Example: tvc info out.tvc --json
     """
-    from tvc.stats import bitstream_stats
+    from tvc.statistics import bitstream_stats
 
     with _bitstream(source) as reader:
         facts = {"schema": 1, **bitstream_stats(reader, _load(weights, threads))}

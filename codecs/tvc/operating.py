@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tvc.errors import RequestError
 from tvc.tables import TOTAL, root
 
-_FINEST_STEP = -20
+_FINEST_STEP = -8
 _STEPS = 32
 _THRESHOLDS = 31
 _THRESHOLD_OCTAVE = 4
