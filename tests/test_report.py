@@ -8,7 +8,11 @@ import pytest
 from report_page import build, plain
 from report_sample import REASONS, SEQUENCES, failure, write_sample
 
-from evalsuite.report import text
+from evalsuite.report import findings, text
+from evalsuite.report.comparisons import Group
+from evalsuite.report.model import Metric
+from evalsuite.results.bdrate import BDResult
+from evalsuite.results.bdrows import bd_row, mean_row
 
 
 def test_headline_is_the_known_bd_rate(tmp_path):
@@ -32,6 +36,17 @@ def test_trap26_headline_makes_no_claim_where_refused(tmp_path):
     assert "fewer bits by" not in made.text
     assert "more bits by" not in made.text
     assert made.row("VMAF")[1] == "refused"
+
+
+def test_where_bits_cannot_be_compared_quality_at_the_same_bitrate_is_told():
+    metric = Metric("vmaf", "vmaf", "VMAF", "", True, 2)
+    refused = BDResult("refused", "the quality ranges do not overlap", quality=44.75, overlap=0.0)
+    rows = tuple(bd_row("vmaf", "tvc", "x265", name, refused) for name in ("a", "b"))
+    evidence = findings._evidence(Group(metric, "x265", "tvc", mean_row(rows), rows))
+    assert evidence == (
+        "Refused on 2 sequences. At the same bitrate x265 scores +44.75 in VMAF against tvc (↑ higher is better), "
+        "mean of 2 sequences."
+    )
 
 
 def test_trap26_a_refused_sequence_is_named_and_not_in_the_mean(tmp_path):

@@ -55,7 +55,7 @@ def _sentence(group: Group) -> str:
 
 def _evidence(group: Group) -> str:
     if group.mean is None or group.percent is None:
-        return f"Refused on {text.plural(len(group.rows), 'sequence')}."
+        return f"Refused on {text.plural(len(group.rows), 'sequence')}.{_at_the_same_bitrate(group)}"
     percent = text.percent(group.percent)
     refused = text.listing([row.sequence for row in group.refused])
     out_of = f" of {len(group.rows)}" if refused else ""
@@ -70,6 +70,18 @@ def _evidence(group: Group) -> str:
     holds_zero = ", which holds zero" if group.holds_zero else ""
     interval = text.interval(group.mean.ci_low, group.mean.ci_high)
     return f"{basis}, {text.INTERVAL} {interval}{holds_zero}; single sequences {group.spread}."
+
+
+def _at_the_same_bitrate(group: Group) -> str:
+    """What can be said where the qualities are too far apart to compare bits."""
+    if group.mean is None or group.mean.bd_quality is None:
+        return ""
+    metric = group.metric
+    change = text.change(group.mean.bd_quality, metric.decimals, metric.unit)
+    return (
+        f" At the same bitrate {group.test} scores {change} in {metric.title} against {group.anchor} "
+        f"({metric.direction}), mean of {text.plural(group.with_quality, 'sequence')}."
+    )
 
 
 def _caveats(group: Group) -> Iterable[str]:
