@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -122,6 +123,16 @@ class Usage:
     cpu_s: float
     """User and system seconds of the process and the children it waited for."""
     peak_rss_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CodecReport:
+    """What a codec itself tells about a bitstream."""
+
+    values: Mapping[str, float]
+    """Finite numbers by name."""
+    usage: Usage
+    """What asking cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,11 @@ def test_finite_numbers_are_told_and_nothing_else(
         tmp_path,
         f"size = pathlib.Path(sys.argv[2]).stat().st_size\nprint('''{{{members}, \"bytes\": %d}}''' % size)",
     )
-    assert report(recipe, bitstream, timeout=20) == {"schema": 1, "rate": 2.5, "negative": -0.001, "bytes": 123}
+    assert report(recipe, bitstream, timeout=20).values == {"schema": 1, "rate": 2.5, "negative": -0.001, "bytes": 123}
 
 
 def test_a_recipe_without_info_reports_nothing(bitstream: Path) -> None:
-    assert report(load_recipe("x265"), bitstream, timeout=20) == {}
+    assert report(load_recipe("x265"), bitstream, timeout=20).values == {}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_tvc_tells_its_tokens(tmp_path: Path) -> None:
     recipe = load_recipe("tvc")
     sequence = sequence_of(make_clip(tmp_path / "clip.y4m", 40, 40, 5), 5)
     encoded = encode(recipe, sequence, point(recipe, 2, -1), tmp_path / "s.tvc", timeout=120)
-    told = report(recipe, encoded.path, timeout=120)
+    told = report(recipe, encoded.path, timeout=120).values
     # One token for every 16x16 block of the padded picture (48x48) and slot of four frames, of which there are two.
     assert told["tokens"] == 9 * 2
     assert told["tokens_per_frame"] == pytest.approx(9 * 2 / 5)

@@ -23,7 +23,7 @@ from evalsuite.metrics.registry import DEFAULT, infos, select
 from evalsuite.metrics.tokens import NAMES
 from evalsuite.results.tables import bd_table
 from evalsuite.sources.y4m import write_y4m
-from evalsuite.types import Colour, MetricInfo, OperatingPoint, Sequence, Series, VideoFormat
+from evalsuite.types import CodecReport, Colour, MetricInfo, OperatingPoint, Sequence, Series, Usage, VideoFormat
 
 FORMAT = VideoFormat(50, 34)
 SETTING = Setting(FORMAT, Colour("bt709"), Fraction(25))
@@ -45,10 +45,17 @@ def test_token_figures_join_the_default_panel_where_a_codec_reports_them() -> No
 
 def test_a_report_becomes_one_figure_for_the_whole_bitstream() -> None:
     told = {name: float(index) for index, name in enumerate(NAMES)}
-    series = scored({"one": lambda: told})
+    series = scored({"one": lambda: CodecReport(told, Usage(1, 2.5))})
     assert {name: one.values.tolist() for name, one in series.items()} == {name: [told[name]] for name in NAMES}
     for info in TOKENS:
         assert [one.statistic for one in pool(series[info.name], info)] == ["mean"]
+
+
+def test_what_asking_the_codec_costs_is_counted() -> None:
+    told = dict.fromkeys(NAMES, 1.0)
+    result = measure(FRAMES, SETTING, {"one": iter(FRAMES)}, TOKENS, {"one": lambda: CodecReport(told, Usage(1, 2.5))})
+    assert isinstance(measured := result["one"], Measured)
+    assert measured.cost_s["tokens_per_frame"] == pytest.approx(2.5, abs=0.1)
 
 
 def test_trap21_a_codec_without_tokens_is_not_applicable_and_costs_no_other_metric() -> None:
@@ -58,7 +65,7 @@ def test_trap21_a_codec_without_tokens_is_not_applicable_and_costs_no_other_metr
 
 
 def test_a_report_that_fails_or_lacks_a_figure_fails_the_figures_alone() -> None:
-    def broken() -> dict[str, float]:
+    def broken() -> CodecReport:
         raise ProcessError("the codec's report did not come")
 
     series = scored({"one": broken}, (*TOKENS, infos()["psnr_y"]))
@@ -66,7 +73,9 @@ def test_a_report_that_fails_or_lacks_a_figure_fails_the_figures_alone() -> None
         ("failed", "the codec's report did not come")
     }
     assert series["psnr_y"].status == "ok"
-    assert {one.status for one in scored({"one": lambda: {"token_rate": 1.0}}).values()} == {"failed"}
+    assert {one.status for one in scored({"one": lambda: CodecReport({"token_rate": 1.0}, Usage(1, 1))}).values()} == {
+        "failed"
+    }
 
 
 def test_figures_that_describe_make_no_bd_rate() -> None:
@@ -106,7 +115,7 @@ def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:
     recipe = load_recipe("tvc")
     stream = tmp_path / "stream.tvc"
     encode(recipe, sequence, OperatingPoint(48, 32, 1), stream)
-    told = report(recipe, stream, timeout=60)
+    told = report(recipe, stream, timeout=60).values
     # Nine frames are three slots of four; 50 x 34 samples are 4 x 3 blocks of 16 x 16.
     tokens = 3 * 4 * 3
     assert told["tokens_per_frame"] == pytest.approx(tokens / 9)

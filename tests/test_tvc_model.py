@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tvc_samples import UNEVEN as TINY
 
 from tvc import weights
 from tvc.config import ModelConfig
@@ -19,19 +20,6 @@ from tvc.errors import WeightsError
 from tvc.fsq import FSQ
 from tvc.haar import Planes, analyse, synthesise
 from tvc.model import TVC
-
-TINY = ModelConfig(
-    widths=(8, 12, 16),
-    encoder_blocks=(1, 1, 1),
-    decoder_blocks=(1, 1, 1),
-    control_widths=(4, 6, 8),
-    refine_width=4,
-    predictor_width=12,
-    predictor_layers=2,
-    predictor_heads=2,
-    predictor_window=4,
-    context_width=8,
-)
 
 
 def _slot(height: int = 32, width: int = 48, seed: int = 0, batch: int = 1) -> Planes:

@@ -16,9 +16,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from tvc_samples import UNEVEN as TINY
 
 from tvc import weights
-from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
@@ -28,18 +28,6 @@ from tvc.training.losses import Distortion, LossWeights, rgb
 from tvc.training.stages import STAGES, Objective, parameters
 from tvc.training.validate import load_clip, score
 
-TINY = ModelConfig(
-    widths=(8, 12, 16),
-    encoder_blocks=(1, 1, 1),
-    decoder_blocks=(1, 1, 1),
-    control_widths=(4, 6, 8),
-    refine_width=4,
-    predictor_width=12,
-    predictor_layers=2,
-    predictor_heads=2,
-    predictor_window=4,
-    context_width=8,
-)
 SMALL_CROPS = crops.CropSettings(frames=8, size=64, smallest_side=64, largest_side=96, scale=0.1)
 
 

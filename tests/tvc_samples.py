@@ -27,6 +27,20 @@ TINY = ModelConfig(
     context_width=16,
 )
 
+UNEVEN = ModelConfig(
+    widths=(8, 12, 16),
+    encoder_blocks=(1, 1, 1),
+    decoder_blocks=(1, 1, 1),
+    control_widths=(4, 6, 8),
+    refine_width=4,
+    predictor_width=12,
+    predictor_layers=2,
+    predictor_heads=2,
+    predictor_window=4,
+    context_width=8,
+)
+"""No two widths of the trunk are equal, so that none can stand for another; two layers, so that windows shift."""
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from evalsuite.codec.recipe import Recipe
 from evalsuite.errors import MediaError
 from evalsuite.process import Running
+from evalsuite.types import CodecReport, Usage
 
 LARGEST_BYTES = 1 << 20
 """More than this is no report."""
 
 
-def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> dict[str, float]:
+def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecReport:
     """The finite numbers of the one JSON object that the recipe's `info` command prints, by name.
 
     Members that are no numbers, truth values, infinities and NaN are left out. A recipe without `info` reports nothing.
@@ -30,7 +31,7 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> dict[st
         MediaError: there is no bitstream; what the command prints is not one JSON object, or more than 1 MiB.
     """
     if not recipe.info:
-        return {}
+        return CodecReport({}, Usage(0, 0))
     if not bitstream.is_file():
         raise MediaError("there is no bitstream to report on", where=bitstream)
     command = recipe.info_command(bitstream)
@@ -38,7 +39,7 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> dict[st
         printed = running.stdout.read(LARGEST_BYTES + 1)
         if len(printed) > LARGEST_BYTES:
             raise _unreadable(recipe, f"more than {LARGEST_BYTES} bytes")
-        running.finish()
+        usage = running.finish()
     try:
         # Python reads NaN and Infinity, and counts digits before it gives up: both are a number that cannot be used.
         found = json.loads(printed)
@@ -46,7 +47,7 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> dict[st
         raise _unreadable(recipe, f"{printed[:100]!r} ({error})") from error
     if not isinstance(found, dict):
         raise _unreadable(recipe, repr(found)[:100])
-    return {name: value for name, member in found.items() if (value := _finite(member)) is not None}
+    return CodecReport({name: value for name, member in found.items() if (value := _finite(member)) is not None}, usage)
 
 
 def _finite(member: object) -> float | None:

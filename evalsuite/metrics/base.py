@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from evalsuite.errors import MetricError
 from evalsuite.sources.colour import to_rgb
-from evalsuite.types import Colour, Frame, MetricInfo, Series, Status, VideoFormat
+from evalsuite.types import CodecReport, Colour, Frame, MetricInfo, Series, Status, VideoFormat
 
 T = TypeVar("T")
 
-Report = Callable[[], Mapping[str, float]]
+Report = Callable[[], CodecReport]
 """Asks the codec what it says of a bitstream; an EvalError where it fails."""
 
 

@@ -52,9 +52,8 @@ NAMES = tuple(info.name for info in INFOS)
 class _ReportMeter:
     """Takes no frame: the codec has said everything by the time there are any."""
 
-    child_cpu_s = 0.0
-
     def __init__(self, report: Report, names: tuple[str, ...]) -> None:
+        self.child_cpu_s = 0.0
         self._report = report
         self._names = names
 
@@ -67,7 +66,8 @@ class _ReportMeter:
         Raises:
             EvalError: the codec's command fails, or does not report one of them.
         """
-        told = self._report()
+        report = self._report()
+        self.child_cpu_s, told = report.usage.cpu_s, report.values
         missing = [name for name in self._names if name not in told]
         if missing:
             raise MetricError(
