@@ -1,6 +1,6 @@
 """The rate-quality table of docs/tvc-results.md, from the results of a run.
 
-    evalsuite run --codecs tvc,x265,x265-half --out results
+    evalsuite run --codecs tvc,x265,x265:half --out results
     python benchmarks/tvc_quality.py results [--metrics psnr_y,lpips,vmaf] [--test tvc]
 
 Prints Markdown: for each sequence and each rate of tvc, the rate and the scores of every codec there, and behind it how

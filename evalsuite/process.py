@@ -1,4 +1,4 @@
-"""Running other programs: argument lists, own process group, timeout, CPU seconds, stderr tail.
+"""Running other programs: argument lists, own process group, timeout, memory limit, what they cost, stderr tail.
 
 Every encoder, decoder and measuring process of the suite goes through `Running`, so that none can hang a run,
 outlive it, or fail without its command and last words being shown.
@@ -7,7 +7,9 @@ outlive it, or fail without its command and last words being shown.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -15,17 +17,34 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from evalsuite.errors import ProcessError
+from evalsuite.proctree import Watcher
 from evalsuite.types import Usage
 
 STDERR_LINES = 30
 """Lines of a command's stderr that are kept for the record."""
 
+LOAD_LINE = b"evalsuite-load-seconds:"
+"""A line of stderr that begins so tells how long the program took to load its model, in seconds."""
+
 _live: set[Running] = set()
+_watcher = Watcher()
+_memory_limit: int | None = None
+
+
+def limit_memory(size: int | None) -> None:
+    """Kill every program this process starts from now on when its process tree holds more than `size` bytes.
+
+    The limit is on resident memory. One on address space would stop programs that reserve far more than they use, as
+    those with CUDA do. Memory is looked at up to ten times a second, so a tree may exceed the limit for that long.
+    """
+    global _memory_limit
+    _memory_limit = size
 
 
 def kill_all() -> None:
@@ -46,7 +65,8 @@ class Running:
         command: argument list; never a shell line.
         timeout: seconds until the whole process group is killed; None for no limit.
         stdin: pass subprocess.PIPE to write to `.stdin`.
-        stdout: pass subprocess.PIPE to read from `.stdout`; the default discards.
+        stdout: pass subprocess.PIPE to read from `.stdout`, or a file descriptor to write to; the default discards.
+        pass_fds: file descriptors that the command inherits.
         cwd: working directory.
         env: environment variables on top of this process's own.
         stderr_lines: how many of the last lines of stderr are kept.
@@ -62,13 +82,19 @@ class Running:
         timeout: float | None = None,
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.DEVNULL,
+        pass_fds: tuple[int, ...] = (),
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         stderr_lines: int = STDERR_LINES,
     ) -> None:
         self.command = tuple(command)
-        self._timeout = timeout
+        self.timeout = timeout
+        """Seconds that `restart_timeout` gives; None for no limit."""
         self._timed_out = False
+        self._memory_limit = _memory_limit
+        self._over_limit = False
+        self._peak_bytes = 0
+        self._load_s: float | None = None
         self._usage: Usage | None = None
         # Re-entrant: a signal handler may kill while its own thread is at it.
         self._lock = threading.RLock()
@@ -79,6 +105,7 @@ class Running:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
+                pass_fds=pass_fds,
                 cwd=cwd,
                 env={**os.environ, **env} if env else None,
                 start_new_session=True,
@@ -90,6 +117,9 @@ class Running:
                 fix="check that the program is installed and executable (`evalsuite doctor`)",
             ) from error
         _live.add(self)
+        # What the program's own record of its peak begins with: see `proctree`.
+        self._inherited_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        _watcher.add(self._popen.pid, self._saw_memory)
         self._tail: deque[bytes] = deque(maxlen=stderr_lines)
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()
@@ -118,8 +148,8 @@ class Running:
     def restart_timeout(self) -> None:
         """Give the command its whole timeout again: for one that is waited for in steps."""
         self.stop_timeout()
-        if self._timeout is not None:
-            self._timer = threading.Timer(self._timeout, self._time_out)
+        if self.timeout is not None:
+            self._timer = threading.Timer(self.timeout, self._time_out)
             self._timer.daemon = True
             self._timer.start()
 
@@ -137,6 +167,14 @@ class Running:
             # Encoders rewrite a progress line with carriage returns; a bounded read keeps such a "line" small.
             while line := stream.readline(4096):
                 self._tail.append(line)
+                if line.startswith(LOAD_LINE):
+                    self._load_s = _seconds(line.removeprefix(LOAD_LINE))
+
+    def _saw_memory(self, size: int) -> None:
+        self._peak_bytes = max(self._peak_bytes, size)
+        if self._memory_limit is not None and size > self._memory_limit:
+            self._over_limit = True
+            self.kill()
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -160,15 +198,19 @@ class Running:
         _, status, used = os.wait4(self._popen.pid, 0)
         with self._lock:
             self._popen.returncode = os.waitstatus_to_exitcode(status)
+            largest = used.ru_maxrss * 1024
             self._usage = Usage(
                 wall_s=time.monotonic() - self._started,
                 cpu_s=used.ru_utime + used.ru_stime,
-                peak_rss_bytes=used.ru_maxrss * 1024,
+                peak_rss_bytes=max(self._peak_bytes, largest if largest > self._inherited_bytes else 0),
             )
         self._clean()
+        # The reader has ended only now.
+        self._usage = replace(self._usage, load_s=self._load_s)
         return self._usage
 
     def _clean(self) -> None:
+        _watcher.remove(self._popen.pid)
         self.stop_timeout()
         # A grandchild may hold the group and our pipe open: it must not outlive its parent.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -182,17 +224,26 @@ class Running:
         """Wait for the end and judge it.
 
         Raises:
-            ProcessError: killed by the timeout, or a non-zero exit code.
+            ProcessError: killed by the timeout or over the memory limit, or a non-zero exit code.
         """
         usage = self.wait()
         code = self._popen.returncode
         name = Path(self.command[0]).name
         if self._timed_out:
             raise ProcessError(
-                f"{name} ran longer than {round(self._timeout or 0, 1):g} s and was killed with its process group",
+                f"{name} ran longer than {round(self.timeout or 0, 1):g} s and was killed with its process group",
                 command=self.command,
                 stderr_tail=self.stderr_tail,
                 fix="give it longer with --timeout, or fewer frames with --frames",
+            )
+        if self._over_limit:
+            raise ProcessError(
+                f"{name} took more memory than it may and was killed with its process group",
+                command=self.command,
+                stderr_tail=self.stderr_tail,
+                expected=f"at most {(self._memory_limit or 0) / 1e6:.0f} MB for the program and all it starts",
+                got=f"{self._peak_bytes / 1e6:.0f} MB",
+                fix="give it more with --memory-limit",
             )
         if code != 0:
             how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
@@ -220,7 +271,7 @@ def run(
     """Run a command to its end.
 
     Raises:
-        ProcessError: it cannot be started, ran into the timeout, or exited with a non-zero code.
+        ProcessError: it cannot be started, ran into the timeout or the memory limit, or exited with a non-zero code.
     """
     with Running(command, timeout=timeout, cwd=cwd, env=env) as running:
         return running.finish()
@@ -230,10 +281,22 @@ def output(command: Sequence[str], *, timeout: float = 30) -> str:
     """Standard output of a short command, stderr after it; for version strings.
 
     Raises:
-        ProcessError: as `run`.
+        ProcessError: as `run`; its `stderr_tail` has the output as well.
     """
     # A version stands at the top of what an encoder says: hence more lines than a failure needs.
     with Running(command, timeout=timeout, stdout=subprocess.PIPE, stderr_lines=1000) as running:
         text = running.stdout.read().decode("utf-8", "replace")
-        running.finish()
+        try:
+            running.finish()
+        except ProcessError as error:
+            error.stderr_tail = f"{text}\n{error.stderr_tail}".strip()
+            raise
         return f"{text}\n{running.stderr_tail}".strip()
+
+
+def _seconds(text: bytes) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None

@@ -123,6 +123,41 @@ class Usage:
     cpu_s: float
     """User and system seconds of the process and the children it waited for."""
     peak_rss_bytes: int = 0
+    """Resident memory of the process tree at its peak; 0 where it ended before it could be looked at."""
+    load_s: float | None = None
+    """Wall seconds of `wall_s` that loading a model took, where the codec tells; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Under which circumstances something was timed."""
+
+    ran_alone: bool = False
+    """Whether no other task of the run was at work meanwhile, and nothing held the program back."""
+    timed_on: str = ""
+    """The machine where `--timing` timed it: alone and after a warm-up; empty where it was not."""
+
+
+SHARED = Timing()
+"""Of what ran while other work may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How evenly a decoder delivers its frames to a reader that does nothing but read.
+
+    Intervals are those between two frames that follow each other, in seconds.
+    """
+
+    first_frame_s: float
+    """From the start of the decoder to its first frame."""
+    streams: bool
+    """Whether frames come as they are decoded; else there are no intervals to speak of."""
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    jitter_s: float | None = None
+    """Standard deviation of the intervals."""
 
 
 @dataclass(frozen=True, slots=True)

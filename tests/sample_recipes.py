@@ -17,8 +17,11 @@ from evalsuite.types import Colour, OperatingPoint, Sequence
 STANDARD = ("kvazaar", "libaom", "rav1e", "svtav1", "vp9", "vvenc", "x264", "x265")
 """Encoders of a standard at full size: their streams can be judged by other parsers and decoders."""
 
-SHIPPED = (*STANDARD[:4], "tvc", *STANDARD[4:], "x265-half")
-"""All that the package ships, sorted by name."""
+SHIPPED = (*STANDARD[:4], "tvc", *STANDARD[4:], "x265:half")
+"""All that runs with what the package brings, sorted by name."""
+
+REFERENCE = ("ecm", "hm", "vtm")
+"""Reference encoders, which have to be built."""
 
 # A codec that keeps every sample: its stream is the source file.
 STORING = """

@@ -15,8 +15,9 @@ from conftest import moving_frames
 from numpy.typing import NDArray
 from sample_recipes import point, sequence_of
 
+from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import Recipe, load_recipe
-from evalsuite.codec.run import Encoded, decode, encode
+from evalsuite.codec.run import Encoded, encode
 from evalsuite.sources.y4m import Y4MReader, write_y4m
 from evalsuite.types import Colour, Frame, Sequence, VideoFormat
 

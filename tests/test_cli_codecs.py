@@ -91,9 +91,9 @@ def test_show_prints_the_command_lines_that_are_run() -> None:
 
 
 def test_show_tells_scaling_and_the_report_command() -> None:
-    half = document("show", "x265-half")
+    half = document("show", "x265:half")
     assert half["scale"] == {"divisor": 2, "filter": "lanczos"}
-    assert "1/2 of width and height" in run("show", "x265-half").stdout
+    assert "1/2 of width and height" in run("show", "x265:half").stdout
     tvc = document("show", "tvc")
     assert (tvc["scale"], tvc["check_psnr_y"]) == (None, 18)
     assert tvc["commands"]["info"][1:] == ["info", "{input}", "--json", "--threads", "1"]

@@ -14,8 +14,9 @@ from conftest import make_clip, run_ffmpeg
 from sample_recipes import point, script_recipe, sequence_of
 from sample_streams import FRAMES, cut_clip, decoded_frames, source_frames, stream
 
+from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import load_recipe
-from evalsuite.codec.run import decode, encode
+from evalsuite.codec.run import encode
 from evalsuite.errors import MediaError, ProcessError, RequestError, ShapeError
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.sources.y4m import Y4MReader, write_y4m

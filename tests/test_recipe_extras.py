@@ -72,7 +72,7 @@ def test_a_base_may_be_a_path_beside_the_file_or_a_recipe_of_the_folder(
         (f'"{"x" * 5000}.toml"', "cannot be found"),
         ('"mine.toml"', "is the recipe itself"),
         ('"./mine.toml"', "is the recipe itself"),
-        ('"x265-half"', "has a base of its own"),
+        ('"ecm"', "has a base of its own"),
         ("3", "is not valid"),
         ('""', "is not valid"),
         ('"a\\u0000.toml"', "is not valid"),
@@ -143,7 +143,7 @@ def test_what_is_left_out_has_its_default() -> None:
 
 
 def test_sizes_are_scaled_first_and_padded_then() -> None:
-    half = load_recipe("x265-half")
+    half = load_recipe("x265:half")
     assert half.scaled_format(VideoFormat(101, 67)) == VideoFormat(51, 34)
     assert half.coded_format(VideoFormat(101, 67)) == VideoFormat(52, 34)
     assert half.coded_format(VideoFormat(33, 18)) == VideoFormat(32, 32)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sample_recipes import point, scaled_recipe, sequence_of
 from sample_streams import decoded_frames, source_frames
 
+from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import load_recipe
-from evalsuite.codec.run import decode, encode
+from evalsuite.codec.run import encode
 from evalsuite.codec.scaling import Scale
 from evalsuite.sources.y4m import Y4MReader, write_y4m
 from evalsuite.types import Colour, OperatingPoint, Plane, Sequence, VideoFormat
@@ -163,7 +164,7 @@ def test_raw_output_is_read_at_the_small_size(tmp_path: Path, monkeypatch: pytes
 
 def test_x265_half_takes_far_fewer_bytes_and_scores_at_full_size(tmp_path: Path) -> None:
     sequence = sequence_of(make_clip(tmp_path / "clip.y4m", 175, 143, 8), 8)
-    half, whole = load_recipe("x265-half"), load_recipe("x265")
+    half, whole = load_recipe("x265:half"), load_recipe("x265")
     at = OperatingPoint(30, 32, 1)
     small = encode(half, sequence, at, tmp_path / "half.h265", timeout=60)
     large = encode(whole, sequence, at, tmp_path / "whole.h265", timeout=60)

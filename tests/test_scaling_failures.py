@@ -13,7 +13,8 @@ import pytest
 from conftest import make_clip
 from sample_recipes import STORING, point, scaled_recipe, sequence_of
 
-from evalsuite.codec.run import Decoder, decode, encode
+from evalsuite.codec.decoder import Decoder, decode
+from evalsuite.codec.run import encode
 from evalsuite.errors import ProcessError, ShapeError
 from evalsuite.types import Sequence
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.codec.recipe import Knob
+from evalsuite.codec.knob import Knob
 from evalsuite.engine.search import ENCODES_PER_TARGET, RateSearch, predict
 
 LADDER = (24, 29, 33, 38, 44)

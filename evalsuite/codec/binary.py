@@ -1,4 +1,4 @@
-"""Programs that recipes run: where they are, and which exact build they are.
+"""Programs and files that recipes use: where they are, and which exact build they are.
 
 `ffmpeg` is always the pinned one that imageio-ffmpeg ships, never one on PATH.
 """
@@ -11,27 +11,43 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from evalsuite.errors import ProcessError
+from evalsuite.errors import AssetError, ProcessError
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.files import sha256_of
 
 PINNED = "ffmpeg"
 
 
-def variable_of(program: str) -> str:
-    """The environment variable that says where a program is.
+_LEVELS_ABOVE = 6
+"""How far above a program its files may be: reference encoders are built five folders deep."""
 
-    >>> variable_of("TAppEncoderStatic")
-    'EVALSUITE_TAPPENCODERSTATIC'
+
+def variable_of(name: str) -> str:
+    """The environment variable that says where a program, or the installation of a codec, is.
+
+    >>> variable_of("TAppEncoderStatic"), variable_of("vtm")
+    ('EVALSUITE_TAPPENCODERSTATIC', 'EVALSUITE_VTM')
     """
-    return f"EVALSUITE_{re.sub(r'[^A-Z0-9]', '_', program.upper())}"
+    return f"EVALSUITE_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
 
 
-def locate(program: str) -> Path:
-    """Where a program is: the pinned FFmpeg, the program's environment variable, PATH, or beside this Python.
+def home_of(name: str) -> Path | None:
+    """The folder of an installation, where its environment variable names one."""
+    chosen = os.environ.get(variable_of(name), "").strip() if name else ""
+    return Path(chosen).absolute() if chosen else None
+
+
+def locate(program: str, home: str = "", obtain: str = "") -> Path:
+    """Where a program is: the pinned FFmpeg, its environment variable, its home, PATH, or beside this Python.
+
+    Args:
+        program: its name.
+        home: name of the installation it belongs to, whose variable names a folder; looked into before PATH.
+        obtain: where it comes from.
 
     Raises:
         AssetError: the pinned FFmpeg is missing.
@@ -41,17 +57,48 @@ def locate(program: str) -> Path:
         return ffmpeg_path()
     variable = variable_of(program)
     chosen = os.environ.get(variable, "").strip()
-    # A program that came with this installation stands beside its Python, whether or not that folder is on PATH.
-    beside = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
-    found = shutil.which(chosen or program, path=beside)
+    folder = home_of(home)
+    if chosen or folder is None:
+        # A program that came with this installation stands beside its Python, whether or not that folder is on PATH.
+        places = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
+    else:
+        places = [str(folder / "bin"), str(folder)]
+    found = shutil.which(chosen or program, path=os.pathsep.join(places))
     if found is None:
+        how = f"set {variable_of(home)} to its folder" if home else f"set {variable} to its path"
+        where = f"{variable}={chosen}" if chosen else f"{variable_of(home)}={folder}" if folder else "PATH"
         raise ProcessError(
             f"the program {program} is not on this machine",
-            where=f"{variable}={chosen}" if chosen else "PATH",
+            where=where,
             expected="an executable file",
-            fix=f"install it, and put it on PATH or set {variable} to its path",
+            fix=f"{obtain or 'install it'}, and put it on PATH or {how}",
         )
     return Path(found).absolute()
+
+
+def homes(home: str, program: Path) -> list[Path]:
+    """The folders that a program's files may be in: its home where that is given, else those above the program."""
+    folder = home_of(home)
+    return [folder] if folder else list(program.resolve().parents)[:_LEVELS_ABOVE]
+
+
+def locate_file(path: str, folders: Iterable[Path], home: str, obtain: str) -> Path:
+    """The first of the folders that has the file.
+
+    Raises:
+        AssetError: none has it.
+    """
+    folders = list(folders)
+    for folder in folders:
+        if (found := folder / path).is_file():
+            return found.absolute()
+    how = f", and set {variable_of(home)} to its folder" if home else ""
+    raise AssetError(
+        f"the file {path} is not on this machine",
+        where=", ".join(map(str, folders)),
+        expected="a file that the codec reads",
+        fix=f"{obtain or 'put it beside the recipe'}{how}",
+    )
 
 
 def digest(path: Path) -> str:

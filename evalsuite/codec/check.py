@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.codec.bitstream import units
+from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import Recipe
-from evalsuite.codec.run import decode, encode
+from evalsuite.codec.run import encode
 from evalsuite.errors import EvalError
 from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Colour, Frame, OperatingPoint, Plane, Sequence, Usage, VideoFormat

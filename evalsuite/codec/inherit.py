@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite import resources
+from evalsuite.codec.variants import split_name, with_variants
 from evalsuite.errors import RecipeError, RequestError
 
 
@@ -25,7 +26,10 @@ def with_base(data: dict[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(base, str) or not base.strip() or "\0" in base:
         raise _wrong(path, base, "is not valid", "the name of a codec, or the path of a recipe that ends in .toml")
     try:
-        found, inherited = resources.load("codecs", str(path.parent / base) if base.endswith(".toml") else base)
+        name, variants = split_name(base)
+        found, inherited = resources.load("codecs", str(path.parent / name) if name.endswith(".toml") else name)
+        if variants:
+            inherited, _ = with_variants(inherited, found, variants)
     except (RequestError, OSError) as error:
         hint = error.fix if isinstance(error, RequestError) else None
         raise _wrong(path, base, "cannot be found", "the name or path of a recipe", hint) from error

@@ -8,67 +8,30 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evalsuite import process, resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
+from evalsuite.codec.command import Command, fill, placeholders
+from evalsuite.codec.knob import IntraPeriods, Knob, check_point, switch_frame
 from evalsuite.codec.scaling import Scale
+from evalsuite.codec.variants import split_name
 from evalsuite.errors import EvalError, ProcessError, RecipeError, RequestError
+from evalsuite.files import sha256_of
 from evalsuite.types import OperatingPoint, Sequence, VideoFormat
 
-Command = tuple[str, ...]
-"""An argument list; in a recipe with placeholders such as `{input}`."""
+RECONSTRUCTION, ESTIMATE = "reconstruction.yuv", "bits.txt"
+"""Names of the files that an encoder may write beside its bitstream, in the scratch folder of the encode."""
 
-PROGRAMS = ("ffmpeg", "binary", "decoder_binary")
-"""Placeholders that stand for a program: a command begins with one of them."""
-
-ENCODE_PLACEHOLDERS = (
-    *("ffmpeg", "binary", "input", "output", "q", "frames", "width", "height", "fps"),
-    *("intra_period", "threads", "stats"),
-)
-DECODE_PLACEHOLDERS = ("ffmpeg", "binary", "decoder_binary", "input", "width", "height", "threads")
-INFO_PLACEHOLDERS = (*PROGRAMS, "input")
-VERSION_PLACEHOLDERS = PROGRAMS
-
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """The range of a codec's q: lower is better quality."""
-
-    smallest: float
-    largest: float
-    step: float
-    """Smallest change that the encoder answers to."""
-    ladder: tuple[float, ...]
-    """From about 40 dB down to the lowest rates the codec has; ascending."""
-    log2_rate_per_q: float
-    """Slope of log2 of bytes over q, negative: where a rate search begins."""
-
-    def snap(self, q: float) -> float:
-        """The nearest q that the encoder can be given."""
-        steps = round((min(max(q, self.smallest), self.largest) - self.smallest) / self.step)
-        # 1e-6 is far below any step: it takes the binary noise off, so that equal points have equal keys.
-        return round(self.smallest + steps * self.step, 6)
-
-
-@dataclass(frozen=True, slots=True)
-class IntraPeriods:
-    """Which intra periods an encoder can be asked for, and how."""
-
-    infinite: str
-    """What stands for `{intra_period}` when only the first frame is intra."""
-    min: int = 1
-    multiple: int = 1
-    offset: int = 0
-    """How much farther apart than asked for the intra frames are; 0 but for encoders that count otherwise."""
+RateSource = Literal["file", "estimate"]
+"""Where the number of bits comes from: the size of the bitstream, or the codec's own word where it writes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +50,20 @@ class Recipe:
     """Frames are padded to a multiple of this on the right and bottom, and cropped after decoding."""
     size_min: int
     """Frames are padded to at least this in width and height: the smallest that the encoder codes without fault."""
+    source: Literal["y4m", "raw"]
+    """What stands for `{input}` of the encoder: a Y4M file, or planar frames without a header."""
+    coded_bit_depth: int | None
+    """Frames are handed over in this depth, and rounded to the sequence's after decoding; None for the sequence's."""
     binary: str
     decoder_binary: str
+    home: str
+    """Name of the installation that programs and files belong to, for its environment variable; may be empty."""
+    obtain: str
+    """Where the programs and files come from, for people who lack them."""
+    files: Mapping[str, str] = field(hash=False)
+    """Files that the codec reads, such as configurations and weights: path by name, looked up by `locate_files`."""
+    settings: Mapping[str, Any] = field(hash=False)
+    """Named values; commands have them filled in, a codec in Python is given them."""
     licence: str
     preset: str
     structure: str
@@ -96,6 +71,8 @@ class Recipe:
     internal_bit_depth: int
     lookahead: int | None
     """Frames, where the recipe states it."""
+    delay: int | None
+    """Frames beyond the one it codes that the encoder waits for, by look-ahead and by coding out of order."""
     notes: str
     first_pass: Command
     """Run before `encode` where the encoder takes two passes; else empty."""
@@ -104,7 +81,11 @@ class Recipe:
     decoded: Literal["y4m", "raw"]
     """What the decoder writes to stdout."""
     decode_errors: str
-    """Regular expression: a decoder whose stderr it matches has failed, whatever its exit code; empty for none."""
+    """Regular expression: a decoder that says what it matches has failed, whatever its exit code; empty for none."""
+    log_bytes: str
+    """Regular expression for the size that the encoder's log tells, to be checked against the file; empty for none."""
+    log_psnr_y: str
+    """Regular expression for the PSNR-Y in the encoder's log, for `evalsuite codecs check`; empty for none."""
     version_command: Command
     version_pattern: str
     info: Command
@@ -116,78 +97,109 @@ class Recipe:
     knob: Knob
     intra_periods: IntraPeriods
 
+    @property
+    def rate_source(self) -> RateSource:
+        """Whether the rate is the size of a bitstream, or what the codec says it would be."""
+        return "estimate" if "estimate" in placeholders(self.encode) else "file"
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the encoder writes its own reconstruction, which the decoded frames must equal."""
+        return "reconstruction" in placeholders(self.encode)
+
     def encode_commands(
-        self, sequence: Sequence, point: OperatingPoint, source: Path, output: Path, stats: Path
+        self, sequence: Sequence, point: OperatingPoint, source: Path, output: Path, scratch: Path
     ) -> tuple[Command, ...]:
         """The full argument lists that encode a sequence, one for each pass; the last one writes `output`.
 
         Args:
             sequence: gives frame rate, number of frames and size.
             point: a point that `check_point` accepts.
-            source: the Y4M file to be read: the sequence's own, or one of the coded size.
+            source: the file to be read: the sequence's own, or one as the recipe wants it.
             output: where the bitstream goes.
-            stats: prefix of the files that the first pass leaves for the second.
+            scratch: folder for what passes between passes, `RECONSTRUCTION` and `ESTIMATE`.
         """
         coded = self.coded_format(sequence.format)
         rate = sequence.frame_rate
         passes = (self.first_pass, self.encode) if self.first_pass else (self.encode,)
         values = {
-            **self._programs(*passes),
+            **self._found(*passes),
             "input": str(source.absolute()),
             "output": str(output.absolute()),
-            "stats": str(stats.absolute()),
+            "stats": str((scratch / "stats").absolute()),
+            "reconstruction": str((scratch / RECONSTRUCTION).absolute()),
+            "estimate": str((scratch / ESTIMATE).absolute()),
             "q": f"{point.q:.6f}".rstrip("0").rstrip("."),
+            "q_floor": str(math.floor(point.q)),
+            "q_switch": str(switch_frame(point.q, sequence.frames)),
             "frames": str(sequence.frames),
             "width": str(coded.width),
             "height": str(coded.height),
             "fps": f"{rate.numerator}/{rate.denominator}" if rate.denominator > 1 else str(rate.numerator),
+            "fps_rounded": str(max(1, round(rate))),
+            "bit_depth": str(coded.bit_depth),
             "intra_period": self.intra_periods.infinite if point.intra_period == -1 else str(point.intra_period),
             "threads": str(point.threads),
         }
         return tuple(fill(command, values) for command in passes)
 
-    def decode_command(self, bitstream: Path, format: VideoFormat, threads: int = 1) -> Command:
-        """The full argument list that decodes a bitstream to stdout.
+    def decode_command(
+        self, bitstream: Path, format: VideoFormat, frames: int, threads: int = 1, output: str = "decoded.yuv"
+    ) -> Command:
+        """The full argument list that decodes a bitstream, to stdout or to `output`.
 
         Args:
             bitstream: the file; nothing else is read.
             format: of the sequence; a raw stream does not say its size.
+            frames: number of frames of the sequence.
             threads: for the decoder.
+            output: where frames go, for a decoder that does not write them to stdout.
         """
+        if not self.decode:
+            return ("cat", str(bitstream.absolute()))
         coded = self.coded_format(format)
         values = {
-            **self._programs(self.decode),
+            **self._found(self.decode),
             "input": str(bitstream.absolute()),
+            "output": output,
             "width": str(coded.width),
             "height": str(coded.height),
+            "frames": str(frames),
+            "bit_depth": str(coded.bit_depth),
             "threads": str(threads),
         }
         return fill(self.decode, values)
 
     def info_command(self, bitstream: Path) -> Command:
         """The full argument list that reports on a bitstream; only for a recipe that has `info`."""
-        return fill(self.info, {**self._programs(self.info), "input": str(bitstream.absolute())})
+        return fill(self.info, {**self._found(self.info), "input": str(bitstream.absolute())})
+
+    def handed_format(self, format: VideoFormat) -> VideoFormat:
+        """The sequence's format in the bit depth that frames are handed over in."""
+        return replace(format, bit_depth=self.coded_bit_depth or format.bit_depth)
 
     def scaled_format(self, format: VideoFormat) -> VideoFormat:
-        """The size that frames have after scaling, before padding: the sequence's where nothing is scaled."""
-        return format if self.scale is None else self.scale.format(format)
+        """The format that frames have after scaling, before padding."""
+        handed = self.handed_format(format)
+        return handed if self.scale is None else self.scale.format(handed)
 
     def coded_format(self, format: VideoFormat) -> VideoFormat:
-        """The size that is coded: scaled where the recipe says so, then padded to what the encoder can code."""
+        """The format that is coded: scaled where the recipe says so, then padded to what the encoder can code."""
 
         def padded(side: int) -> int:
             return -(-max(side, self.size_min) // self.size_multiple) * self.size_multiple
 
         scaled = self.scaled_format(format)
-        return VideoFormat(padded(scaled.width), padded(scaled.height), format.bit_depth, format.chroma)
+        return replace(scaled, width=padded(scaled.width), height=padded(scaled.height))
 
     def check_available(self) -> None:
-        """Find the recipe's programs and ask the encoder for its version.
+        """Find the recipe's programs and files, and ask the encoder for its version.
 
         Raises:
-            EvalError: a program is missing, broken, or lacks this encoder; says what to do.
+            EvalError: a program or file is missing, broken, or lacks this encoder; says what to do.
         """
         self.version()
+        self.locate_files()
 
     def check_format(self, sequence: Sequence) -> None:
         """Refuse a sequence of a pixel format that the codec does not take.
@@ -205,29 +217,8 @@ class Recipe:
             )
 
     def check_point(self, point: OperatingPoint) -> None:
-        """Refuse an operating point that the encoder cannot be given.
-
-        Raises:
-            RequestError: q out of range or off the grid, an intra period it does not have, fewer than one thread.
-        """
-        knob, intra = self.knob, self.intra_periods
-        if not (knob.smallest <= point.q <= knob.largest) or abs(knob.snap(point.q) - point.q) > 1e-6:
-            raise RequestError(
-                f"the codec {self.name} has no q {point.q:g}",
-                expected=f"{knob.smallest:g} to {knob.largest:g} in steps of {knob.step:g}",
-                got=point.q,
-            )
-        period = point.intra_period
-        if period != -1 and (period < max(1, intra.min) or period % intra.multiple):
-            multiple = f", a multiple of {intra.multiple}" if intra.multiple > 1 else ""
-            raise RequestError(
-                f"the codec {self.name} cannot put an intra frame every {period} frames",
-                expected=f"{max(1, intra.min)} or more{multiple}; or -1 for the first frame only",
-                got=period,
-                fix="choose another intra period, the same for all codecs",
-            )
-        if point.threads < 1:
-            raise RequestError("the number of threads must be at least 1", got=point.threads)
+        """Refuse an operating point that the encoder cannot be given; see `evalsuite.codec.knob.check_point`."""
+        check_point(self.name, self.knob, self.intra_periods, point)
 
     def version(self) -> str:
         """The encoder's version, as it tells it.
@@ -236,7 +227,7 @@ class Recipe:
             EvalError: the program is missing or does not run; its output has no version.
         """
         return _version(
-            fill(self.version_command, self._programs(self.version_command)), self.version_pattern, str(self.path)
+            fill(self.version_command, self._found(self.version_command)), self.version_pattern, str(self.path)
         )
 
     def binary_sha256(self) -> dict[str, str]:
@@ -247,13 +238,30 @@ class Recipe:
         """
         run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command).values())
         scaler = {binary.PINNED} if self.scale else set()
-        return {program: binary.digest(binary.locate(program)) for program in sorted(run | scaler)}
+        return {program: binary.digest(self._locate(program)) for program in sorted(run | scaler)}
+
+    def locate_files(self) -> dict[str, Path]:
+        """Where the codec's files are: beside the recipe, in its home, or in a folder above its program.
+
+        Raises:
+            EvalError: one is missing; says where it comes from.
+        """
+        if not self.files:
+            return {}
+        folders = [self.path.parent]
+        if self.binary:
+            folders += binary.homes(self.home, self._locate(self.binary))
+        return {name: binary.locate_file(path, folders, self.home, self.obtain) for name, path in self.files.items()}
 
     @property
     def recipe_sha256(self) -> str:
         """Digest of what the recipe says that bears on bitstreams and decoded frames; not of its prose."""
-        # Only where there is scaling, so that all other recipes keep the digest that results are stored under.
-        scale = {} if self.scale is None else {"scale": [self.scale.divisor, self.scale.filter]}
+        # Only what a recipe uses, so that others keep the digest that results are stored under.
+        used: dict[str, object] = {} if self.scale is None else {"scale": [self.scale.divisor, self.scale.filter]}
+        if self.source != "y4m":
+            used["source"] = self.source
+        if self.coded_bit_depth is not None:
+            used["coded_bit_depth"] = self.coded_bit_depth
         return _digest(
             {
                 "name": self.name,
@@ -265,7 +273,7 @@ class Recipe:
                 "decode": self.decode,
                 "decoded": self.decoded,
                 "infinite": self.intra_periods.infinite,
-                **scale,
+                **used,
             }
         )
 
@@ -287,51 +295,53 @@ class Recipe:
         """A command of this recipe for people to read: programs filled in where they are found, the rest as it is."""
         values = {name: f"{{{name}}}" for name in placeholders(command)}
         with suppress(EvalError):
-            values |= self._programs(command)
+            values |= self._found(command)
         return fill(command, values)
 
-    def _programs(self, *commands: Command) -> dict[str, str]:
-        return {key: str(binary.locate(program)) for key, program in self._named(*commands).items()}
+    def _found(self, *commands: Command) -> dict[str, str]:
+        """Placeholder to path, for the programs and files that the commands use."""
+        found = {key: str(self._locate(program)) for key, program in self._named(*commands).items()}
+        if any(placeholders(command) & self.files.keys() for command in commands):
+            found |= {name: str(path) for name, path in self.locate_files().items()}
+        return found
+
+    def _locate(self, program: str) -> Path:
+        return binary.locate(program, self.home, self.obtain)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """The recipe that a name or a path to a TOML file means.
+    """The recipe that a name or a path to a TOML file means, with the variants named behind it: `x265:fast:10bit`.
 
     Raises:
-        RequestError: there is no such recipe; suggests near misses.
+        RequestError: there is no such recipe or variant; suggests near misses.
         RecipeError: it is not valid; names the file, the field, what was expected and what was there.
     """
     # Imported here because the parser needs the types of this module.
     from evalsuite.codec.recipe_file import parse_recipe
 
-    path, data = resources.load("codecs", name_or_path)
-    return parse_recipe(data, path)
-
-
-def placeholders(command: Iterable[str]) -> set[str]:
-    """The names of the placeholders in a command."""
-    return {name for argument in command for name in PLACEHOLDER.findall(argument)}
-
-
-def fill(command: Command, values: Mapping[str, str]) -> Command:
-    """The command with every placeholder replaced, once: a value that looks like a placeholder stays as it is."""
-    return tuple(PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in command)
+    name, variants = split_name(name_or_path)
+    path, data = resources.load("codecs", name)
+    return parse_recipe(data, path, variants)
 
 
 @functools.cache
 def _version(command: Command, pattern: str, where: str) -> str:
+    failure = None
     try:
         text = process.output(command)
     except ProcessError as error:
-        raise ProcessError(
-            f"the codec does not run here: {error.what}",
-            command=error.command,
-            stderr_tail=error.stderr_tail,
-            where=where,
-            got=error.stderr_tail[-300:] or None,
-            fix=error.fix or "install a build of the program that has this encoder",
-        ) from error
+        # Reference encoders have no way to ask for their version that ends well; one that tells it does run.
+        failure, text = error, error.stderr_tail
     found = re.search(pattern, text)
+    if found is None and failure is not None:
+        raise ProcessError(
+            f"the codec does not run here: {failure.what}",
+            command=failure.command,
+            stderr_tail=failure.stderr_tail,
+            where=where,
+            got=failure.stderr_tail[-300:] or None,
+            fix=failure.fix or "install a build of the program that has this encoder",
+        ) from failure
     if found is None:
         raise RecipeError(
             "the version command's output has no version",
@@ -345,7 +355,9 @@ def _version(command: Command, pattern: str, where: str) -> str:
 
 @functools.cache
 def _identity(recipe: Recipe) -> str:
-    return _digest({"recipe": recipe.recipe_sha256, "programs": recipe.binary_sha256(), "version": recipe.version()})
+    files = {name: sha256_of(path) for name, path in recipe.locate_files().items()}
+    content = {"recipe": recipe.recipe_sha256, "programs": recipe.binary_sha256(), "version": recipe.version()}
+    return _digest({**content, "files": files} if files else content)
 
 
 def _digest(content: Mapping[str, object]) -> str:

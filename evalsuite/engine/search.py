@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.codec.recipe import Knob
+from evalsuite.codec.knob import Knob
 
 TOLERANCE = 0.03
 """A point within 3 % of its target is matched."""

@@ -1,0 +1,79 @@
+"""The knob of a codec, and the intra periods it has: which operating points it can be given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from evalsuite.errors import RequestError
+from evalsuite.types import OperatingPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """The range of a codec's q: lower is better quality."""
+
+    smallest: float
+    largest: float
+    step: float
+    """Smallest change that the encoder answers to."""
+    ladder: tuple[float, ...]
+    """From about 40 dB down to the lowest rates the codec has; ascending."""
+    log2_rate_per_q: float
+    """Slope of log2 of bytes over q, negative: where a rate search begins."""
+
+    def snap(self, q: float) -> float:
+        """The nearest q that the encoder can be given."""
+        steps = round((min(max(q, self.smallest), self.largest) - self.smallest) / self.step)
+        # 1e-6 is far below any step: it takes the binary noise off, so that equal points have equal keys.
+        return round(self.smallest + steps * self.step, 6)
+
+    def has(self, q: float) -> bool:
+        """Whether the encoder can be given this q."""
+        return self.smallest <= q <= self.largest and abs(self.snap(q) - q) <= 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class IntraPeriods:
+    """Which intra periods an encoder can be asked for, and how."""
+
+    infinite: str
+    """What stands for `{intra_period}` when only the first frame is intra."""
+    min: int = 1
+    multiple: int = 1
+    offset: int = 0
+    """How much farther apart than asked for the intra frames are; 0 but for encoders that count otherwise."""
+
+
+def check_point(codec: str, knob: Knob, intra: IntraPeriods, point: OperatingPoint) -> None:
+    """Refuse an operating point that the encoder cannot be given.
+
+    Raises:
+        RequestError: q out of range or off the grid, an intra period it does not have, fewer than one thread.
+    """
+    if not knob.has(point.q):
+        raise RequestError(
+            f"the codec {codec} has no q {point.q:g}",
+            expected=f"{knob.smallest:g} to {knob.largest:g} in steps of {knob.step:g}",
+            got=point.q,
+        )
+    period = point.intra_period
+    if period != -1 and (period < max(1, intra.min) or period % intra.multiple):
+        multiple = f", a multiple of {intra.multiple}" if intra.multiple > 1 else ""
+        raise RequestError(
+            f"the codec {codec} cannot put an intra frame every {period} frames",
+            expected=f"{max(1, intra.min)} or more{multiple}; or -1 for the first frame only",
+            got=period,
+            fix="choose another intra period, the same for all codecs",
+        )
+    if point.threads < 1:
+        raise RequestError("the number of threads must be at least 1", got=point.threads)
+
+
+def switch_frame(q: float, frames: int) -> int:
+    """The frame from which an encoder with whole steps uses the next q, so that `q` is the mean over all frames.
+
+    >>> switch_frame(37.25, 60), switch_frame(37, 60)
+    (45, 60)
+    """
+    return frames - round((q - math.floor(q)) * frames)
