@@ -55,9 +55,10 @@ def source_frames(path: Path) -> list[Frame]:
     return list(Y4MReader(path))
 
 
-def decoded_frames(recipe: Recipe, bitstream: Path, sequence: Sequence) -> list[Frame]:
-    """All frames that the recipe's decoder gives."""
-    with decode(recipe, bitstream, sequence, point(recipe), timeout=60) as decoder:
+def decoded_frames(recipe: Recipe, bitstream: Path, sequence: Sequence, reconstruction: str = "") -> list[Frame]:
+    """All frames that the recipe's decoder gives; those of the reconstruction where its digest is given."""
+    at = point(recipe, 0)
+    with decode(recipe, bitstream, sequence, at, timeout=60, reconstruction_sha256=reconstruction) as decoder:
         return list(decoder)
 
 

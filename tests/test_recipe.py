@@ -200,7 +200,7 @@ WRONG = [
     (change("encode", ["{ffmpeg}", "{input}", "{output}"]), r"`encode` lacks the placeholder \{q\}"),
     (change("encode", ["/bin/sh", "-c", "{input}{output}{q}"]), "does not begin with a program"),
     (change("decode", ["{ffmpeg}", "{input}", "{q}"]), r"unknown placeholder \{q\}"),
-    (change("decode", ["{ffmpeg}", "{output}"]), r"unknown placeholder \{output\}"),
+    (change("decode", ["{ffmpeg}", "{output}"]), r"lacks the placeholder \{input\}"),
     (change("decode", ["{ffmpeg}", "{stats}"]), r"unknown placeholder \{stats\}"),
     (change("decode_errors", "("), "`decode_errors` is not valid"),
     (change("version_pattern", "version"), "`version_pattern` is not valid"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from io import TextIOWrapper
@@ -11,9 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 import evalsuite
-from evalsuite.cli import bd, codecs, datasets, doctor, measure, metrics, report, run
+from evalsuite.cli import bd, codecs, datasets, doctor, import_, measure, metrics, report, run
 from evalsuite.cli.output import say_command
-from evalsuite.errors import EvalError, ProcessError
+from evalsuite.errors import EvalError, ProcessError, RequestError
 
 WRONG_REQUEST = 2
 INTERRUPTED = 130
@@ -62,14 +63,36 @@ def _options(
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
     ),
+    tool: list[str] = typer.Option(
+        None,
+        metavar="NAME=PATH",
+        help="Where a codec's installation (hm=FOLDER) or a program (TAppEncoderStatic=FILE) is; may be repeated.",
+    ),
 ) -> None:
-    pass
+    for given in tool or []:
+        _use_tool(given)
+
+
+def _use_tool(given: str) -> None:
+    """Set the environment variable that the option stands for: workers and their programs inherit it."""
+    # Imported here so that --help stays instant.
+    from evalsuite.codec.binary import variable_of
+
+    name, _, path = given.partition("=")
+    if not name.strip() or not path.strip() or not os.path.exists(path):  # noqa: PTH110 - may not be a path at all
+        raise RequestError(
+            f"--tool {given!r} does not say where a tool is",
+            expected="a name and the path of an existing file or folder, such as hm=/opt/HM",
+            fix="check the path",
+        )
+    os.environ[variable_of(name.strip())] = os.path.abspath(path.strip())  # noqa: PTH100 - as above
 
 
 app.command("run")(run.run)
 app.command("measure")(measure.measure)
 app.command("bd")(bd.bd)
 app.command("report")(report.report)
+app.command("import")(import_.import_)
 app.add_typer(codecs.app, name="codecs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(metrics.app, name="metrics")
