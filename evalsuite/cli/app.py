@@ -60,7 +60,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
+    _version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
     ),
     tool: list[str] = typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -92,16 +93,52 @@ def parse_geometry(size: str | None, fps: str | None, pixel_format: str) -> Geom
         return None
     if size is None or fps is None:
         raise RequestError("half a geometry", expected="--size and --fps", got="--fps" if size is None else "--size")
+    return Geometry(*parse_frame_size(size), parse_frame_rate(fps), pixel_format)
+
+
+def parse_frame_size(text: str) -> tuple[int, int]:
+    """Width and height from `--size`.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
     try:
-        width, height = (int(part) for part in size.lower().split("x"))
+        width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:
-        raise RequestError("--size must be WIDTHxHEIGHT", expected="such as 416x240", got=size) from None
+        raise RequestError("--size must be WIDTHxHEIGHT", expected="such as 416x240", got=text) from None
+    return width, height
+
+
+def parse_frame_rate(text: str) -> Fraction:
+    """Frames per second from `--fps`.
+
+    Raises:
+        RequestError: it cannot be read, or is not positive.
+    """
     try:
-        frame_rate = Fraction(fps)
+        frame_rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise RequestError(
-            "--fps must be a number or a fraction", expected="such as 30 or 30000/1001", got=fps
+            "--fps must be a number or a fraction", expected="such as 30 or 30000/1001", got=text
         ) from None
     if frame_rate <= 0:
-        raise RequestError("--fps must be positive", got=fps)
-    return Geometry(width, height, frame_rate, pixel_format)
+        raise RequestError("--fps must be positive", got=text)
+    return frame_rate
+
+
+def parse_bytes(text: str | None) -> int | None:
+    """Bytes from a size such as 8GB, 512MB or 1.5GiB; None for none.
+
+    >>> parse_bytes("1.5GB")
+    1500000000
+
+    Raises:
+        RequestError: it is not a size.
+    """
+    if text is None:
+        return None
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)", text.strip())
+    if found and found[2].upper() in units and (size := round(float(found[1]) * units[found[2].upper()])) > 0:
+        return size
+    raise RequestError(f"{text!r} is not a size", expected="a number and KB, MB, GB, TB, KiB, MiB or GiB, such as 8GB")

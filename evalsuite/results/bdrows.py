@@ -15,6 +15,19 @@ ALL = "*"
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """What is unlike between the two curves of a comparison."""
+
+    differs: tuple[str, ...]
+    """Columns of `comparable.PROPERTIES` in which they differ."""
+    unlike: str
+    """The properties that make it not like with like, each with the two values; empty where it is."""
+    anchor_rate: str
+    """`rate_source` of the anchor's points."""
+    test_rate: str
+
+
+@dataclass(frozen=True, slots=True)
 class BDRow:
     """One line of bd_rate.csv: the test codec against the anchor, on one sequence or (`*`) over all of them."""
 
@@ -39,6 +52,13 @@ class BDRow:
     points_test: int
     sequences: int
     """Sequences that the number holds: 1 or 0, or for `*` the size of the mean."""
+    differs: str = ""
+    """Columns in which the codecs differ, comma-joined: see `comparable.PROPERTIES`. Of a `*` row: on any sequence."""
+    unlike: str = ""
+    """What makes it not like with like, with both values; empty where it is. Of a `*` row: on those it holds."""
+    anchor_rate: str = ""
+    """Where the anchor's rates come from: file, estimate or published; several are joined by a slash."""
+    test_rate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +90,10 @@ def with_caveats(result: BDResult, caveats: Sequence[str]) -> BDResult:
     )
 
 
-def bd_row(metric: str, anchor: str, test: str, sequence: str, result: BDResult) -> BDRow:
-    """The row of one sequence."""
+def bd_row(
+    metric: str, anchor: str, test: str, sequence: str, result: BDResult, likeness: Likeness | None = None
+) -> BDRow:
+    """The row of one sequence; without `likeness` nothing is known of the codecs but their points."""
     return BDRow(
         metric=metric,
         anchor=anchor,
@@ -87,6 +109,10 @@ def bd_row(metric: str, anchor: str, test: str, sequence: str, result: BDResult)
         points_anchor=result.points_anchor,
         points_test=result.points_test,
         sequences=int(result.percent is not None),
+        differs=",".join(likeness.differs) if likeness else "",
+        unlike=likeness.unlike if likeness else "",
+        anchor_rate=likeness.anchor_rate if likeness else "",
+        test_rate=likeness.test_rate if likeness else "",
     )
 
 
@@ -108,6 +134,9 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
         reasons.insert(0, f"holds {len(held)} of {len(rows)} sequences")
     if qualities and len(qualities) != len(held):
         reasons.append(f"BD-quality holds {len(qualities)}")
+    unlike = _unlike(held or rows)
+    if unlike:
+        reasons.append(f"not like with like: {unlike}")
     low, high = summary.interval if summary and summary.interval else (None, None)
     return BDRow(
         metric=rows[0].metric,
@@ -124,7 +153,27 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
         points_anchor=min((row.points_anchor for row in held), default=0),
         points_test=min((row.points_test for row in held), default=0),
         sequences=len(held),
+        differs=_union((row.differs for row in rows), ","),
+        unlike=unlike,
+        anchor_rate=_union((row.anchor_rate for row in rows), "/"),
+        test_rate=_union((row.test_rate for row in rows), "/"),
     )
+
+
+def _unlike(rows: Sequence[BDRow]) -> str:
+    """What is unlike on every sequence; where sequences differ in that, what on which."""
+    where: dict[str, list[str]] = {}
+    for row in rows:
+        where.setdefault(row.unlike, []).append(row.sequence)
+    if len(where) == 1:
+        return next(iter(where))
+    return "sequences differ in this: " + "; ".join(
+        f"{', '.join(names)}: {unlike or 'like with like'}" for unlike, names in where.items()
+    )
+
+
+def _union(joined: Iterable[str], separator: str) -> str:
+    return separator.join(dict.fromkeys(name for text in joined for name in text.split(separator) if name))
 
 
 def bd_summary(rows: Iterable[BDRow]) -> list[BDSummary]:

@@ -28,9 +28,9 @@ def _fields(kind: pa.DataType, names: str, *, nullable: bool = False) -> list[pa
 POINTS_SCHEMA = pa.schema(
     [
         *_fields(pa.string(), "codec preset sequence dataset tags"),
-        *_fields(pa.int64(), "width height"),
-        *_fields(pa.float64(), "frame_rate"),
-        *_fields(pa.int64(), "frames"),
+        *_fields(pa.int64(), "width height", nullable=True),
+        *_fields(pa.float64(), "frame_rate", nullable=True),
+        *_fields(pa.int64(), "frames", nullable=True),
         *_fields(pa.float64(), "q target_bpp bpp kbps", nullable=True),
         *_fields(pa.int64(), "bytes", nullable=True),
         *_fields(pa.string(), "metric statistic"),
@@ -39,15 +39,24 @@ POINTS_SCHEMA = pa.schema(
         *_fields(pa.bool_(), "higher_is_better", nullable=True),
         *_fields(pa.float64(), "log_domain_ceiling", nullable=True),
         *_fields(pa.string(), "status reason cell_key metric_version codec_version"),
-        *_fields(pa.int64(), "intra_period"),
-        *_fields(pa.string(), "structure"),
-        *_fields(pa.int64(), "threads"),
-        *_fields(pa.float64(), "encode_wall_s encode_cpu_s decode_wall_s decode_cpu_s", nullable=True),
+        *_fields(pa.int64(), "intra_period", nullable=True),
+        *_fields(pa.string(), "structure rate_control", nullable=True),
+        *_fields(pa.int64(), "internal_bit_depth lookahead delay scale_divisor", nullable=True),
+        *_fields(pa.string(), "rate_source"),
+        *_fields(pa.int64(), "threads", nullable=True),
+        *_fields(pa.float64(), "encode_wall_s encode_cpu_s encode_load_s", nullable=True),
+        *_fields(pa.int64(), "encode_peak_rss_bytes", nullable=True),
+        *_fields(pa.bool_(), "encode_ran_alone", nullable=True),
+        *_fields(pa.float64(), "decode_wall_s decode_cpu_s decode_load_s", nullable=True),
+        *_fields(pa.int64(), "decode_peak_rss_bytes", nullable=True),
+        *_fields(pa.bool_(), "decode_ran_alone decode_streams", nullable=True),
+        *_fields(pa.float64(), "decode_first_frame_s decode_latency_p50_s decode_latency_p95_s", nullable=True),
+        *_fields(pa.float64(), "decode_latency_p99_s decode_jitter_s", nullable=True),
         *_fields(pa.string(), "bitstream_sha256", nullable=True),
         *_fields(pa.string(), "source_sha256"),
     ]
 )
-"""results.parquet, in order; nullable where a failed cell has nothing to tell."""
+"""results.parquet, in order; nullable where a failed cell or a publication has nothing to tell."""
 
 FRAMES_SCHEMA = pa.schema(
     [

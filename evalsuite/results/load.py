@@ -137,7 +137,9 @@ def read_run(folder: Path) -> RunResults:
     table = _read_table(folder / "results.parquet", POINTS_SCHEMA)
     check_points(table, folder / "results.parquet")
     points = table.to_pandas()
-    points["bytes"] = points["bytes"].astype("Int64")  # null in a failed cell must not turn sizes into floats
+    for field in POINTS_SCHEMA:
+        if field.nullable and pa.types.is_integer(field.type):
+            points[field.name] = points[field.name].astype("Int64")  # a null must not turn counts into floats
     return RunResults(folder, points, summary)
 
 

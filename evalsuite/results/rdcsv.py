@@ -31,7 +31,10 @@ _RATES: dict[str, tuple[RateUnit, float]] = {
 _UNITS: tuple[RateUnit, ...] = ("kbps", "bpp", "unnamed")
 _SEQUENCE = ("sequence", "seq", "sequencename", "seqname", "video", "clip")
 _SCORE = ("score", "value")
-_SIDE = ("q", "qp", "crf", "preset", "frames", "dataset", "width", "height", "bytes", "unit", "status", "reason")
+_SIDE = (
+    *("q", "qp", "crf", "preset", "frames", "fps", "framerate", "dataset", "width", "height"),
+    *("bytes", "unit", "status", "reason"),
+)
 _MISSING = ("", "-", "na", "n/a", "none", "null")
 
 
@@ -97,6 +100,10 @@ class RDTable:
     has_sequences: bool
     rows: tuple[tuple[str, str, dict[RateUnit, float], float], ...]
     """(sequence, metric, rate by unit, score); the sequence is empty where there is no such column."""
+    lines: tuple[tuple[int, dict[str, str]], ...]
+    """For each of `rows` the line it stands in, and the cells of the other columns that are known, by name."""
+    codec: str
+    """What the codec column says; empty where there is none."""
 
     def points(self, metric: str, unit: RateUnit) -> dict[str, Points]:
         """By sequence, in the file's order."""
@@ -127,6 +134,7 @@ def read_rd_csv(path: Path, metric: str | None = None) -> RDTable:
     layout = _layout(path, header, metric)
     rows: list[tuple[str, str, dict[RateUnit, float], float]] = []
     codecs: set[str] = set()
+    places: list[tuple[int, dict[str, str]]] = []
     for number, cells in lines[1:]:
         if len(cells) != len(header):
             raise _bad(path, f"line {number} does not fit the header", f"{len(header)} cells", f"{len(cells)}")
@@ -135,10 +143,12 @@ def read_rd_csv(path: Path, metric: str | None = None) -> RDTable:
         if layout.codec is not None:
             codecs.add(cells[layout.codec])
         sequence = cells[layout.sequence] if layout.sequence is not None else ""
-        rates = {unit: factor * _number(path, number, cells[i]) for unit, (i, factor) in layout.rates.items()}
+        side = {name: cells[i] for name, i in layout.side.items()}
+        rates = {unit: factor * read_number(path, number, cells[i]) for unit, (i, factor) in layout.rates.items()}
         for name, i in layout.scores.items():
             named = metric_name(cells[layout.metric]) if layout.metric is not None else name
-            rows.append((sequence, named, rates, _number(path, number, cells[i])))
+            rows.append((sequence, named, rates, read_number(path, number, cells[i])))
+            places.append((number, side))
     if len(codecs) > 1:
         raise _bad(path, "several codecs in one file", "the points of one codec", ", ".join(sorted(codecs)))
     return RDTable(
@@ -147,6 +157,8 @@ def read_rd_csv(path: Path, metric: str | None = None) -> RDTable:
         metrics=tuple(dict.fromkeys(row[1] for row in rows)),
         has_sequences=layout.sequence is not None,
         rows=tuple(rows),
+        lines=tuple(places),
+        codec=next(iter(codecs), ""),
     )
 
 
@@ -162,10 +174,13 @@ class _Layout:
     sequence: int | None
     codec: int | None
     statistic: int | None
+    side: dict[str, int]
+    """Columns that are neither, by name."""
 
 
 def _layout(path: Path, header: list[str], metric: str | None) -> _Layout:
     names = [re.sub(r"[^a-z0-9]+", "", name.casefold()) for name in header]
+    side = {name: i for i, name in enumerate(names) if name in _SIDE}
     taken: set[int] = {i for i, name in enumerate(names) if name in _SIDE or not name}
 
     def column(*wanted: str) -> int | None:
@@ -194,7 +209,7 @@ def _layout(path: Path, header: list[str], metric: str | None) -> _Layout:
         if score is None:
             raise _bad(path, "a metric column but no scores", "a column called score", ", ".join(header))
         scores = {"": score}
-    return _Layout(rates, scores, tidy, sequence, codec, statistic)
+    return _Layout(rates, scores, tidy, sequence, codec, statistic, side)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -255,7 +270,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _number(path: Path, line: int, cell: str) -> float:
+def read_number(path: Path, line: int, cell: str) -> float:
+    """A cell as a number; NaN where it says that there is none.
+
+    Raises:
+        RequestError: it is neither.
+    """
     if cell.casefold() in _MISSING:
         return float("nan")
     # float() takes 1_000, which no other program writes as a number.

@@ -7,25 +7,25 @@ the table with its reason, and every mean says how many sequences it holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from evalsuite.errors import RequestError, StoreError, did_you_mean
 from evalsuite.results.bdrate import BDResult, Method, bd_rate
-from evalsuite.results.bdrows import BDRow, bd_row, mean_row, with_caveats
+from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, with_caveats
+from evalsuite.results.comparable import likeness, matched_by_name, mixed, other_content, rate_caveats
 
 _CURVE_STATUSES = ("ok", "infinite", "nan")
-_SAME_CONTENT = ("source_sha256", "frames", "width", "height")
 _SAME_CODEC = ("codec_version",)
-_SAME_STRUCTURE = ("intra_period", "structure")
+_AVERAGED = "the curve is an average over sequences, which the sequences with the highest rates rule"
 
 
 def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> list[BDRow]:
     """BD-rate of every other codec against the anchor: for each metric, rows per sequence, then the `*` row.
 
-    A metric without a direction has none.
+    A metric without a direction has none. Sequences that only a publication has are left out, and so are metrics that
+    it lacks: it covers more sequences than anyone runs, and fewer metrics.
 
     Args:
         points: rows of results.parquet (`docs/results.md`); only `statistic == "mean"` makes curves.
@@ -45,6 +45,8 @@ def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> 
         (str(metric), str(label), str(sequence)): group
         for (metric, label, sequence), group in means.groupby(["metric", labels, "sequence"], sort=True)
     }
+    scored = {(metric, label) for metric, label, _ in curves}
+    published = {str(label) for label, group in means.groupby(labels) if (group["rate_source"] == "published").all()}
     rows: list[BDRow] = []
     for metric in sorted(set(means["metric"])):
         of_metric = means[means["metric"] == metric]
@@ -53,25 +55,29 @@ def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> 
         if higher is None:
             continue  # it describes: no rate is saved at the same masked share
         for test in (name for name in names if name != anchor):
+            if any((metric, side) not in scored for side in published & {anchor, test}):
+                continue
             sequences = sorted({s for m, label, s in curves if m == metric and label in (anchor, test)})
-            per_sequence = [
-                bd_row(
-                    metric,
-                    anchor,
-                    test,
-                    sequence,
-                    _compare(
-                        curves.get((metric, anchor, sequence)),
-                        curves.get((metric, test, sequence)),
-                        higher_is_better=bool(higher),
-                        method=method,
-                        log_domain_ceiling=None if ceiling is None else float(ceiling),
-                    ),
+            per_sequence = []
+            for sequence in sequences:
+                sides = curves.get((metric, anchor, sequence)), curves.get((metric, test, sequence))
+                if _only_published(*sides):
+                    continue
+                result, likeness = _compare(
+                    *sides,
+                    higher_is_better=bool(higher),
+                    method=method,
+                    log_domain_ceiling=None if ceiling is None else float(ceiling),
                 )
-                for sequence in sequences
-            ]
-            rows += [*per_sequence, mean_row(per_sequence)]
+                per_sequence.append(bd_row(metric, anchor, test, sequence, result, likeness))
+            if per_sequence:
+                rows += [*per_sequence, mean_row(per_sequence)]
     return rows
+
+
+def _only_published(*sides: pd.DataFrame | None) -> bool:
+    held = [side for side in sides if side is not None]
+    return len(held) == 1 and bool((held[0]["rate_source"] == "published").all())
 
 
 def _labels(points: pd.DataFrame) -> pd.Series[str]:
@@ -101,38 +107,35 @@ def _compare(
     higher_is_better: bool,
     method: Method,
     log_domain_ceiling: float | None,
-) -> BDResult:
+) -> tuple[BDResult, Likeness | None]:
     if anchor is None or test is None:
-        return BDResult("refused", f"the {'anchor' if anchor is None else 'test codec'} has no points here")
+        return BDResult("refused", f"the {'anchor' if anchor is None else 'test codec'} has no points here"), None
     sides = (("anchor", anchor), ("test", test))
-    missing = [f"{name}: {said}" for name, side in sides if (said := _without_score(side))]
+    caveats = [f"{name}: {said}" for name, side in sides if (said := _without_score(side))]
+    found = likeness(anchor, test)
     anchor, test = (side[side["status"].isin(_CURVE_STATUSES)] for side in (anchor, test))
-    if unlike := _differing(anchor, test, _SAME_CONTENT):
-        return BDResult("refused", f"not the same content: {unlike}")
+    if unlike := other_content(anchor, test):
+        return BDResult("refused", f"not the same content: {unlike}"), found
     for name, side in (("anchor", anchor), ("test", test)):
-        if mixed := _differing(side, side, _SAME_CODEC):
-            return BDResult("refused", f"the {name} mixes codecs: {mixed}")
+        if several := mixed(side, _SAME_CODEC):
+            return BDResult("refused", f"the {name} mixes codecs: {several}"), found
     result = bd_rate(
-        anchor["bpp"].to_numpy(),
-        anchor["score"].to_numpy(),
-        test["bpp"].to_numpy(),
-        test["score"].to_numpy(),
+        anchor["bpp"].to_numpy(dtype=float),
+        anchor["score"].to_numpy(dtype=float),
+        test["bpp"].to_numpy(dtype=float),
+        test["score"].to_numpy(dtype=float),
         higher_is_better=higher_is_better,
         method=method,
         log_domain_ceiling=log_domain_ceiling,
     )
-    if unlike := _differing(anchor, test, _SAME_STRUCTURE):
-        missing.insert(0, f"not like with like: {unlike}")
-    return with_caveats(result, missing)
-
-
-def _differing(anchor: pd.DataFrame, test: pd.DataFrame, columns: Iterable[str]) -> str:
-    pairs = ((column, sorted(set(anchor[column])), sorted(set(test[column]))) for column in columns)
-    return ", ".join(f"{column} {_short(a)} against {_short(b)}" for column, a, b in pairs if len({*a, *b}) > 1)
-
-
-def _short(values: Iterable[object]) -> str:
-    return "/".join(str(value)[:40] for value in values)
+    if found.unlike:
+        caveats.insert(0, f"not like with like: {found.unlike}")
+    caveats += rate_caveats(found)
+    if matched_by_name(anchor, test):
+        caveats.append("content matched by name, size and frames, not by digest")
+    if any("averaged" in tags.split(",") for side in (anchor, test) for tags in side["tags"]):
+        caveats.append(_AVERAGED)
+    return with_caveats(result, caveats), found
 
 
 def _without_score(side: pd.DataFrame) -> str:

@@ -1,0 +1,35 @@
+"""Published curves in a real browser: labelled in the legend and at every point, and drawn apart from measured ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, launched, silent_tabs
+from test_import_report import LABEL, measured, published
+
+from evalsuite.report.build import build_report
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+
+
+@pytest.fixture
+def tab() -> Iterator[Any]:
+    with launched(playwright_api) as chromium, silent_tabs(chromium) as make:
+        yield make
+
+
+def test_published_curves_are_dashed_and_labelled(tab, tmp_path):
+    runs = [measured(tmp_path), published(tmp_path, "Bunny_640x360_24.yuv", "Far_64x64")]
+    page = tab(viewport=PHONE).open(build_report(runs, tmp_path / "report"), "#metric=psnr_y&sequence=bunny")
+    assert page.locator("#legend button").all_inner_texts() == ["x265", f"VTM ({LABEL})"]
+    traces = page.evaluate("document.getElementById('chart').data.map(t => [t.line.dash, t.hovertext[0]])")
+    assert [dash for dash, _ in traces] == ["solid", "dash"]
+    assert traces[1][1].startswith(f"VTM ({LABEL})<br>")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    # Nobody published the frame rate of the other sequence: it has no rate in kbps.
+    page.goto(page.url.split("#")[0] + "#metric=psnr_y&sequence=Far_64x64&x=kbps")
+    page.wait_for_timeout(200)
+    assert "no rate in kbps" in page.locator("#chart-text").inner_text()
