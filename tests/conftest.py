@@ -9,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Colour, Frame, VideoFormat
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 

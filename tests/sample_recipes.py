@@ -59,7 +59,7 @@ min = 0
 max = 50
 step = 1
 ladder = [10, 20, 30, 40, 50]
-log2_rate_per_q = -0.2
+ladder_bpp = [0.64, 0.16, 0.04, 0.01, 0.0025]
 
 [intra_period]
 infinite = "-1"

@@ -33,7 +33,7 @@ version_pattern = 'blocky (\\S+)'
 min = 0
 max = 60
 ladder = [4, 12, 20, 28, 36]
-log2_rate_per_q = -0.05
+ladder_bpp = [0.8, 0.6, 0.45, 0.34, 0.26]
 [intra_period]
 infinite = "-1"
 """

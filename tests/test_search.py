@@ -11,7 +11,9 @@ from evalsuite.codec.knob import Knob
 from evalsuite.engine.search import ENCODES_PER_TARGET, RateSearch, predict
 
 LADDER = (24, 29, 33, 38, 44)
-KNOB = Knob(0, 51, 0.1, LADDER, -0.13)
+# A typical curve of 2^-0.13 for each step of q.
+TYPICAL = tuple(2 ** (-0.13 * (q - 24)) for q in LADDER)
+KNOB = Knob(0, 51, 0.1, LADDER, TYPICAL)
 
 
 def synthetic_encoder(seed: int, noise: float = 0.005):
@@ -54,7 +56,7 @@ def test_bar_of_encodes_and_deviation_over_many_encoders() -> None:
 def test_trap29_the_best_encode_is_returned_not_the_last(seed: int, step: float, count: int) -> None:
     size = synthetic_encoder(seed)
     targets = [size(q) * 1.01 for q in np.linspace(20, 46, count)]
-    search = RateSearch(Knob(0, 51, step, LADDER, -0.13), targets)
+    search = RateSearch(Knob(0, 51, step, LADDER, TYPICAL), targets)
     run_search(search, size)
     for target in targets:
         best = search.best(target)
@@ -63,11 +65,42 @@ def test_trap29_the_best_encode_is_returned_not_the_last(seed: int, step: float,
         assert gaps[best] == min(gaps.values())
 
 
+def test_a_curve_that_bends_as_is_typical_takes_fewer_encodes_than_one_taken_for_straight() -> None:
+    # As SVT-AV1's: the rate falls slowly at first and fast in the end.
+    def size(q: float, level: float) -> int:
+        return int(2 ** (level - 0.03 * q - 0.0012 * q * q))
+
+    ladder = (20.0, 30.0, 40.0, 48.0, 56.0)
+    typical = Knob(1, 63, 0.25, ladder, tuple(2.0 ** (-0.03 * q - 0.0012 * q * q) for q in ladder))
+    straight = Knob(1, 63, 0.25, ladder)
+    spent = {}
+    for knob in (typical, straight):
+        spent[knob] = 0
+        for level in np.linspace(16, 22, 13):
+            search = RateSearch(knob, [size(q, level) for q in (22.3, 33.1, 44.9, 54.2)])
+            while (q := search.propose()) is not None:
+                search.learn(q, size(q, level))
+                spent[knob] += 1
+    # One encode tells the level; each target then takes one.
+    assert spent[typical] == 13 * 5
+    assert spent[typical] < 0.8 * spent[straight]
+
+
+def test_typical_rates_pass_through_the_ladder_and_go_on_straight() -> None:
+    knob = Knob(0, 60, 1, (10, 20, 30), (0.4, 0.1, 0.0125))
+    found = knob.typical_log2_rate(np.array([0.0, 10, 20, 30, 40]))
+    assert found == pytest.approx(np.log2([1.6, 0.4, 0.1, 0.0125, 0.0125 / 8]))
+    assert (np.diff(knob.typical_log2_rate(np.linspace(0, 60, 200))) < 0).all()
+    # Without rates it is the rule of H.264 and its heirs: half the rate every six steps.
+    plain = Knob(0, 51, 1, (22, 27, 32, 37, 42))
+    assert np.diff(plain.typical_log2_rate(np.array([22.0, 28.0]))) == pytest.approx(-1)
+
+
 def test_an_integer_knob_lands_on_the_nearest_q() -> None:
     def size(q: float) -> int:
         return int(2 ** (18 - 0.15 * q))
 
-    knob = Knob(0, 51, 1, LADDER, -0.13)
+    knob = Knob(0, 51, 1, LADDER, TYPICAL)
     for target in (size(20.4), size(33.6), size(41.2)):
         search = RateSearch(knob, [target])
         run_search(search, size)

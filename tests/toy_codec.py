@@ -1,7 +1,7 @@
 """A small real codec in one script: quantises, compresses with zlib, and misbehaves when TOY_FAULT says so.
 
-TOY_FAULT is FAULT or FAULT@Q: exit, hang, empty, no_file (encoder); drop, repeat, cut, resize, fail, late, early,
-exchange, swap (decoder).
+TOY_FAULT is FAULT or FAULT@Q: exit, hang, hungry, empty, no_file (encoder); drop, repeat, cut, resize, fail, late,
+early, exchange, swap (decoder).
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ def encode(source, target, q):
             sys.exit(9)
         if fault == "hang":
             time.sleep(600)
+        if fault == "hungry":
+            held = bytearray(b"x") * (300 << 20)
+            time.sleep(5)
         if fault == "empty":
             open(target, "wb").close()
             return
@@ -105,7 +108,7 @@ min = 0
 max = 51
 step = 0.5
 ladder = [8, 14, 20, 26, 32]
-log2_rate_per_q = -0.1
+ladder_bpp = [0.8, 0.53, 0.35, 0.23, 0.15]
 [intra_period]
 infinite = "-1"
 """

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evalsuite.errors import RequestError
 from evalsuite.types import OperatingPoint
+
+QP_PER_OCTAVE = 6.0
+"""The step of quantisers doubles every six QP in H.264 and its heirs, and the rate halves about as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +25,26 @@ class Knob:
     """Smallest change that the encoder answers to."""
     ladder: tuple[float, ...]
     """From about 40 dB down to the lowest rates the codec has; ascending."""
-    log2_rate_per_q: float
-    """Slope of log2 of bytes over q, negative: where a rate search begins."""
+    ladder_bpp: tuple[float, ...] = ()
+    """Typical rates at each q of the ladder, descending: the shape that a rate search begins with. Empty: not known."""
+
+    def typical_log2_rate(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log2 of the rate that the codec typically has at each `q`, (n,); its level is of no account.
+
+        Between the steps of the ladder a monotone cubic, beyond them a straight line; without `ladder_bpp` the rate
+        halves every six steps, as it does with the QP of H.264 and its heirs.
+        """
+        if len(self.ladder_bpp) < 2:
+            return -q / QP_PER_OCTAVE
+        # Imported here because a recipe is loaded far more often than rates are searched.
+        from scipy.interpolate import PchipInterpolator
+
+        known, rates = np.array(self.ladder), np.log2(self.ladder_bpp)
+        slopes = np.diff(rates) / np.diff(known)
+        inside: NDArray[np.float64] = PchipInterpolator(known, rates)(np.clip(q, known[0], known[-1]))
+        before, after = np.minimum(q - known[0], 0), np.maximum(q - known[-1], 0)
+        rates_at: NDArray[np.float64] = inside + slopes[0] * before + slopes[-1] * after
+        return rates_at
 
     def snap(self, q: float) -> float:
         """The nearest q that the encoder can be given."""

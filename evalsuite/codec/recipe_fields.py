@@ -18,8 +18,6 @@ from evalsuite.sources.fields import Table
 _FORMATS = {name: name for name in ("yuv420p", "yuv420p10le")}
 
 _SHORTEST_LADDER = 5
-_USUAL_SLOPE = -1 / 6
-"""The step of quantisers doubles every six QP in H.264 and its heirs, and the rate halves about as often."""
 _MOST_STEPS = 100_000
 """A finer grid than this is a slip of the pen, and a rate search lays the whole grid out in memory."""
 
@@ -148,7 +146,7 @@ def knob(table: Table) -> Knob:
         largest=table.take("max", number),
         step=table.get("step", _positive, 1.0),
         ladder=table.take("ladder", _numbers),
-        log2_rate_per_q=table.get("log2_rate_per_q", _negative, _USUAL_SLOPE),
+        ladder_bpp=table.get("ladder_bpp", _numbers, ()),
     )
     table.finish()
     if found.smallest > found.largest:
@@ -176,6 +174,14 @@ def knob(table: Table) -> Knob:
                 expected=f"{found.smallest:g} to {found.largest:g} in steps of {found.step:g}",
                 got=q,
             )
+    rates = found.ladder_bpp
+    if rates and (len(rates) != len(ladder) or min(rates) <= 0 or list(rates) != sorted(set(rates), reverse=True)):
+        raise RecipeError(
+            "the field `ladder_bpp` is not valid",
+            where=table.where,
+            expected=f"{len(ladder)} rates above 0, one for each q of the ladder, descending as the rate does",
+            got=list(rates),
+        )
     return found
 
 
@@ -200,12 +206,6 @@ def _divisor(value: object) -> int:
 def _positive(value: object) -> float:
     if (found := number(value)) <= 0:
         raise ValueError("a number above 0")
-    return found
-
-
-def _negative(value: object) -> float:
-    if (found := number(value)) >= 0:
-        raise ValueError("a number below 0: the rate falls as q rises")
     return found
 
 

@@ -1,8 +1,9 @@
 """Finding the operating points whose measured file size hits the target rates, with few encodes.
 
-A Gaussian process over (q, log2 of bytes) learns from every encode of one codec and sequence: a straight line with the
-recipe's slope as prior, plus a smooth deviation. Encoders differ in slope and curvature and content changes both, but
-all of them are smooth in log-rate, so two or three encodes fix the curve near a target.
+A Gaussian process over (typical log2 rate, log2 of bytes) learns from every encode of one codec and sequence: the
+curve that the recipe calls typical as prior, stretched by the content, plus a smooth deviation. Content changes the level
+most, slope and curvature less, and all encoders are smooth in log-rate, so two or three encodes fix the curve near a
+target.
 Model: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7 (explicit basis functions).
 """
 
@@ -25,10 +26,14 @@ ENCODES_PER_TARGET = 4
 
 _NOISE = 0.01
 """Standard deviation of log2 bytes that no smooth curve explains: 0.7 %."""
-_SLOPE_SPREAD = 0.35
-"""Standard deviation of the slope, relative to the recipe's."""
-_BEND = 0.35
-"""Standard deviation of the smooth deviation from the line, in log2 bytes, over one length scale."""
+_STRETCH = 0.2
+"""Standard deviation of the slope, relative to the typical curve's."""
+_UNKNOWN_STRETCH = 0.5
+"""The same for a recipe that does not say what is typical."""
+_BEND = 0.2
+"""Standard deviation of the smooth deviation from the typical curve, in log2 bytes, over one length scale."""
+_SCALE = 3.0
+"""Length over which that deviation changes, in log2 of the typical rate."""
 _LEVEL_SPREAD = 20.0
 """Standard deviation of the level: as good as unknown."""
 
@@ -44,27 +49,24 @@ def predict(history: Mapping[float, int], knob: Knob, q: NDArray[np.float64]) ->
 
     Args:
         history: bytes by q; at least one entry.
-        knob: the codec's range and prior slope.
+        knob: the codec's range and typical rates.
         q: where to predict, (n,).
     """
     known = np.array(sorted(history))
     values = np.log2([history[k] for k in sorted(history)])
-    centre = known.mean()
-    # The curve bends over about half the useful range of q, where the rate changes 2^4-fold.
-    scale = 4.0 / abs(knob.log2_rate_per_q)
+    stretch = _STRETCH if knob.ladder_bpp else _UNKNOWN_STRETCH
+    typical, wanted = knob.typical_log2_rate(known), knob.typical_log2_rate(q)
+    centre, level = typical.mean(), values.mean()
 
     def covariance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         left, right = a[:, None] - centre, b[None, :] - centre
-        line = _LEVEL_SPREAD**2 + (_SLOPE_SPREAD * knob.log2_rate_per_q) ** 2 * left * right
-        bend = _BEND**2 * np.exp(-0.5 * ((left - right) / scale) ** 2)
-        matrix: NDArray[np.float64] = line + bend
+        bend = _BEND**2 * np.exp(-0.5 * ((left - right) / _SCALE) ** 2)
+        matrix: NDArray[np.float64] = _LEVEL_SPREAD**2 + stretch**2 * left * right + bend
         return matrix
 
-    level = values.mean()
-    residual = values - level - knob.log2_rate_per_q * (known - centre)
-    gram = covariance(known, known) + _NOISE**2 * np.eye(len(known))
-    weights = np.linalg.solve(gram, residual)
-    mean: NDArray[np.float64] = level + knob.log2_rate_per_q * (q - centre) + covariance(q, known) @ weights
+    gram = covariance(typical, typical) + _NOISE**2 * np.eye(len(known))
+    weights = np.linalg.solve(gram, values - level - (typical - centre))
+    mean: NDArray[np.float64] = level + (wanted - centre) + covariance(wanted, typical) @ weights
     return mean
 
 
