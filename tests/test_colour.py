@@ -5,8 +5,8 @@ import pytest
 from conftest import moving_frames, run_ffmpeg
 from numpy.typing import NDArray
 
-from evalsuite.sources.colour import to_rgb
-from evalsuite.sources.y4m import join_planes
+from evalsuite.sources.colour import from_rgb, to_rgb
+from evalsuite.sources.y4m import join_planes, split_planes
 from evalsuite.types import Colour, Frame, Matrix, VideoFormat
 
 
@@ -66,3 +66,69 @@ def test_odd_sizes_keep_every_pixel(height: int, width: int) -> None:
     rgb = to_rgb(frame, Colour("bt709"), 8)
     assert rgb.shape == (3, height, width)
     assert np.isfinite(rgb).all()
+
+
+def _zimg_frame(rgb: NDArray[np.float32], format: VideoFormat, colour: Colour) -> Frame:
+    """The inverse conversion by zimg, without dithering."""
+    matrix = {"bt601": "170m", "bt709": "709"}[colour.matrix]
+    span = "full" if colour.full_range else "limited"
+    steps = (
+        f"setparams=colorspace=gbr:range=pc,zscale=matrixin=gbr:rangein=full:matrix={matrix}:range={span}"
+        f":chromal=left:filter=bilinear:dither=none,format={format.pixel_format}"
+    )
+    size = f"{format.width}x{format.height}"
+    raw = run_ffmpeg(
+        *("-f", "rawvideo", "-pix_fmt", "gbrpf32le", "-s", size, "-i", "-"),
+        *("-vf", steps, "-f", "rawvideo", "-pix_fmt", format.pixel_format, "-"),
+        data=np.ascontiguousarray(rgb[[1, 2, 0]]).astype("<f4").tobytes(),
+    )
+    return split_planes(raw, format)
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+@pytest.mark.parametrize(("width", "height", "depth"), [(64, 48, 8), (50, 34, 8), (64, 48, 10)])
+def test_trap06_and_07_rgb_to_planes_agrees_with_zimg_within_one_level(
+    width: int, height: int, depth: int, matrix: Matrix, full_range: bool
+) -> None:
+    format, colour = VideoFormat(width, height, depth), Colour(matrix, full_range)
+    rgb = np.random.default_rng(1).random((3, height, width)).astype(np.float32)
+    for ours, theirs in zip(from_rgb(rgb, colour, depth), _zimg_frame(rgb, format, colour), strict=True):
+        assert ours.dtype == theirs.dtype
+        difference = np.abs(ours.astype(np.int64) - theirs)
+        assert difference.max() <= 1
+        # One level apart only where the two round the same value differently.
+        assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (1, 7), (6, 1), (8, 8)])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+def test_primary_colours_become_the_code_values_of_the_standard(height: int, width: int, matrix: Matrix) -> None:
+    # 8-bit code values of white, black, red and blue in limited range, by BT.601-7 and BT.709-6.
+    table = {
+        "bt601": {
+            (1, 1, 1): (235, 128, 128),
+            (0, 0, 0): (16, 128, 128),
+            (1, 0, 0): (81, 90, 240),
+            (0, 0, 1): (41, 240, 110),
+        },
+        "bt709": {
+            (1, 1, 1): (235, 128, 128),
+            (0, 0, 0): (16, 128, 128),
+            (1, 0, 0): (63, 102, 240),
+            (0, 0, 1): (32, 240, 118),
+        },
+    }
+    for colour, codes in table[matrix].items():
+        rgb = np.broadcast_to(np.array(colour, np.float32)[:, None, None], (3, height, width))
+        luma, blue, red = from_rgb(rgb, Colour(matrix), 8)
+        assert luma.shape == (height, width)
+        assert blue.shape == red.shape == ((height + 1) // 2, (width + 1) // 2)
+        assert (int(luma[0, 0]), int(blue[0, 0]), int(red[0, 0])) == codes
+        assert all((plane == plane[0, 0]).all() for plane in (luma, blue, red))
+
+
+def test_values_outside_the_cube_are_clipped_and_nan_is_black() -> None:
+    rgb = np.stack([np.full((2, 2), value, np.float32) for value in (np.nan, -3.0, -0.5)])
+    assert [int(plane[0, 0]) for plane in from_rgb(rgb, Colour("bt709"), 8)] == [16, 128, 128]
+    assert int(from_rgb(np.full((3, 2, 2), 7, np.float32), Colour("bt709"), 10)[0][0, 0]) == 940

@@ -62,6 +62,8 @@ def test_trap21_a_codec_without_tokens_is_not_applicable_and_costs_no_other_metr
     series = scored({}, (*TOKENS, infos()["psnr_y"]))
     assert {series[name].status for name in NAMES} == {"not_applicable"}
     assert series["psnr_y"].status == "ok"
+    silent = scored({"one": lambda: CodecReport({}, Usage(0, 0))})
+    assert {one.status for one in silent.values()} == {"not_applicable"}
 
 
 def test_a_report_that_fails_or_lacks_a_figure_fails_the_figures_alone() -> None:

@@ -1,4 +1,4 @@
-"""The `tvc` command: encode, decode, info, train."""
+"""The `tvc` command: encode, decode, info, export-torchscript, train."""
 
 from __future__ import annotations
 
@@ -162,6 +162,26 @@ def info(
         if isinstance(value, list):
             shown = " ".join(f"{number:.3g}" for number in value)
         typer.echo(f"{name:22} {shown}")
+
+
+@app.command("export-torchscript")
+def export_torchscript(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where encoder.jit and decoder.jit go.")],
+    weights: _Weights = None,
+) -> None:
+    """Write the tokenizer as TorchScript, RGB to tokens and back, for programs that measure tokenizers.
+
+    Example: tvc export-torchscript tokenizer
+    """
+    from tvc.torchscript import export
+
+    model = _load(weights, 0)
+    try:
+        files = export(model, folder)
+    except OSError as error:
+        raise RequestError("the files cannot be written", where=folder, got=error.strerror) from error
+    for path in files:
+        typer.echo(path)
 
 
 def main() -> None:

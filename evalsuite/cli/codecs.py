@@ -23,12 +23,11 @@ def list_codecs(json: bool = typer.Option(False, "--json", help="Print a JSON li
 
     Example: evalsuite codecs list
     """
-    from evalsuite import resources
-    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.codec.recipe import available, load_recipe
     from evalsuite.errors import EvalError
 
     found: list[dict[str, Any]] = []
-    for name in resources.available("codecs"):
+    for name in available():
         try:
             recipe = load_recipe(name)
         except EvalError as error:
@@ -53,16 +52,18 @@ def list_codecs(json: bool = typer.Option(False, "--json", help="Print a JSON li
             for row in found
         ),
     )
+    say("Variants such as x265:fast:10bit: evalsuite codecs show NAME")
 
 
 @app.command("show")
 def show_codec(
-    name: str = typer.Argument(..., help="Name of the codec, or the path of its recipe."),
+    name: str = typer.Argument(..., help="Name of the codec, or the path of its recipe; variants behind it."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show a codec's recipe, with the full command lines it runs.
 
     What differs from one encode to the next stays a placeholder: {input}, {output}, {q}, {intra_period}, {threads}.
+    Variants are chosen behind the name, as in x265:lowdelay:10bit.
 
     Example: evalsuite codecs show x265
     """
@@ -84,7 +85,16 @@ def show_codec(
     }
     if json:
         listed = {field: list(command) for field, command in commands.items()}
-        print_json({"schema": 1, "name": recipe.name, **availability, **_facts(recipe), "commands": listed})
+        print_json(
+            {
+                "schema": 1,
+                "name": recipe.name,
+                **availability,
+                **_facts(recipe),
+                "variants": _variants(name),
+                "commands": listed,
+            }
+        )
         return
     knob, intra = recipe.knob, recipe.intra_periods
     periods = f"from {intra.min}" + (f", multiples of {intra.multiple}" if intra.multiple > 1 else "")
@@ -101,6 +111,7 @@ def show_codec(
         "intra every": f"{periods}; -1 for the first frame only",
         "coded at": _scaling(recipe),
         "coded in": f"{recipe.internal_bit_depth} bit; sizes padded to multiples of {recipe.size_multiple}",
+        "delay": "not stated" if recipe.delay is None else f"{recipe.delay} frames",
         "stream": f"{recipe.container}, .{recipe.extension}",
         "licence": recipe.licence or "not stated",
         "notes": " ".join(recipe.notes.split()),
@@ -110,23 +121,29 @@ def show_codec(
         typer.echo(f"  {label + ':':<13}{text}")
     for field, command in commands.items():
         typer.echo(f"\n{field}:\n  {show(command)}")
+    if variants := _variants(name):
+        typer.echo("\nvariants:")
+        for variant, description in variants.items():
+            typer.echo(f"  {variant + ':':<13}{description}")
 
 
 @app.command("check")
 def check_codecs(
     names: list[str] = typer.Argument(..., help="Names of codecs, paths of recipes, or `all`."),
+    variants: bool = typer.Option(False, "--variants", help="Check each variant of these codecs too."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Encode and decode a few made-up frames with each codec; exit code 2 if one does not work.
 
     Example: evalsuite codecs check x265 vvenc
     """
-    from evalsuite import resources
     from evalsuite.codec.check import check_codec
-    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.codec.recipe import available, load_recipe
     from evalsuite.errors import EvalError
 
-    wanted = list(resources.available("codecs")) if names == ["all"] else names
+    wanted = available() if names == ["all"] else names
+    if variants:
+        wanted = [one for name in wanted for one in _with_each_variant(name)]
     rows: list[dict[str, Any]] = []
     for name in wanted:
         try:
@@ -180,6 +197,29 @@ def _print_checks(rows: list[dict[str, Any]]) -> None:
     console(stderr=True).print(f"{working} of {len(rows)} work")
 
 
+def _variants(name: str) -> dict[str, str]:
+    """What each variant of a codec is, by its name; no variants of a codec that is no recipe."""
+    from evalsuite import resources
+    from evalsuite.codec.inherit import with_base
+    from evalsuite.codec.variants import declared, split_name
+    from evalsuite.errors import EvalError
+
+    try:
+        path, data = resources.load("codecs", split_name(name)[0])
+        found = declared(with_base(data, path), path)
+    except EvalError:
+        return {}
+    return {variant: fields["description"] for variant, fields in found.items()}
+
+
+def _with_each_variant(name: str) -> list[str]:
+    from evalsuite.codec.variants import SEPARATOR, split_name
+
+    if split_name(name)[1]:
+        return [name]
+    return [name, *(f"{name}{SEPARATOR}{variant}" for variant in _variants(name))]
+
+
 def _availability(recipe: Recipe) -> dict[str, Any]:
     from evalsuite.errors import EvalError
 
@@ -209,6 +249,8 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "structure": recipe.structure,
         "rate_control": recipe.rate_control,
         "internal_bit_depth": recipe.internal_bit_depth,
+        "lookahead": recipe.lookahead,
+        "delay": recipe.delay,
         "container": recipe.container,
         "formats": list(recipe.formats),
         "scale": None if scale is None else {"divisor": scale.divisor, "filter": scale.filter},

@@ -64,11 +64,10 @@ def _ffmpeg() -> Check:
 
 
 def _codecs() -> Iterator[Check]:
-    from evalsuite import resources
-    from evalsuite.codec.recipe import load_recipe
+    from evalsuite.codec.recipe import available, load_recipe
     from evalsuite.errors import EvalError
 
-    for name in resources.available("codecs"):
+    for name in available():
         try:
             recipe = load_recipe(name)
             recipe.check_available()

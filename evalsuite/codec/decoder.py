@@ -14,6 +14,7 @@ from typing import IO, BinaryIO, cast
 
 from evalsuite.codec.command import placeholders
 from evalsuite.codec.handover import crop, rounded
+from evalsuite.codec.hosted import Decoding
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.scaling import Upscaler
 from evalsuite.errors import MediaError, ProcessError, ShapeError
@@ -43,10 +44,16 @@ class DecoderProcess:
         self, recipe: Recipe, bitstream: Path, sequence: Sequence, threads: int, timeout: float | None
     ) -> None:
         self._log: IO[bytes] | None = None
+        self.running: Running | Decoding
+        self.frames: IO[bytes]
+        if recipe.python:
+            self.running = Decoding(recipe, threads, bitstream, timeout)
+            self.frames = self.running.stdout
+            return
         if "output" not in placeholders(recipe.decode):
             command = recipe.decode_command(bitstream, sequence.format, sequence.frames, threads)
             self.running = Running(command, timeout=timeout, stdout=subprocess.PIPE)
-            self.frames: IO[bytes] = self.running.stdout
+            self.frames = self.running.stdout
             return
         # A decoder that writes to a file is given a pipe by name: no decoded video is ever written to disk.
         reading, writing = os.pipe()
@@ -232,6 +239,7 @@ def _together(decoder: Usage, scaler: Usage) -> Usage:
         wall_s=max(decoder.wall_s, scaler.wall_s),
         cpu_s=decoder.cpu_s + scaler.cpu_s,
         peak_rss_bytes=decoder.peak_rss_bytes + scaler.peak_rss_bytes,
+        load_s=decoder.load_s,
     )
 
 

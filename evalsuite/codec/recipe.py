@@ -1,4 +1,4 @@
-"""A command-line codec as one TOML file: what it runs, the range of its knob, and the structure it codes in.
+"""A codec as one TOML file: what it runs, the range of its knob, and the structure it codes in.
 
 Commands are argument lists with placeholders, never shell lines. `docs/codecs.md` describes every field.
 """
@@ -20,7 +20,9 @@ from evalsuite import process, resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
 from evalsuite.codec.command import Command, fill, placeholders
+from evalsuite.codec.hostpool import describe
 from evalsuite.codec.knob import IntraPeriods, Knob, check_point, switch_frame
+from evalsuite.codec.plugin import entry_points, located
 from evalsuite.codec.scaling import Scale
 from evalsuite.codec.variants import split_name
 from evalsuite.errors import EvalError, ProcessError, RecipeError, RequestError
@@ -36,7 +38,7 @@ RateSource = Literal["file", "estimate"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A command-line codec, validated; made by `load_recipe`."""
+    """A codec, validated; made by `load_recipe`."""
 
     name: str
     path: Path
@@ -54,6 +56,10 @@ class Recipe:
     """What stands for `{input}` of the encoder: a Y4M file, or planar frames without a header."""
     coded_bit_depth: int | None
     """Frames are handed over in this depth, and rounded to the sequence's after decoding; None for the sequence's."""
+    python: str
+    """The class of a codec written in Python, see `evalsuite.codec.plugin.located`; empty for a command-line codec."""
+    device: str
+    """Where such a class computes; empty for a command-line codec."""
     binary: str
     decoder_binary: str
     home: str
@@ -224,21 +230,24 @@ class Recipe:
         """The encoder's version, as it tells it.
 
         Raises:
-            EvalError: the program is missing or does not run; its output has no version.
+            EvalError: the program is missing or does not run; its output has no version; a class cannot be imported.
         """
+        if self.python:
+            return str(self._described()["version"])
         return _version(
             fill(self.version_command, self._found(self.version_command)), self.version_pattern, str(self.path)
         )
 
     def binary_sha256(self) -> dict[str, str]:
-        """The sha256 of every program that bears on the result, by the program's name.
+        """The sha256 of every program that bears on the result, by the program's name; of modules for a class.
 
         Raises:
             EvalError: a program is missing or cannot be read.
         """
         run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command).values())
         scaler = {binary.PINNED} if self.scale else set()
-        return {program: binary.digest(self._locate(program)) for program in sorted(run | scaler)}
+        found = {program: binary.digest(self._locate(program)) for program in sorted(run | scaler)}
+        return {**found, **self._described()["sources"]} if self.python else found
 
     def locate_files(self) -> dict[str, Path]:
         """Where the codec's files are: beside the recipe, in its home, or in a folder above its program.
@@ -249,7 +258,9 @@ class Recipe:
         if not self.files:
             return {}
         folders = [self.path.parent]
-        if self.binary:
+        if self.python:
+            folders += [home] if (home := binary.home_of(self.home)) else []
+        elif self.binary:
             folders += binary.homes(self.home, self._locate(self.binary))
         return {name: binary.locate_file(path, folders, self.home, self.obtain) for name, path in self.files.items()}
 
@@ -262,6 +273,8 @@ class Recipe:
             used["source"] = self.source
         if self.coded_bit_depth is not None:
             used["coded_bit_depth"] = self.coded_bit_depth
+        if self.python:
+            used |= {"python": self.python, "settings": dict(self.settings), "device": self.device}
         return _digest(
             {
                 "name": self.name,
@@ -305,6 +318,9 @@ class Recipe:
             found |= {name: str(path) for name, path in self.locate_files().items()}
         return found
 
+    def _described(self) -> dict[str, Any]:
+        return describe(located(self.python, self.path.parent))
+
     def _locate(self, program: str) -> Path:
         return binary.locate(program, self.home, self.obtain)
 
@@ -320,8 +336,26 @@ def load_recipe(name_or_path: str) -> Recipe:
     from evalsuite.codec.recipe_file import parse_recipe
 
     name, variants = split_name(name_or_path)
-    path, data = resources.load("codecs", name)
+    if not name.endswith(".toml") and name not in resources.available("codecs") and name in entry_points():
+        path, data = _own_recipe(name)
+    else:
+        path, data = resources.load("codecs", name)
     return parse_recipe(data, path, variants)
+
+
+def available() -> list[str]:
+    """Names of the codecs there are: recipes in the folders that are looked into, and installed classes."""
+    return sorted({*resources.available("codecs"), *entry_points()})
+
+
+def _own_recipe(name: str) -> tuple[Path, dict[str, Any]]:
+    """The recipe that a class behind an entry point has itself, and where its files are looked for."""
+    described = describe(located(name, Path()))
+    if described["recipe"] is None:
+        raise RequestError(
+            f"the class {name} has no recipe of its own", fix=f'write one with `python = "{name}"` and give its path'
+        )
+    return Path(described["folder"]) / f"{name}.toml", {"name": name, **described["recipe"], "python": name}
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from evalsuite.codec.command import (
     settle,
 )
 from evalsuite.codec.inherit import with_base
+from evalsuite.codec.python_recipe import with_commands
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.variants import SEPARATOR, with_variants
 from evalsuite.errors import RecipeError, did_you_mean
@@ -43,6 +44,7 @@ _USUAL_CHECK_PSNR_Y = 30.0
 
 _name = fields.pattern(r"[a-z0-9][a-z0-9._-]{0,39}", "at most 40 of a-z, 0-9, '.', '_' and '-'")
 _extension = fields.pattern(r"[a-z0-9]{1,8}", "1 to 8 of a-z and 0-9, without the dot")
+_device = fields.pattern(r"[a-z]{1,16}(:\d{1,3})?", "cpu, cuda, cuda:1 or another device that PyTorch knows")
 _program = fields.pattern(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", "the name of a program, without a folder")
 
 
@@ -54,11 +56,17 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         RequestError: a variant that it does not have.
     """
     merged, chosen = with_variants(with_base(data, path), path, variants)
+    if "python" in merged:
+        merged = with_commands(merged, path)
     top = Table(merged, str(path), taken=("base", "variants"))
     settings = top.get("settings", parse.settings, {})
 
     def command(value: object) -> Command:
         return settle(parse.command(value), settings)
+
+    def first_pass(value: object) -> Command:
+        # A variant of two passes may take one.
+        return () if value == [] else command(value)
 
     container = top.take("container", fields.choice(_CONTAINERS))
     none: Standard = ""
@@ -77,6 +85,8 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         size_min=top.get("size_min", parse.size, 1),
         source=top.get("source", fields.choice(_FRAMES), "y4m"),
         coded_bit_depth=top.get("coded_bit_depth", parse.one_of(*_DEPTHS), None),
+        python=top.get("python", fields.text, ""),
+        device=top.get("device", _device, ""),
         binary=top.take("binary", _program),
         decoder_binary=top.get("decoder_binary", _program, ""),
         home=top.get("home", _name, ""),
@@ -91,7 +101,7 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         lookahead=top.get("lookahead", fields.count(0), None),
         delay=top.get("delay", fields.count(0), None),
         notes=top.get("notes", fields.text, "").strip(),
-        first_pass=top.get("first_pass", command, ()),
+        first_pass=top.get("first_pass", first_pass, ()),
         encode=top.take("encode", command),
         decode=top.get("decode", command, ()),
         decoded=top.get("decoded", fields.choice(_FRAMES), "raw"),
@@ -133,6 +143,8 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError(
             "the field `standard` is missing", where=where, expected=" or ".join(filter(None, _STANDARDS))
         )
+    if recipe.python:
+        return
     if not recipe.decode and recipe.rate_source == "file":
         raise RecipeError(
             "the field `decode` is missing",

@@ -7,6 +7,7 @@ import math
 import subprocess
 from pathlib import Path
 
+from evalsuite.codec import hosted
 from evalsuite.codec.recipe import Recipe
 from evalsuite.errors import MediaError
 from evalsuite.process import Running
@@ -34,6 +35,9 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecRe
         return CodecReport({}, Usage(0, 0))
     if not bitstream.is_file():
         raise MediaError("there is no bitstream to report on", where=bitstream)
+    if recipe.python:
+        cost, told = hosted.info(recipe, bitstream, timeout)
+        return CodecReport({name: value for name, value in told.items() if math.isfinite(value)}, cost)
     command = recipe.info_command(bitstream)
     with Running(command, timeout=timeout, stdout=subprocess.PIPE) as running:
         printed = running.stdout.read(LARGEST_BYTES + 1)

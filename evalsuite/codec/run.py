@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalsuite.codec import hosted
 from evalsuite.codec.bitstream import payload_bytes
 from evalsuite.codec.command import Command
 from evalsuite.codec.handover import prepare
@@ -93,10 +94,14 @@ def _encode(
     deadline = None if timeout is None else time.monotonic() + timeout
     source, costs = prepare(recipe, sequence, scratch, timeout)
     commands = recipe.encode_commands(sequence, point, source, output, scratch)
-    log = scratch / "log.txt"
+    log, reconstruction = scratch / "log.txt", ""
     for command in commands:
         left = None if deadline is None else max(0.001, deadline - time.monotonic())
-        costs.append(_run(command, log, left))
+        if recipe.python:
+            cost, reconstruction = hosted.encode(recipe, sequence, point, source, output, left)
+        else:
+            cost = _run(command, log, left)
+        costs.append(cost)
     if not output.is_file() or not (file_bytes := output.stat().st_size):
         raise ProcessError(
             f"the encoder of {recipe.name} ended well but wrote nothing",
@@ -106,7 +111,7 @@ def _encode(
             got="an empty file" if output.is_file() else "no file",
             fix="check that the recipe's `encode` writes to {output}",
         )
-    said = log.read_text(encoding="utf-8", errors="replace")
+    said = "" if recipe.python else log.read_text(encoding="utf-8", errors="replace")
     _check_log(recipe, said, file_bytes, commands[-1])
     estimated = recipe.rate_source == "estimate"
     return Encoded(
@@ -118,9 +123,10 @@ def _encode(
             wall_s=sum(cost.wall_s for cost in costs),
             cpu_s=sum(cost.cpu_s for cost in costs),
             peak_rss_bytes=max(cost.peak_rss_bytes for cost in costs),
+            load_s=sum(loads) if (loads := [cost.load_s for cost in costs if cost.load_s is not None]) else None,
         ),
         commands=commands,
-        reconstruction_sha256=_reconstruction(recipe, sequence, scratch) if recipe.reconstructs else "",
+        reconstruction_sha256=_reconstruction(recipe, sequence, scratch) if recipe.reconstructs else reconstruction,
         log=said,
     )
 

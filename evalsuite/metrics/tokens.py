@@ -14,6 +14,7 @@ from evalsuite.metrics.base import Family, NotMeasured, Report, Setting, View
 from evalsuite.types import MetricInfo, Series
 
 _SOURCE = "the codec's own report on the bitstream (the recipe's `info` command)"
+_NONE = "the codec reports no tokens"
 _TRAPS = (
     "Padded tokens are tokens: they are coded and count. A token that is masked takes no bits but is still drawn, so "
     "the token rate does not fall with masking; the rate of sent tokens does."
@@ -68,6 +69,8 @@ class _ReportMeter:
         """
         report = self._report()
         self.child_cpu_s, told = report.usage.cpu_s, report.values
+        if not told:
+            return [Series(name, "not_applicable", reason=_NONE) for name in self._names]
         missing = [name for name in self._names if name not in told]
         if missing:
             raise MetricError(
@@ -84,7 +87,7 @@ class _ReportMeter:
 
 def _open(setting: Setting, names: tuple[str, ...]) -> _ReportMeter:
     if setting.report is None:
-        raise NotMeasured("not_applicable", "the codec reports no tokens")
+        raise NotMeasured("not_applicable", _NONE)
     return _ReportMeter(setting.report, names)
 
 
