@@ -6,26 +6,24 @@ Commands are argument lists with placeholders, never shell lines. `docs/codecs.m
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import math
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evalsuite import process, resources
+from evalsuite import resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
 from evalsuite.codec.command import Command, fill, placeholders
 from evalsuite.codec.hostpool import describe
+from evalsuite.codec.identity import digest_of, version_of
 from evalsuite.codec.knob import IntraPeriods, Knob, check_point, switch_frame
 from evalsuite.codec.plugin import entry_points, located
 from evalsuite.codec.scaling import Scale
 from evalsuite.codec.variants import split_name
-from evalsuite.errors import EvalError, ProcessError, RecipeError, RequestError
+from evalsuite.errors import EvalError, RequestError
 from evalsuite.files import sha256_of
 from evalsuite.types import OperatingPoint, Sequence, VideoFormat
 
@@ -234,7 +232,7 @@ class Recipe:
         """
         if self.python:
             return str(self._described()["version"])
-        return _version(
+        return version_of(
             fill(self.version_command, self._found(self.version_command)), self.version_pattern, str(self.path)
         )
 
@@ -275,7 +273,7 @@ class Recipe:
             used["coded_bit_depth"] = self.coded_bit_depth
         if self.python:
             used |= {"python": self.python, "settings": dict(self.settings), "device": self.device}
-        return _digest(
+        return digest_of(
             {
                 "name": self.name,
                 "container": self.container,
@@ -359,40 +357,7 @@ def _own_recipe(name: str) -> tuple[Path, dict[str, Any]]:
 
 
 @functools.cache
-def _version(command: Command, pattern: str, where: str) -> str:
-    failure = None
-    try:
-        text = process.output(command)
-    except ProcessError as error:
-        # Reference encoders have no way to ask for their version that ends well; one that tells it does run.
-        failure, text = error, error.stderr_tail
-    found = re.search(pattern, text)
-    if found is None and failure is not None:
-        raise ProcessError(
-            f"the codec does not run here: {failure.what}",
-            command=failure.command,
-            stderr_tail=failure.stderr_tail,
-            where=where,
-            got=failure.stderr_tail[-300:] or None,
-            fix=failure.fix or "install a build of the program that has this encoder",
-        ) from failure
-    if found is None:
-        raise RecipeError(
-            "the version command's output has no version",
-            where=where,
-            expected=f"a match of {pattern}",
-            got=text[-300:],
-            fix="correct `version` or `version_pattern`",
-        )
-    return found[1]
-
-
-@functools.cache
 def _identity(recipe: Recipe) -> str:
     files = {name: sha256_of(path) for name, path in recipe.locate_files().items()}
     content = {"recipe": recipe.recipe_sha256, "programs": recipe.binary_sha256(), "version": recipe.version()}
-    return _digest({**content, "files": files} if files else content)
-
-
-def _digest(content: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest_of({**content, "files": files} if files else content)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 
+from evalsuite.codec.identity import digest_of
 from evalsuite.codec.recipe import Recipe
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.types import MetricInfo, OperatingPoint, Sequence
@@ -89,6 +88,8 @@ class Plan:
     intra_period: int
     threads: int
     timeout: float
+    timing: bool = False
+    """Whether every rate point's encode and decode is timed by itself."""
 
     def point(self, q: float) -> OperatingPoint:
         """The operating point at `q` under this run's structure settings."""
@@ -96,7 +97,7 @@ class Plan:
 
     def codec_key(self, recipe: Recipe, sequence: Sequence) -> str:
         """Identity of every encode of one codec on one sequence, but for its q."""
-        return _digest(
+        return digest_of(
             {
                 "source": sequence.sha256,
                 "frames": sequence.frames,
@@ -108,7 +109,7 @@ class Plan:
 
     def cell_key(self, recipe: Recipe, sequence: Sequence, q: float) -> str:
         """Identity of one cell: changes whenever its bitstream could."""
-        return _digest({"codec_key": self.codec_key(recipe, sequence), "q": q})
+        return digest_of({"codec_key": self.codec_key(recipe, sequence), "q": q})
 
     def score_versions(self, recipe: Recipe, sequence: Sequence) -> dict[str, str]:
         """By metric name, what a stored score of this codec and sequence must carry to be used again.
@@ -116,12 +117,8 @@ class Plan:
         The metric's version; for a metric of RGB the colour that frames were converted by, since the code values in a
         file are the same whatever they are taken for; for one that the codec reports the command that asks it.
         """
-        marks = {"rgb": str(sequence.colour), "report": _digest({"info": recipe.info})[:16]}
+        marks = {"rgb": str(sequence.colour), "report": digest_of({"info": recipe.info})[:16]}
         return {
             info.name: " ".join([info.version, *(mark for need, mark in marks.items() if need in info.needs)])
             for info in self.metrics
         }
-
-
-def _digest(content: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
