@@ -30,7 +30,7 @@ STDERR_LINES = 30
 """Lines of a command's stderr that are kept for the record."""
 
 LOAD_LINE = b"evalsuite-load-seconds:"
-"""A line of stderr that begins so tells how long the program took to load its model, in seconds."""
+"""How a line of stderr begins that tells how long the program took to load its model."""
 
 _live: set[Running] = set()
 _watcher = Watcher()
@@ -38,11 +38,8 @@ _memory_limit: int | None = None
 
 
 def limit_memory(size: int | None) -> None:
-    """Kill every program this process starts from now on when its process tree holds more than `size` bytes.
-
-    The limit is on resident memory. One on address space would stop programs that reserve far more than they use, as
-    those with CUDA do. Memory is looked at up to ten times a second, so a tree may exceed the limit for that long.
-    """
+    """Kill every program this process starts from now on when its process tree holds more than `size` bytes."""
+    # Of resident memory: a limit on address space would stop programs that reserve far more than they use.
     global _memory_limit
     _memory_limit = size
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,24 @@ _PACKAGES = (
     "pandas",
     "pyarrow",
 )
+
+
+_ENVIRONMENT = re.compile(
+    r"(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|NUMEXPR|CUDA|CUBLAS|CUDNN|NVIDIA|HIP|ROCR|TORCH|PYTORCH|ATEN|MALLOC|LD|DYLD)_\w+"
+    r"|EVALSUITE_\w+|GLIBC_TUNABLES|FFREPORT"
+)
+"""Variables that change what programs compute, how fast, or which libraries they are."""
+
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY\b", re.IGNORECASE)
+
+
+def environment() -> dict[str, str]:
+    """The environment variables that bear on results, by name; none that could be a secret."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if _ENVIRONMENT.fullmatch(name) and not _SECRET.search(name)
+    }
 
 
 def commit() -> tuple[str, bool]:
@@ -47,6 +66,11 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
     }
+
+
+def machine_name() -> str:
+    """The machine as far as times depend on it: two of the same name are as fast as each other."""
+    return f"{_processor()}, {usable_cores()} cores, {platform.machine()}"
 
 
 def usable_cores() -> int:

@@ -16,6 +16,7 @@ import pandas as pd
 from report_facts import METRICS, SEQUENCES, TOKENS, codec_entry, metric_entry, sequence_entry, token_entry, token_rows
 from results_samples import rate_match
 
+from evalsuite.results.layout import POINTS_SCHEMA
 from evalsuite.results.load import write_results
 from evalsuite.results.tables import bd_table
 
@@ -43,6 +44,7 @@ def write_sample(
     facts: Mapping[str, Any] | None = None,
     codec_facts: Mapping[str, Mapping[str, Any]] | None = None,
     metric_facts: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
     run: Mapping[str, Any] | None = None,
     compare: bool = True,
 ) -> Path:
@@ -62,6 +64,7 @@ def write_sample(
         facts: more facts of every codec.
         codec_facts: more facts of one codec, by name.
         metric_facts: more facts of every metric; a version is that of the scores too.
+        costs: columns of the rows of one codec, by name, such as time and memory.
         run: more facts of the run.
         compare: whether there are BD-rate rows.
     """
@@ -75,6 +78,7 @@ def write_sample(
         )
     ]
     for row in rows:
+        row.update((costs or {}).get(row["codec"], {}))
         row["metric_version"] = (metric_facts or {}).get("version", row["metric_version"])
     points = pd.DataFrame(rows)
     cells = points.drop_duplicates("cell_key")
@@ -190,6 +194,7 @@ def _point(
     decades = math.log10(bpp / 0.01 / factors.get(sequence, 1.27) ** order * shift.get((codec, sequence), 1.0))
     q = round(40 - 6 * math.log2(target / 0.01), 2)
     shared = {
+        **dict.fromkeys(field.name for field in POINTS_SCHEMA if field.nullable),
         "codec": codec,
         "preset": "medium",
         "sequence": sequence,
@@ -209,11 +214,25 @@ def _point(
         "codec_version": f"{codec} 4.3",
         "intra_period": 48,
         "structure": "random access",
+        "rate_control": "crf",
+        "internal_bit_depth": 8,
+        "lookahead": 25,
+        "delay": 29,
+        "scale_divisor": 1,
+        "rate_source": "file",
         "threads": 1,
         "encode_wall_s": 2.5,
         "encode_cpu_s": 2.4,
+        "encode_load_s": None,
+        "encode_peak_rss_bytes": 50_000_000,
+        "encode_ran_alone": False,
         "decode_wall_s": 0.2,
         "decode_cpu_s": 0.15,
+        "decode_load_s": None,
+        "decode_peak_rss_bytes": 40_000_000,
+        "decode_ran_alone": False,
+        **dict.fromkeys(("decode_streams", "decode_first_frame_s", "decode_jitter_s")),
+        **dict.fromkeys(f"decode_latency_p{percent}_s" for percent in (50, 95, 99)),
         "bitstream_sha256": "b" * 64,
         "source_sha256": f"{sequence:x<64}"[:64],
     }

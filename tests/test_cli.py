@@ -19,6 +19,7 @@ COMMANDS = (
     ["measure"],
     ["bd"],
     ["report"],
+    ["import"],
     ["doctor"],
     *([group, "list"] for group in ("codecs", "datasets", "metrics")),
     *([group, "show"] for group in ("codecs", "datasets", "metrics")),

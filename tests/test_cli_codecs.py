@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from sample_recipes import SHIPPED, edited, script_recipe
+from sample_recipes import REFERENCE, STANDARD, edited, script_recipe
 from toy_codec import install
 from typer.testing import CliRunner
 
@@ -46,14 +46,17 @@ def test_every_command_has_an_example_in_its_help() -> None:
 
 def test_list_names_every_shipped_codec_with_its_version() -> None:
     rows = {row["name"]: row for row in document("list")}
-    assert set(rows) == set(SHIPPED)
+    assert set(rows) == {*STANDARD, *REFERENCE, "tvc"}
     for name, row in rows.items():
+        assert row["q"]["min"] <= row["q"]["ladder"][0] < row["q"]["ladder"][-1] <= row["q"]["max"]
+        if name in REFERENCE and not row["available"]:
+            assert f"EVALSUITE_{name.upper()}" in row["needs"]
+            continue
         assert row["available"] is True
         assert row["needs"] == ""
         assert row["version"] == load_recipe(name).version()
-        assert row["q"]["min"] <= row["q"]["ladder"][0] < row["q"]["ladder"][-1] <= row["q"]["max"]
     shown = run("list").stdout
-    assert all(name in shown for name in SHIPPED)
+    assert all(name in shown for name in rows)
     assert max(map(len, shown.splitlines())) <= 80
 
 
@@ -125,10 +128,11 @@ def test_check_encodes_and_decodes() -> None:
     assert "x264" in run("check", "x264").stdout
 
 
-def test_check_all_takes_every_codec(folder: Path) -> None:
-    told = document("check", "all")
-    assert [row["name"] for row in told["codecs"]] == sorted(SHIPPED)
-    assert {row["status"] for row in told["codecs"]} == {"ok"}
+def test_check_all_takes_every_codec() -> None:
+    missing = {row["name"] for row in document("list") if not row["available"]}
+    told = document("check", "all", code=2 if missing else 0)
+    assert [row["name"] for row in told["codecs"]] == sorted([*STANDARD, *REFERENCE, "tvc"])
+    assert {row["name"] for row in told["codecs"] if row["status"] != "ok"} == missing
 
 
 def test_check_of_a_missing_program_ends_with_2_and_says_how_to_get_it(
@@ -260,3 +264,22 @@ def test_the_worked_example_of_the_docs_works(folder: Path) -> None:
     (folder / "vp8.toml").write_text(example, encoding="utf-8")
     (row,) = document("check", "vp8")["codecs"]
     assert (row["status"], row["notes"]) == ("ok", [])
+
+
+def test_show_lists_the_variants_and_takes_them_behind_the_name() -> None:
+    told = document("show", "x264:fast:10bit")
+    assert (told["name"], told["preset"], told["internal_bit_depth"]) == ("x264:fast:10bit", "faster", 10)
+    assert list(told["variants"]) == ["fast", "slow", "lowdelay", "10bit", "half", "quarter"]
+    assert told["variants"]["half"] == "at half width and height"
+    shown = run("show", "x264").stdout
+    assert all(f"{name}:" in shown and text in shown for name, text in told["variants"].items())
+    assert document("show", "x264:lowdelay")["delay"] == 0
+    assert "no variant 'fats'" in run("show", "x264:fats", code=2).stderr
+
+
+def test_check_takes_the_variants_where_it_is_told_to() -> None:
+    told = document("check", "x264", "svtav1:fast", "--variants")
+    expected = ["x264", *(f"x264:{name}" for name in document("show", "x264")["variants"]), "svtav1:fast"]
+    assert [row["name"] for row in told["codecs"]] == expected
+    failed = [row["name"] for row in told["codecs"] if row["status"] != "ok"]
+    assert failed == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from evalsuite import process
 from evalsuite.engine.execute import Pool, Task
 
 
@@ -114,3 +115,30 @@ def test_an_outcome_that_cannot_be_pickled_costs_only_itself() -> None:
         outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
     assert outcomes["odd"].error is not None
     assert outcomes["good"].value == 1
+
+
+def test_trap30_a_task_ran_alone_only_where_no_other_was_with_a_worker() -> None:
+    with Pool[str](1) as pool:
+        for key in ("a", "b", "c"):
+            pool.submit(key, Task(time.sleep, (0.05,)))
+        assert [outcome.alone for outcome in pool.outcomes()] == [True] * 3
+    with Pool[str](2) as pool:
+        pool.submit("long", Task(time.sleep, (2.5,)))
+        pool.submit("short", Task(time.sleep, (0.05,)))
+        alone = {}
+        for outcome in pool.outcomes():
+            alone[outcome.key] = outcome.alone
+            if outcome.key == "long":
+                pool.submit("last", Task(time.sleep, (0.05,)))
+    # The long one had company for a moment only, and that is enough.
+    assert alone == {"short": False, "long": False, "last": True}
+
+
+def test_a_program_over_the_memory_limit_costs_only_its_task() -> None:
+    hold = "import time; held = bytearray(b'x') * ({} << 20); time.sleep(0.5)"
+    with Pool[int](1, memory_limit=150 << 20) as pool:
+        for size in (300, 50):
+            pool.submit(size, Task(process.run, ([sys.executable, "-c", hold.format(size)],)))
+        outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
+    assert "more memory than it may" in str(outcomes[300].error)
+    assert outcomes[50].error is None

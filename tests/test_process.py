@@ -11,6 +11,7 @@ import pytest
 
 from evalsuite import process
 from evalsuite.errors import MediaError, ProcessError
+from evalsuite.proctree import can_watch
 
 PYTHON = sys.executable
 
@@ -102,3 +103,78 @@ def test_errors_cross_process_borders_whole() -> None:
     assert (copy.command, copy.stderr_tail, copy.fix) == (("a", "b"), "tail", "do this")
     media = MediaError("bad", expected=1, got=2)
     assert str(pickle.loads(pickle.dumps(media))) == str(media)
+
+
+watched = pytest.mark.skipif(not can_watch(), reason="/proc/PID/status is not on this system")
+HOLD = "import sys, time\nheld = bytearray(b'x') * (int(sys.argv[1]) << 20)\ntime.sleep(float(sys.argv[2]))"
+MB = 1 << 20
+
+
+@watched
+def test_peak_memory_is_the_programs_own_and_not_that_of_who_started_it(tmp_path: Path) -> None:
+    # A worker that holds a network: what it starts by vfork would inherit its peak.
+    script = (
+        "from evalsuite import process\n"
+        "import sys\n"
+        "held = bytearray(b'x') * (300 << 20)\n"
+        "print(process.run([sys.executable, '-c', 'import time; time.sleep(0.5)']).peak_rss_bytes)\n"
+    )
+    done = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, check=True)
+    assert 2 * MB < int(done.stdout) < 100 * MB
+
+
+@watched
+def test_peak_memory_is_that_of_the_process_tree() -> None:
+    own = process.run([PYTHON, "-c", HOLD, "60", "0.1"]).peak_rss_bytes
+    assert 60 * MB < own < 120 * MB
+    tree = f"import subprocess, sys\nheld = bytearray(b'x') * {60 * MB}\n" + (
+        f"subprocess.run([sys.executable, '-c', {HOLD!r}, '80', '1'])"
+    )
+    both = process.run([PYTHON, "-c", tree]).peak_rss_bytes
+    assert 140 * MB < both < 220 * MB
+
+
+@watched
+def test_a_program_over_the_memory_limit_is_killed_with_its_children(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    hungry = (
+        f"import os, time\nopen({str(pid_file)!r}, 'w').write(str(os.getpid()))\n"
+        f"held = []\nfor _ in range(100): held.append(bytearray(b'x') * {8 * MB}); time.sleep(0.05)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hungry!r}])"
+    process.limit_memory(150 * MB)
+    try:
+        assert process.run([PYTHON, "-c", HOLD, "50", "0.3"]).peak_rss_bytes > 50 * MB
+        with pytest.raises(ProcessError, match="more memory than it may") as caught:
+            process.run([PYTHON, "-c", parent])
+    finally:
+        process.limit_memory(None)
+    assert "at most 157 MB" in str(caught.value)
+    assert "--memory-limit" in str(caught.value)
+    assert ends_soon(int(pid_file.read_text()))
+
+
+@watched
+def test_address_space_that_is_only_reserved_does_not_count() -> None:
+    reserve = "import mmap, time; held = mmap.mmap(-1, 64 << 30, flags=mmap.MAP_PRIVATE | 0x4000); time.sleep(0.3)"
+    process.limit_memory(100 * MB)
+    try:
+        process.run([PYTHON, "-c", reserve])
+    finally:
+        process.limit_memory(None)
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("evalsuite-load-seconds: 1.25", 1.25),
+        ("evalsuite-load-seconds: nan", None),
+        ("evalsuite-load-seconds: -1", None),
+        ("evalsuite-load-seconds: soon", None),
+        ("loaded in 1.25 seconds", None),
+    ],
+)
+def test_trap30_a_program_may_tell_what_loading_took(line: str, seconds: float | None) -> None:
+    # It stands before more lines than are kept.
+    talk = f"import sys\nprint({line!r}, file=sys.stderr)\nfor i in range(100): print(i, file=sys.stderr)"
+    assert process.run([PYTHON, "-c", talk]).load_s == seconds

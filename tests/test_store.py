@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalsuite.engine.store import Store
+from evalsuite.engine.store import Store, StoredDecode
 from evalsuite.errors import StoreError
-from evalsuite.types import Series, Usage
+from evalsuite.types import Latency, Series, Timing, Usage
 
 USAGE = Usage(1.5, 1.25, 4096)
+DECODE = StoredDecode(USAGE, ())
+ALONE = Timing(ran_alone=True, timed_on="a processor")
 VERSIONS = {"psnr_y": "1", "vmaf": "v0.6.1"}
 
 
@@ -56,7 +58,7 @@ def test_trap23_scores_of_every_kind_survive(tmp_path: Path) -> None:
     values = np.array([1.5, np.inf, -np.inf, np.nan, 1e-300])
     series = [Series("psnr_y", "ok", values), Series("vmaf", "too_small", reason="needs 17")]
     with Store(tmp_path) as store:
-        store.add_scores("cell", series, VERSIONS, USAGE, ("dec",))
+        store.add_scores("cell", series, VERSIONS, StoredDecode(USAGE, ("dec",)))
     with Store(tmp_path) as store:
         back = store.scores("cell", VERSIONS)
         np.testing.assert_array_equal(back["psnr_y"].values, values)
@@ -68,19 +70,19 @@ def test_trap23_scores_of_every_kind_survive(tmp_path: Path) -> None:
 def test_what_may_succeed_next_time_is_not_kept(tmp_path: Path) -> None:
     series = [Series("psnr_y", "failed", reason="x"), Series("vmaf", "unavailable", reason="y")]
     with Store(tmp_path) as store:
-        store.add_scores("cell", series, VERSIONS, USAGE, ())
+        store.add_scores("cell", series, VERSIONS, DECODE)
         assert store.scores("cell", VERSIONS) == {}
 
 
 def test_two_runs_on_one_store_do_no_harm(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; import numpy as np\n"
-        "from test_store import Store, add, Series, VERSIONS, USAGE\n"
+        "from test_store import Store, add, Series, VERSIONS, DECODE\n"
         "with Store(Path(sys.argv[1])) as store:\n"
         "    for i in range(150):\n"
         "        key = f'{sys.argv[2]}-{i % 100 if i < 50 else i}'\n"
         "        add(store, key, b'same' if i % 3 else str(i).encode(), q=i)\n"
-        "        store.add_scores(key, [Series('psnr_y', 'ok', np.arange(50.0))], VERSIONS, USAGE, ())\n"
+        "        store.add_scores(key, [Series('psnr_y', 'ok', np.arange(50.0))], VERSIONS, DECODE)\n"
     )
     runs = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name, str(Path(__file__).parent)])
@@ -138,13 +140,59 @@ def test_a_full_disk_loses_nothing_that_was_finished(tmp_path: Path) -> None:
     try:
         with Store(mount) as store:
             add(store, "kept")
-            store.add_scores("kept", [Series("psnr_y", "ok", np.arange(10.0))], VERSIONS, USAGE, ())
+            store.add_scores("kept", [Series("psnr_y", "ok", np.arange(10.0))], VERSIONS, DECODE)
             frames = Series("psnr_y", "ok", np.random.default_rng(0).random(200_000))
             with pytest.raises(StoreError, match=r"full|space") as caught:
-                store.add_scores("cell", [frames], VERSIONS, USAGE, ())
+                store.add_scores("cell", [frames], VERSIONS, DECODE)
             assert "nothing finished is lost" in str(caught.value)
         with Store(mount) as store:
             assert store.encode("kept") is not None
             assert len(store.scores("kept", VERSIONS)) == 1
     finally:
         subprocess.run(["umount", "-l", str(mount)], check=False)
+
+
+def test_what_an_encoder_tells_about_itself_is_kept(tmp_path: Path) -> None:
+    usage = Usage(1.5, 1.25, 4096, load_s=0.75)
+    with Store(tmp_path) as store:
+        path = store.scratch / "new.bin"
+        path.write_bytes(b"bits")
+        digest = hashlib.sha256(b"bits").hexdigest()
+        store.add_encode(
+            *("cell", 30.0, path),
+            sha256=digest,
+            payload_bytes=4,
+            usage=usage,
+            commands=(("enc",),),
+            timing=ALONE,
+            reconstruction_sha256="cd" * 32,
+        )
+    with Store(tmp_path) as store:
+        encode = store.encode("cell")
+        assert encode is not None
+        assert (encode.usage, encode.timing, encode.reconstruction_sha256) == (usage, ALONE, "cd" * 32)
+
+
+def test_trap30_a_time_taken_in_company_never_replaces_one_taken_alone(tmp_path: Path) -> None:
+    latency = Latency(0.5, True, 0.01, 0.02, 0.03, 0.004)
+    alone = StoredDecode(Usage(0.5, 0.25, 1, 0.125), ("dec", "alone"), ALONE, latency)
+    again = StoredDecode(Usage(0.7, 0.35, 2), ("dec", "again"), ALONE, Latency(0.5, False))
+    with Store(tmp_path) as store:
+        store.add_scores("cell", [], VERSIONS, DECODE)
+        assert store.decode("cell") == DECODE
+        store.add_decode("cell", alone)
+        store.add_scores("cell", [], VERSIONS, DECODE)
+        assert store.decode("cell") == alone
+        store.add_decode("cell", again)
+        assert store.decode("cell") == again
+
+
+def test_timing_again_changes_no_bitstream(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        digest = add(store, "cell", b"some bits", q=27.5)
+        store.retime_encode("cell", Usage(9, 8, 7, 6), ALONE)
+    with Store(tmp_path) as store:
+        encode = store.encode("cell")
+        assert encode is not None
+        assert (encode.sha256, encode.q, encode.usage, encode.timing) == (digest, 27.5, Usage(9, 8, 7, 6), ALONE)
+        assert encode.path.read_bytes() == b"some bits"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from evalsuite.cli.output import console, say
-from evalsuite.engine.run import Counts
+from evalsuite.engine.lanes import Counts
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between lines where nobody sees a moving one: a log should stay short."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalsuite.cli.output import parse_geometry, print_json, print_table, say, say_command
+from evalsuite.cli.output import parse_bytes, parse_geometry, print_json, print_table, say, say_command
 
 if TYPE_CHECKING:
     from evalsuite.engine.request import Finished
@@ -38,6 +38,12 @@ def run(
     jobs: int = typer.Option(None, min=1, help="Worker processes. Default: one per core."),
     timeout: float = typer.Option(
         3600.0, min=0.1, max=1e7, help="Seconds one encode, or one frame of a decode, may take."
+    ),
+    timing: bool = typer.Option(
+        False, "--timing", help="Time every rate point by itself: one task at a time, after a warm-up."
+    ),
+    memory_limit: str = typer.Option(
+        None, help="Memory of each encoder, decoder or measuring program with all it starts, such as 8GB or 512MB."
     ),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
@@ -70,6 +76,8 @@ def run(
         intra_period=intra_period,
         threads=threads,
         jobs=jobs,
+        timing=timing,
+        memory_limit=parse_bytes(memory_limit),
         timeout=timeout,
         store=store or cache_dir() / "store",
         out=out,
@@ -102,19 +110,25 @@ def _split(texts: list[str]) -> tuple[str, ...]:
     )
 
 
+def _rate_word(rate_source: str) -> str:
+    return " (estimated rate)" if "estimate" in rate_source else ""
+
+
 def _print(finished: Finished, page: Path) -> None:
     anchor = finished.plan.anchor
     means = [row for row in finished.bd_rate if row.sequence == "*"]
     if means:
         print_table(
-            f"BD-rate against {anchor}: negative saves bits",
+            f"BD-rate against {anchor}{_rate_word(means[0].anchor_rate)}: negative saves bits, ≠ is not like with like",
             ("codec", "metric", "sequences", "BD-rate", "95 % interval", "BD-quality"),
             (
                 (
-                    row.test,
+                    row.test + _rate_word(row.test_rate),
                     row.metric,
                     str(row.sequences),
-                    "refused" if row.bd_rate_percent is None else f"{row.bd_rate_percent:+.1f} %",
+                    "refused"
+                    if row.bd_rate_percent is None
+                    else f"{'≠ ' if row.unlike else ''}{row.bd_rate_percent:+.1f} %",
                     "n/a" if row.ci_low is None or row.ci_high is None else f"{row.ci_low:+.1f} .. {row.ci_high:+.1f}",
                     "n/a" if row.bd_quality is None else f"{row.bd_quality:+.3g}",
                 )
@@ -122,6 +136,8 @@ def _print(finished: Finished, page: Path) -> None:
             ),
             numbers=4,
         )
+    for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
+        typer.echo(f"≠ {test} against {anchor}: {unlike}")
     for row in finished.bd_rate:
         if row.sequence != "*" and row.status != "ok":
             say(f"{row.status}: {row.test} {row.metric} {row.sequence}: {row.reason}")
@@ -139,6 +155,8 @@ def _print(finished: Finished, page: Path) -> None:
         f"{counts.cells} rate points; encoded {counts.encodes} ({counts.encodes_cached} from the store), "
         f"measured {counts.measured} ({counts.measured_cached} from the store)"
     )
+    for remark in finished.outcome.remarks:
+        say(f"timing: {remark}")
     for failure in finished.outcome.failures:
         at = "" if failure.q is None else f" q {failure.q:g}"
         say(f"FAILED {failure.codec} {failure.sequence}{at} at {failure.stage}: {failure.message}")

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.report import report
-from evalsuite.codec.run import Encoded, decode, encode
+from evalsuite.codec.run import Encoded, encode
 from evalsuite.engine.measure import Measured, measure
+from evalsuite.engine.store import StoredEncode
 from evalsuite.errors import EvalError
 from evalsuite.metrics.base import Setting
 from evalsuite.sources.reader import open_video
@@ -37,7 +39,7 @@ def measure_cells(
     recipe: Recipe,
     sequence: Sequence,
     point: OperatingPoint,
-    bitstreams: dict[str, Path],
+    encodes: dict[str, StoredEncode],
     infos: tuple[MetricInfo, ...],
     timeout: float,
 ) -> list[MeasuredCell]:
@@ -47,7 +49,7 @@ def measure_cells(
         recipe: the codec.
         sequence: the source.
         point: the structure settings of the encodes (q differs and does not matter to a decoder).
-        bitstreams: file by cell key.
+        encodes: the bitstreams, by cell key.
         infos: the metrics.
         timeout: seconds each decoder may take.
 
@@ -57,17 +59,30 @@ def measure_cells(
     setting = Setting(sequence.format, sequence.colour, sequence.frame_rate)
     with ExitStack() as stack:
         decoders = {
-            key: stack.enter_context(decode(recipe, path, sequence, point, timeout=timeout))
-            for key, path in bitstreams.items()
+            key: stack.enter_context(
+                decode(
+                    recipe,
+                    stored.path,
+                    sequence,
+                    point,
+                    timeout=timeout,
+                    reconstruction_sha256=stored.reconstruction_sha256,
+                )
+            )
+            for key, stored in encodes.items()
         }
         results = measure(
             open_video(sequence.path),
             setting,
             {key: iter(decoder) for key, decoder in decoders.items()},
             infos,
-            {key: partial(report, recipe, path, timeout=timeout) for key, path in bitstreams.items() if recipe.info},
+            {
+                key: partial(report, recipe, stored.path, timeout=timeout)
+                for key, stored in encodes.items()
+                if recipe.info
+            },
         )
-        return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in bitstreams]
+        return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in encodes]
 
 
 def _conclude(key: str, result: Measured | EvalError, command: tuple[str, ...], usage: Usage | None) -> MeasuredCell:

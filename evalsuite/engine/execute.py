@@ -47,21 +47,25 @@ class Outcome(Generic[Key]):
     key: Key
     value: Any = None
     error: Exception | None = None
+    alone: bool = False
+    """Whether no other task was with a worker at any time between this one's start and its end."""
 
 
 class _Worker(Generic[Key]):
     """One worker process, and the task it is at."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_limit: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, os.getpid(), memory_limit), daemon=True)
         self.process.start()
         theirs.close()
         self.task: tuple[Key, Task] | None = None
+        self.alone = True
 
     def start(self, key: Key, task: Task) -> None:
         self.task = (key, task)
+        self.alone = True
         self.connection.send((task.function, task.arguments))
 
     def stop(self) -> None:
@@ -80,10 +84,12 @@ class Pool(Generic[Key]):
 
     Args:
         jobs: number of workers; each is started when it is first needed.
+        memory_limit: bytes that a program may hold, with all it starts, before it is killed; None for no limit.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, memory_limit: int | None = None) -> None:
         self._jobs = jobs
+        self._memory_limit = memory_limit
         self._waiting: list[tuple[int, int, Key, Task]] = []
         self._order = itertools.count()
         self._workers: list[_Worker[Key]] = []
@@ -102,7 +108,7 @@ class Pool(Generic[Key]):
             if worker is None:
                 if len(self._workers) >= self._jobs:
                     return
-                worker = _Worker()
+                worker = _Worker(self._memory_limit)
                 self._workers.append(worker)
             _, _, key, task = heapq.heappop(self._waiting)
             try:
@@ -112,6 +118,14 @@ class Pool(Generic[Key]):
                 worker.task = None
                 self._remove(worker)
                 self.submit(key, task, urgency=-1)
+            else:
+                self._note_company()
+
+    def _note_company(self) -> None:
+        busy = [one for one in self._workers if one.task is not None]
+        if len(busy) > 1:
+            for one in busy:
+                one.alone = False
 
     def outcomes(self) -> Iterator[Outcome[Key]]:
         """Outcomes in the order they happen, until nothing is queued or running; tasks may be added meanwhile."""
@@ -133,7 +147,7 @@ class Pool(Generic[Key]):
             self._remove(worker)
             return self._after_death(key, task, worker.process.exitcode)
         worker.task = None
-        return Outcome(key, value, error)
+        return Outcome(key, value, error, worker.alone)
 
     def _after_death(self, key: Key, task: Task, exit_code: int | None) -> Outcome[Key] | None:
         # A worker that was killed, or ran out of memory, may have been unlucky: its task gets one more try.
@@ -165,7 +179,8 @@ class Pool(Generic[Key]):
         self.close()
 
 
-def _work(connection: Connection, parent: int) -> None:
+def _work(connection: Connection, parent: int, memory_limit: int | None) -> None:
+    process.limit_memory(memory_limit)
     # Ctrl-C reaches the whole foreground group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)

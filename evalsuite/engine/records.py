@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from evalsuite.codec.recipe import Recipe
+from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
-from evalsuite.engine.run import Lane, Point, RunOutcome
-from evalsuite.engine.store import Store, StoredDecode
+from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.metrics.pooling import pool
 from evalsuite.results.layout import NO_SCORE_STATUSES
 from evalsuite.results.load import FrameScores, plain_text
-from evalsuite.types import Failure, Sequence
+from evalsuite.types import Failure, Latency, Sequence
 
 
 def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[str, Any]]:
@@ -105,13 +105,40 @@ def _point_columns(plan: Plan, lane: Lane, point: Point | None, decode: StoredDe
         "codec_version": recipe.version(),
         "intra_period": plan.intra_period,
         "structure": recipe.structure,
+        "rate_control": recipe.rate_control,
+        "internal_bit_depth": recipe.internal_bit_depth,
+        "lookahead": recipe.lookahead,
+        "delay": recipe.delay,
+        "scale_divisor": 1 if recipe.scale is None else recipe.scale.divisor,
+        "rate_source": recipe.rate_source,
         "threads": plan.threads,
-        "encode_wall_s": encode.usage.wall_s if encode else None,
-        "encode_cpu_s": encode.usage.cpu_s if encode else None,
-        "decode_wall_s": decode.usage.wall_s if decode else None,
-        "decode_cpu_s": decode.usage.cpu_s if decode else None,
+        **_cost_columns("encode", encode),
+        **_cost_columns("decode", decode),
+        **_latency_columns(decode.latency if decode else None),
         "bitstream_sha256": encode.sha256 if encode else None,
         "source_sha256": sequence.sha256,
+    }
+
+
+def _cost_columns(what: str, done: StoredEncode | StoredDecode | None) -> dict[str, Any]:
+    usage = done.usage if done else None
+    return {
+        f"{what}_wall_s": usage.wall_s if usage else None,
+        f"{what}_cpu_s": usage.cpu_s if usage else None,
+        f"{what}_load_s": usage.load_s if usage else None,
+        f"{what}_peak_rss_bytes": (usage.peak_rss_bytes or None) if usage else None,
+        f"{what}_ran_alone": done.timing.ran_alone if done else None,
+    }
+
+
+def _latency_columns(latency: Latency | None) -> dict[str, Any]:
+    return {
+        "decode_streams": latency.streams if latency else None,
+        "decode_first_frame_s": latency.first_frame_s if latency else None,
+        "decode_latency_p50_s": latency.p50_s if latency else None,
+        "decode_latency_p95_s": latency.p95_s if latency else None,
+        "decode_latency_p99_s": latency.p99_s if latency else None,
+        "decode_jitter_s": latency.jitter_s if latency else None,
     }
 
 
@@ -183,6 +210,8 @@ def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:
         "rate_control": recipe.rate_control,
         "internal_bit_depth": recipe.internal_bit_depth,
         "lookahead": recipe.lookahead,
+        "delay": recipe.delay,
+        "rate_source": recipe.rate_source,
         "scale": None if recipe.scale is None else asdict(recipe.scale),
         "container": recipe.container,
         "notes": recipe.notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from typing import Any
 from evalsuite import provenance
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.engine.execute import Pool
+from evalsuite.engine.lanes import Counts, Job, RunOutcome
 from evalsuite.engine.plan import Plan, parse_match
 from evalsuite.engine.records import failed_rows, frame_rows, result_rows, summary
-from evalsuite.engine.run import Counts, Job, Runner, RunOutcome
+from evalsuite.engine.run import Runner
 from evalsuite.engine.store import Store
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.registry import select
+from evalsuite.proctree import can_watch
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.load import write_results
 from evalsuite.results.tables import bd_table
@@ -43,6 +46,10 @@ class Request:
     intra_period: int
     threads: int
     jobs: int | None
+    timing: bool
+    """One task at a time, after a warm-up."""
+    memory_limit: int | None
+    """Bytes for each program and all that it starts; None for no limit."""
     timeout: float
     store: Path
     out: Path
@@ -79,6 +86,16 @@ def make_plan(request: Request) -> Plan:
         raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.frames is not None and request.frames < 1:
         raise RequestError("--frames must be at least 1", got=request.frames)
+    if request.timing and request.jobs not in (None, 1):
+        raise RequestError(
+            "--timing does one thing at a time", expected="--jobs 1, or none", got=f"--jobs {request.jobs}"
+        )
+    if request.memory_limit is not None and not can_watch():
+        raise RequestError(
+            "the memory of programs cannot be watched on this system",
+            expected="/proc/PID/status, as Linux has it",
+            fix="leave --memory-limit out, or set a limit by other means, such as a container's",
+        )
     metrics = select(request.metrics, tokens=any(recipe.info for recipe in recipes))
     sequences = _sequences(request)
     for recipe in recipes:
@@ -95,6 +112,7 @@ def make_plan(request: Request) -> Plan:
         intra_period=request.intra_period,
         threads=request.threads,
         timeout=request.timeout,
+        timing=request.timing,
     )
 
 
@@ -106,11 +124,12 @@ def run_request(request: Request, progress: Progress) -> Finished:
     """
     started = time.time()
     cpu_started = _cpu_seconds()
+    load = os.getloadavg()[0]
     plan = make_plan(request)
     _try_folder(request.out)
-    jobs = request.jobs or provenance.usable_cores()
+    jobs = 1 if request.timing else request.jobs or provenance.usable_cores()
     with Store(request.store) as store:
-        pool: Pool[Job] = Pool(jobs)
+        pool: Pool[Job] = Pool(jobs, request.memory_limit)
         with pool:
             outcome = Runner(plan, store, pool, progress).run()
         commit, dirty = provenance.commit()
@@ -121,8 +140,16 @@ def run_request(request: Request, progress: Progress) -> Finished:
             "cpu_s": round(_cpu_seconds() - cpu_started, 3),
             "commit": commit,
             "dirty": dirty,
-            "machine": {**provenance.machine(), "jobs": jobs},
+            "machine": {**provenance.machine(), "jobs": jobs, "load_average_1min": round(load, 2)},
+            "environment": provenance.environment(),
             "versions": provenance.versions(),
+            "timing": {
+                "alone": plan.timing,
+                "remarks": outcome.remarks,
+                "load_s": {
+                    name: {"encode": encode, "decode": decode} for name, (encode, decode) in outcome.loads.items()
+                },
+            },
         }
         document = summary(plan, outcome, store, _as_json(request, plan), run)
         rows = [*result_rows(plan, outcome, store), *failed_rows(plan, outcome)]
@@ -214,4 +241,6 @@ def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
         "intra_period": plan.intra_period,
         "threads": plan.threads,
         "timeout_s": plan.timeout,
+        "timing": plan.timing,
+        "memory_limit_bytes": request.memory_limit,
     }

@@ -7,75 +7,21 @@ only those are decoded and measured. The lanes that are matched to a codec wait 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.run import Encoded
 from evalsuite.engine.cell import MeasuredCell, encode_cell, measure_cells
 from evalsuite.engine.execute import Outcome, Pool, Task
+from evalsuite.engine.lanes import Counts, Job, Lane, Point, RunOutcome
 from evalsuite.engine.plan import MatchCodec, MatchRates, Plan
 from evalsuite.engine.search import RateSearch
-from evalsuite.engine.store import Store, StoredEncode
+from evalsuite.engine.store import Store, StoredDecode, StoredEncode
+from evalsuite.engine.timekeeper import Timekeeper
 from evalsuite.errors import EvalError, ProcessError
-from evalsuite.types import Failure, Sequence, Series
+from evalsuite.types import Failure, Series
 
 _GROUP_PIXELS = 4 * 640 * 360
 """Luma samples of decoded frames that one measuring task holds at a time: more share a source, fewer balance better."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One rate point of a lane: an encode, and the size it was meant to have."""
-
-    cell_key: str
-    encode: StoredEncode
-    target_bytes: float | None
-
-
-@dataclass(slots=True)
-class Lane:
-    """One codec on one sequence, on its way from nothing to measured points."""
-
-    recipe: Recipe
-    sequence: Sequence
-    search: RateSearch
-    ladder: tuple[float, ...] = ()
-    """The q values to encode where no rate is matched."""
-    targets: tuple[float, ...] = ()
-    """The sizes in bytes to be matched, largest first."""
-    waiting: set[float] = field(default_factory=set)
-    """The q values whose encodes are not finished."""
-    encodes: dict[float, StoredEncode] = field(default_factory=dict)
-    points: list[Point] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Counts:
-    """How much of a run was done, and how much was there already."""
-
-    cells: int = 0
-    encodes: int = 0
-    encodes_cached: int = 0
-    measured: int = 0
-    measured_cached: int = 0
-
-
-@dataclass(slots=True)
-class RunOutcome:
-    """Everything a run found out."""
-
-    lanes: list[Lane]
-    scores: dict[str, dict[str, Series]]
-    """Series by metric name, by cell key."""
-    failures: list[Failure]
-    counts: Counts
-    cost_s: dict[str, float]
-    """CPU seconds by kind of work: `encode CODEC`, `decode CODEC`, and the first metric of each family."""
-
-
-Job = tuple[Literal["encode"], int, float] | tuple[Literal["measure"], int, tuple[str, ...]]
 
 
 class Runner:
@@ -97,6 +43,7 @@ class Runner:
         self.scores: dict[str, dict[str, Series]] = {}
         self.failures: list[Failure] = []
         self.cost_s: dict[str, float] = {}
+        self.timekeeper = Timekeeper(plan, store, pool)
         self.lanes = [
             Lane(recipe, sequence, RateSearch(recipe.knob, ()))
             for sequence in plan.sequences
@@ -115,7 +62,15 @@ class Runner:
                     self._begin_ladder(index)
         for outcome in self.pool.outcomes():
             self._take(outcome)
-        return RunOutcome(self.lanes, self.scores, self.failures, self.counts, self.cost_s)
+        return RunOutcome(
+            self.lanes,
+            self.scores,
+            self.failures,
+            self.counts,
+            self.cost_s,
+            self.timekeeper.remarks,
+            self.timekeeper.loads,
+        )
 
     def _begin_ladder(self, index: int) -> None:
         lane = self.lanes[index]
@@ -152,6 +107,7 @@ class Runner:
             self.counts.encodes_cached += 1
             self._encoded(index, q, stored)
             return
+        self.timekeeper.warm_up(index, lane)
         output = self.store.scratch / f"{index}-{q!r}.{lane.recipe.extension}"
         task = Task(encode_cell, (lane.recipe, lane.sequence, self.plan.point(q), output, self.plan.timeout))
         # Encodes come before measurements, since others wait for their sizes; long ones first.
@@ -163,6 +119,8 @@ class Runner:
             self._take_encode(index, what, outcome)
         elif isinstance(what, tuple):
             self._take_measurement(index, what, outcome)
+        elif isinstance(what, str):
+            self._take_timing(index, outcome)
 
     def _take_encode(self, index: int, q: float, outcome: Outcome[Job]) -> None:
         lane = self.lanes[index]
@@ -180,6 +138,8 @@ class Runner:
             payload_bytes=encoded.payload_bytes,
             usage=encoded.usage,
             commands=encoded.commands,
+            timing=self.timekeeper.timing(outcome),
+            reconstruction_sha256=encoded.reconstruction_sha256,
         )
         self.counts.encodes += 1
         self._add_cost(f"encode {lane.recipe.name}", encoded.usage.cpu_s)
@@ -228,14 +188,15 @@ class Runner:
     def _request_measurements(self, index: int) -> None:
         lane = self.lanes[index]
         versions = self.plan.score_versions(lane.recipe, lane.sequence)
-        missing: dict[str, Path] = {}
+        missing: dict[str, StoredEncode] = {}
         for point in lane.points:
             known = self.store.scores(point.cell_key, versions)
             self.scores[point.cell_key] = known
             if len(known) == len(versions):
                 self.counts.measured_cached += 1
+                self.timekeeper.request(index, lane, point)
             else:
-                missing[point.cell_key] = point.encode.path
+                missing[point.cell_key] = point.encode
         pixels = lane.sequence.format.width * lane.sequence.format.height
         size = max(1, _GROUP_PIXELS // pixels)
         keys = list(missing)
@@ -264,8 +225,7 @@ class Runner:
                 cell.cell_key,
                 cell.measured.series,
                 self.plan.score_versions(lane.recipe, lane.sequence),
-                cell.usage,
-                cell.command,
+                StoredDecode(cell.usage, cell.command),
             )
             self.scores[cell.cell_key].update({series.metric: series for series in cell.measured.series})
             self.counts.measured += 1
@@ -273,6 +233,16 @@ class Runner:
             for family, seconds in cell.measured.cost_s.items():
                 self._add_cost(f"metric {family}", seconds)
             self.progress(f"{lane.recipe.name} {lane.sequence.name} q {q:g}: measured", self.counts)
+            # Only what decodes is worth timing.
+            self.timekeeper.request(index, lane, by_key[cell.cell_key])
+
+    def _take_timing(self, index: int, outcome: Outcome[Job]) -> None:
+        lane = self.lanes[index]
+        text, usage = self.timekeeper.take(lane, outcome)
+        if usage is not None:
+            self.counts.timed += 1
+            self._add_cost(f"{outcome.key[0].removeprefix('time_')} {lane.recipe.name}", usage.cpu_s)
+        self.progress(f"{lane.recipe.name} {lane.sequence.name}: {text}", self.counts)
 
     def _fail(
         self,

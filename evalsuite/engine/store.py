@@ -7,52 +7,20 @@ killed loses what was in flight and nothing else; two runs may share a store, ea
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from evalsuite.engine.schema import bring_up_to_date
 from evalsuite.errors import StoreError
 from evalsuite.files import is_verified
-from evalsuite.types import Series, Status, Usage
-
-SCHEMA = 1
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS cells (
-    cell_key      TEXT PRIMARY KEY,
-    q             REAL NOT NULL,
-    sha256        TEXT NOT NULL,
-    file_bytes    INTEGER NOT NULL,
-    payload_bytes INTEGER NOT NULL,
-    wall_s        REAL NOT NULL,
-    cpu_s         REAL NOT NULL,
-    peak_rss      INTEGER NOT NULL,
-    commands      TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS decodes (
-    cell_key TEXT PRIMARY KEY,
-    wall_s   REAL NOT NULL,
-    cpu_s    REAL NOT NULL,
-    peak_rss INTEGER NOT NULL,
-    command  TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scores (
-    cell_key TEXT NOT NULL,
-    metric   TEXT NOT NULL,
-    version  TEXT NOT NULL,
-    status   TEXT NOT NULL,
-    reason   TEXT NOT NULL,
-    frames   BLOB NOT NULL,
-    PRIMARY KEY (cell_key, metric, version)
-) WITHOUT ROWID;
-"""
+from evalsuite.scratch import Scratch
+from evalsuite.types import SHARED, Latency, Series, Status, Timing, Usage
 
 _LASTING: tuple[Status, ...] = ("ok", "too_small", "not_applicable")
 """States that measuring again would not change. A metric that failed or was unavailable is tried again."""
@@ -70,14 +38,20 @@ class StoredEncode:
     usage: Usage
     commands: tuple[tuple[str, ...], ...]
     """One for each pass."""
+    timing: Timing = SHARED
+    reconstruction_sha256: str = ""
+    """Of the frames that the encoder itself reconstructed, where it writes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDecode:
-    """The decode that the stored scores were measured on."""
+    """The best-timed decode of a cell."""
 
     usage: Usage
     command: tuple[str, ...]
+    timing: Timing = SHARED
+    latency: Latency | None = None
+    """Where it was timed by itself, and gave frames enough."""
 
 
 class Store:
@@ -94,27 +68,21 @@ class Store:
         self.folder = folder
         with self._guarded():
             (folder / "bitstreams").mkdir(parents=True, exist_ok=True)
-            self._remove_stale_scratch()
-            self.scratch = folder / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            self.scratch.mkdir(parents=True)
-            self._db = sqlite3.connect(folder / "store.sqlite", timeout=60, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, SCHEMA):
-                raise StoreError(
-                    "the store was written by another version of evalsuite",
-                    where=folder,
-                    expected=f"schema {SCHEMA}",
-                    got=f"schema {version}",
-                    fix="give another folder with --store",
-                )
-            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+            self._scratch = Scratch(folder / "tmp")
+            self.scratch = self._scratch.path
+            try:
+                self._db = sqlite3.connect(folder / "store.sqlite", timeout=60, isolation_level=None)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                bring_up_to_date(self._db, folder)
+            except BaseException:
+                self._scratch.close()
+                raise
 
     def close(self) -> None:
         """Close the database and remove this run's scratch folder."""
         self._db.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._scratch.close()
 
     def __enter__(self) -> Store:
         return self
@@ -126,18 +94,21 @@ class Store:
         """The encode of a cell, or None where there is none or its bitstream is missing or damaged."""
         with self._guarded():
             row = self._db.execute(
-                "SELECT q, sha256, file_bytes, payload_bytes, wall_s, cpu_s, peak_rss, commands FROM cells"
-                " WHERE cell_key = ?",
+                "SELECT q, sha256, file_bytes, payload_bytes, commands, reconstruction_sha256,"
+                " wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on FROM cells WHERE cell_key = ?",
                 (cell_key,),
             ).fetchone()
-        if row is None:
-            return None
-        q, sha256, file_bytes, payload_bytes, wall_s, cpu_s, peak_rss, commands = row
-        path = self._bitstream(sha256)
-        if not is_verified(path, sha256):
-            return None
-        usage = Usage(wall_s, cpu_s, peak_rss)
-        return StoredEncode(q, path, sha256, file_bytes, payload_bytes, usage, _commands(commands))
+            if row is None:
+                return None
+            q, sha256, file_bytes, payload_bytes, commands, reconstruction, *usage, ran_alone, timed_on = row
+            path = self._bitstream(sha256)
+            if not is_verified(path, sha256):
+                return None
+            return StoredEncode(
+                *(q, path, sha256, file_bytes, payload_bytes, Usage(*usage), _commands(commands)),
+                timing=Timing(bool(ran_alone), timed_on),
+                reconstruction_sha256=reconstruction,
+            )
 
     def add_encode(
         self,
@@ -149,6 +120,8 @@ class Store:
         payload_bytes: int,
         usage: Usage,
         commands: tuple[tuple[str, ...], ...],
+        timing: Timing = SHARED,
+        reconstruction_sha256: str = "",
     ) -> StoredEncode:
         """Move a finished bitstream into the store and record its encode."""
         target = self._bitstream(sha256)
@@ -158,21 +131,62 @@ class Store:
             # The rename comes first: a record without its bitstream would be noticed, the reverse costs nothing.
             bitstream.replace(target)
             self._db.execute(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO cells (cell_key, q, sha256, file_bytes, payload_bytes, commands,"
+                " reconstruction_sha256, wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(cell_key, q, sha256, file_bytes, payload_bytes),
-                    *(usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, json.dumps(commands)),
+                    *(cell_key, q, sha256, file_bytes, payload_bytes, json.dumps(commands), reconstruction_sha256),
+                    *_cost(usage, timing),
                 ),
             )
-        return StoredEncode(q, target, sha256, file_bytes, payload_bytes, usage, commands)
+        return StoredEncode(
+            *(q, target, sha256, file_bytes, payload_bytes, usage, commands), timing, reconstruction_sha256
+        )
+
+    def retime_encode(self, cell_key: str, usage: Usage, timing: Timing) -> None:
+        """Put another encode's cost in place of the stored one's; the bitstream stays."""
+        with self._guarded():
+            self._db.execute(
+                "UPDATE cells SET wall_s = ?, cpu_s = ?, peak_rss = ?, load_s = ?, ran_alone = ?, timed_on = ?"
+                " WHERE cell_key = ?",
+                (*_cost(usage, timing), cell_key),
+            )
 
     def decode(self, cell_key: str) -> StoredDecode | None:
         """The decode on record for a cell."""
         with self._guarded():
             row = self._db.execute(
-                "SELECT wall_s, cpu_s, peak_rss, command FROM decodes WHERE cell_key = ?", (cell_key,)
+                "SELECT command, wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on, latency FROM decodes"
+                " WHERE cell_key = ?",
+                (cell_key,),
             ).fetchone()
-        return None if row is None else StoredDecode(Usage(*row[:3]), tuple(json.loads(row[3])))
+            if row is None:
+                return None
+            command, *usage, ran_alone, timed_on, latency = row
+            return StoredDecode(
+                Usage(*usage),
+                tuple(json.loads(command)),
+                Timing(bool(ran_alone), timed_on),
+                Latency(**json.loads(latency)) if latency else None,
+            )
+
+    def add_decode(self, cell_key: str, decode: StoredDecode) -> None:
+        """Record what a decode cost, unless one on record ran alone and this one did not."""
+        with self._guarded():
+            self._add_decode(cell_key, decode)
+
+    def _add_decode(self, cell_key: str, decode: StoredDecode) -> None:
+        self._db.execute(
+            "INSERT INTO decodes (cell_key, command, wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on, latency)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (cell_key) DO UPDATE SET command = excluded.command,"
+            " wall_s = excluded.wall_s, cpu_s = excluded.cpu_s, peak_rss = excluded.peak_rss,"
+            " load_s = excluded.load_s, ran_alone = excluded.ran_alone, timed_on = excluded.timed_on,"
+            " latency = excluded.latency WHERE excluded.ran_alone >= decodes.ran_alone",
+            (
+                *(cell_key, json.dumps(decode.command), *_cost(decode.usage, decode.timing)),
+                json.dumps(asdict(decode.latency)) if decode.latency else None,
+            ),
+        )
 
     def scores(self, cell_key: str, versions: dict[str, str]) -> dict[str, Series]:
         """The stored series of a cell, for the metrics in `versions` (version by metric name) that it has."""
@@ -180,15 +194,13 @@ class Store:
             rows = self._db.execute(
                 "SELECT metric, version, status, reason, frames FROM scores WHERE cell_key = ?", (cell_key,)
             ).fetchall()
-        return {
-            metric: Series(metric, status, np.frombuffer(frames, "<f8").astype(np.float64), reason)
-            for metric, version, status, reason, frames in rows
-            if versions.get(metric) == version
-        }
+            return {
+                metric: Series(metric, status, np.frombuffer(frames, "<f8").astype(np.float64), reason)
+                for metric, version, status, reason, frames in rows
+                if versions.get(metric) == version
+            }
 
-    def add_scores(
-        self, cell_key: str, series: list[Series], versions: dict[str, str], usage: Usage, command: tuple[str, ...]
-    ) -> None:
+    def add_scores(self, cell_key: str, series: list[Series], versions: dict[str, str], decode: StoredDecode) -> None:
         """Record what one measurement gave, and the decode it was made on, in one transaction."""
         rows = [
             (cell_key, one.metric, versions[one.metric], one.status, one.reason, one.values.astype("<f8").tobytes())
@@ -196,20 +208,11 @@ class Store:
             if one.status in _LASTING
         ]
         with self._guarded(), self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO decodes VALUES (?, ?, ?, ?, ?)",
-                (cell_key, usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, json.dumps(command)),
-            )
+            self._add_decode(cell_key, decode)
             self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def _bitstream(self, sha256: str) -> Path:
         return self.folder / "bitstreams" / sha256[:2] / f"{sha256}.bin"
-
-    def _remove_stale_scratch(self) -> None:
-        for folder in (self.folder / "tmp").glob("*-*"):
-            pid = folder.name.partition("-")[0]
-            if pid.isdecimal() and not _alive(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -232,20 +235,21 @@ class Store:
                 got=f"{_free_megabytes(self.folder)} MB free on its disk",
                 fix="free some space or make the folder writable; nothing finished is lost, run again to resume",
             ) from error
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                "the store holds something that no run has written",
+                where=self.folder / "store.sqlite",
+                got=str(error)[:200],
+                fix="give another folder with --store, or remove this one: what it holds can be measured again",
+            ) from error
+
+
+def _cost(usage: Usage, timing: Timing) -> tuple[float | str | None, ...]:
+    return usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, usage.load_s, timing.ran_alone, timing.timed_on
 
 
 def _commands(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(command) for command in json.loads(text))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _free_megabytes(folder: Path) -> int:

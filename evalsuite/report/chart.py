@@ -28,7 +28,13 @@ def payload(report: Report) -> dict[str, Any]:
     shown = {point.sequence for point in report.points}
     return {
         "codecs": [
-            {"name": codec.label, "index": codec.index, "tokens": codec.label in with_tokens} for codec in report.codecs
+            {
+                "name": codec.label,
+                "index": codec.index,
+                "note": codec.note,
+                "tokens": codec.label in with_tokens,
+            }
+            for codec in report.codecs
         ],
         "sequences": [sequence.label for sequence in report.sequences if sequence.label in shown],
         "metrics": [
@@ -60,6 +66,11 @@ def _point(point: Point) -> dict[str, Any]:
     deviation = point.deviation
     target = None if point.target_bpp is None else f"{text.significant(point.target_bpp)} bpp"
     rates = {"bpp": f"{text.significant(point.bpp)} bpp", "kbps": f"{text.significant(point.kbps)} kbps"}
+    known = [rates["bpp"]]
+    if point.kbps is not None:
+        known.append(rates["kbps"])
+    if point.bytes is not None:
+        known.append(f"{text.count(point.bytes)} bytes")
     return {
         "codec": point.codec,
         "sequence": point.sequence,
@@ -69,9 +80,9 @@ def _point(point: Point) -> dict[str, Any]:
         "rates": rates,
         "lines": [
             f"q {text.knob(point.q)}",
-            f"{rates['bpp']}, {rates['kbps']}, {text.count(point.bytes)} bytes",
+            ", ".join(known),
             f"target {target}, reached {text.percent(deviation)}" if target else "no target rate",
-            f"encode {text.duration(point.encode_cpu_s)}, decode {text.duration(point.decode_cpu_s)} CPU",
+            f"encode {text.duration(point.cost.encode.cpu_s)}, decode {text.duration(point.cost.decode.cpu_s)} CPU",
         ],
     }
 

@@ -57,6 +57,7 @@ _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
         "reason": _TEXT,
         **dict.fromkeys(("bd_rate_percent", "ci_low", "ci_high", "bd_quality", "overlap"), (*_NUMBER, *_GAP)),
         **dict.fromkeys(("points_anchor", "points_test", "sequences"), (int,)),
+        **dict.fromkeys(("differs", "unlike", "anchor_rate", "test_rate"), _TEXT),
     },
 }
 _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
@@ -65,7 +66,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     "metrics": {"range": (list,)},
 }
 _RECORDS: dict[str, dict[str, tuple[type, ...]]] = {
-    "run": {"machine": (dict,), "versions": (dict,)},
+    "run": {"machine": (dict,), "environment": (dict,), "versions": (dict,), "timing": (dict,)},
     "request": {"command": (list,)},
 }
 

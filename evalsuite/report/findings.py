@@ -19,6 +19,8 @@ class Finding:
     sentence: str
     evidence: str
     """How many sequences, which interval."""
+    unlike: str
+    """What makes it not like with like, with both values; empty where it is."""
     caveats: tuple[str, ...]
     others: tuple[str, ...]
     """What the remaining metrics say, one phrase for each kind of answer."""
@@ -27,14 +29,19 @@ class Finding:
 def findings(report: Report) -> list[Finding]:
     """One finding for each pair of codecs: by anchor, the fewest bits first, pairs without a claim last."""
     all_groups = groups(report)
-    metric = headline_metric(group.metric for group in all_groups)
-    chosen = [group for group in all_groups if group.metric == metric]
+    pairs: dict[tuple[str, str], list[Group]] = {}
+    for group in all_groups:
+        pairs.setdefault((group.test, group.anchor), []).append(group)
+    chosen = [
+        group for own in pairs.values() for group in own if group.metric == headline_metric(one.metric for one in own)
+    ]
     chosen.sort(key=lambda group: (report.place(group.anchor), group.percent is None, group.percent or 0.0))
     return [
         Finding(
             verdict=group.verdict,
-            sentence=_sentence(group),
+            sentence=_sentence(report, group),
             evidence=_evidence(group),
+            unlike=group.mean.unlike if group.mean else "",
             caveats=tuple(_caveats(group)),
             others=tuple(_others(group, all_groups)),
         )
@@ -42,8 +49,8 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
-def _sentence(group: Group) -> str:
-    test, anchor, metric = group.test, group.anchor, group.metric.title
+def _sentence(report: Report, group: Group) -> str:
+    test, anchor, metric = report.said(group.test), report.said(group.anchor), group.metric.title
     match group.verdict:
         case "refused":
             return f"No claim for {test} against {anchor} at the same {metric}."

@@ -4,7 +4,7 @@ The rule: a name means the same thing in two runs only where its identity is the
 settings changed, a sequence whose content changed, a metric whose version changed is kept apart, and the name of its
 run is added to its label. One encode that several runs measured becomes one point with the scores of all of them; where
 runs contradict each other (two scores of one metric, two bitstreams at one q), the later one is shown. BD-rate is
-computed anew over what was merged.
+computed anew over what was merged. Published points join measured ones by the rule of `publications`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import pandas as pd
 
 from evalsuite.report import text
 from evalsuite.report.check import check_run
+from evalsuite.report.cost import cost_of
 from evalsuite.report.model import Codec, Metric, Point, Report, Run, Score, Sequence
 from evalsuite.report.numbers import number
+from evalsuite.report.publications import match_sequences
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.load import RunResults
 from evalsuite.results.tables import bd_table
@@ -33,8 +35,10 @@ _CODEC_IDENTITY = (
     "intra_period",
     "rate_control",
     "internal_bit_depth",
+    "lookahead",
+    "delay",
+    "rate_source",
 )
-_SEQUENCE_IDENTITY = ("sha256", "frames")
 _METRIC_IDENTITY = ("version", "unit", "higher_is_better")
 
 _FIGURE_DECIMALS = {"": 3, "bit": 2, "tokens": 1, "codes": 1}
@@ -108,7 +112,13 @@ def merge(results: ListOf[RunResults]) -> Report:
         check_run(result)
     runs = tuple(Run(label, run.summary) for label, run in zip(run_labels(results), results, strict=True))
     codecs = _labels(runs, "codecs", _CODEC_IDENTITY)
-    sequences = _labels(runs, "sequences", _SEQUENCE_IDENTITY)
+    matches = match_sequences(runs)
+    labels = distinct_labels(matches.identities)
+    sequences = {
+        (run.label, str(entry["name"])): labels[run.label, matches.names.get((run.label, entry["name"]), entry["name"])]
+        for run in runs
+        for entry in run.summary["sequences"]
+    }
     metrics = _labels(runs, "metrics", _METRIC_IDENTITY)
     labelled = []
     for run, result in zip(runs, results, strict=True):
@@ -128,6 +138,7 @@ def merge(results: ListOf[RunResults]) -> Report:
         rate_match=_unique(labelled, "rate_match", ("codec", "sequence", "target_bpp")),
         failures=_unique(labelled, "failures", ("codec", "sequence", "q", "stage", "message")),
         commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
+        unmatched=matches.unmatched,
     )
 
 
@@ -146,11 +157,16 @@ def _labels(runs: Iterable[Run], key: str, identity: tuple[str, ...]) -> dict[tu
 
 
 def _facts(runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str]) -> list[tuple[str, dict[str, Any]]]:
-    """Each label once, in the order of first appearance, with its entry in the run that first had it."""
+    """Each label once, in the order of first appearance, with its entry in the run that first had it.
+
+    The entry of a sequence that was read is preferred to that of one that was only published.
+    """
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         for entry in run.summary[key]:
-            found.setdefault(labels[run.label, _name(entry, run.summary[key])], entry)
+            label = labels[run.label, _name(entry, run.summary[key])]
+            if label not in found or (found[label].get("sha256") == "" and entry.get("sha256")):
+                found[label] = entry
     return list(found.items())
 
 
@@ -167,9 +183,11 @@ def _relabel(points: pd.DataFrame, run: Run, codecs: Names, sequences: Names, me
 
 def _latest(points: pd.DataFrame) -> pd.DataFrame:
     """One bitstream for each codec, sequence and q, and one score for each of its metrics: the last given."""
-    place = ["codec", "sequence", "q"]
-    last = points.groupby(place, dropna=False)["cell_key"].transform("last")
-    return points[points["cell_key"] == last].drop_duplicates([*place, "metric", "statistic"], keep="last")
+    points = points.assign(knob=points["q"].astype(object).where(points["q"].notna(), points["cell_key"]))
+    place = ["codec", "sequence", "knob"]
+    last = points.groupby(place)["cell_key"].transform("last")
+    latest = points[points["cell_key"] == last].drop_duplicates([*place, "metric", "statistic"], keep="last")
+    return latest.drop(columns="knob")
 
 
 def _unique(labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
@@ -179,13 +197,23 @@ def _unique(labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]) 
 
 
 def _bd_rows(labelled: ListOf[_Labelled], points: pd.DataFrame) -> tuple[BDRow, ...]:
-    """The run's own rows; of several runs, rows over their points together, for every anchor that one of them had."""
+    """The run's own rows; of several runs, rows over their points together, for every anchor that one of them had.
+
+    What was published is an anchor by being given.
+    """
     rows = [BDRow(**entry) for each in labelled for entry in each.entries("bd_rate")]
     if len(labelled) == 1:
         return tuple(rows)
+    published = list(dict.fromkeys(points["codec"][points["rate_source"] == "published"]))
     present = set(points["codec"])
-    anchors = [anchor for anchor in dict.fromkeys(row.anchor for row in rows) if anchor in present]
-    return tuple(row for anchor in anchors for row in bd_table(points, anchor))
+    anchors = [anchor for anchor in dict.fromkeys([*(row.anchor for row in rows), *published]) if anchor in present]
+    return tuple(
+        row
+        for anchor in anchors
+        for row in bd_table(points, anchor)
+        # A publication is the anchor of the others: the same pair the other way round would say nothing more.
+        if row.test not in published or (anchor in published and anchors.index(anchor) < anchors.index(row.test))
+    )
 
 
 def _metric(label: str, facts: Mapping[str, Any]) -> Metric:
@@ -200,24 +228,23 @@ def _metric(label: str, facts: Mapping[str, Any]) -> Metric:
 
 
 def _points(rows: pd.DataFrame) -> tuple[Point, ...]:
-    points: dict[tuple[str, str, float], Point] = {}
+    points: dict[tuple[str, str, float | str], Point] = {}
     for row in rows.to_dict("records"):
         q, bpp, kbps, size = (number(row[name]) for name in ("q", "bpp", "kbps", "bytes"))
         # A cell that failed before it had a size is among the failures; it is no point.
-        if q is None or bpp is None or kbps is None or size is None:
+        if bpp is None:
             continue
         point = points.setdefault(
-            (row["codec"], row["sequence"], q),
+            (row["codec"], row["sequence"], row["cell_key"] if q is None else q),
             Point(
                 codec=row["codec"],
                 sequence=row["sequence"],
                 q=q,
                 bpp=bpp,
                 kbps=kbps,
-                bytes=int(size),
+                bytes=None if size is None else int(size),
                 target_bpp=number(row["target_bpp"]),
-                encode_cpu_s=number(row["encode_cpu_s"]),
-                decode_cpu_s=number(row["decode_cpu_s"]),
+                cost=cost_of(row),
             ),
         )
         point.scores[row["metric"]] = _with_statistic(point.scores.get(row["metric"]), row)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.report import text
+from evalsuite.report.cost import Cost
 from evalsuite.results.bdrows import BDRow
+from evalsuite.results.comparable import RATE_WORDS
 from evalsuite.types import Status
 
 STATUS_WORDS: Mapping[str, str] = {
@@ -30,6 +32,16 @@ class Codec:
     """Its place in the report: chooses colour and marker, the same everywhere."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """The codec's entry in the run's summary."""
+
+    @property
+    def note(self) -> str:
+        """What every number of it is labelled with: an estimated rate, or published; empty where it was measured."""
+        return RATE_WORDS.get(str(self.facts.get("rate_source")), "")
+
+    @property
+    def said(self) -> str:
+        """Its label as read in text, with what its numbers are labelled with."""
+        return f"{self.label} ({self.note})" if self.note else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +98,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One encode that was measured: what it cost in bits and what it scored."""
+    """One encode that was measured or published: what it cost in bits and what it scored."""
 
     codec: str
     sequence: str
-    q: float
+    q: float | None
     bpp: float
-    kbps: float
-    bytes: int
+    kbps: float | None
+    bytes: int | None
     target_bpp: float | None
-    encode_cpu_s: float | None
-    decode_cpu_s: float | None
+    cost: Cost
     scores: dict[str, Score] = field(default_factory=dict)
 
     @property
@@ -126,6 +137,8 @@ class Report:
     rate_match: tuple[Mapping[str, Any], ...]
     failures: tuple[Mapping[str, Any], ...]
     commands: tuple[Mapping[str, Any], ...]
+    unmatched: tuple[str, ...] = ()
+    """Published sequences that were not joined with the measured one of their name, and why."""
 
     @property
     def measured(self) -> tuple[Metric, ...]:
@@ -150,6 +163,10 @@ class Report:
             if known.label == label:
                 return known
         return Metric(label, label, text.metric(label), "", True, 4)
+
+    def said(self, codec: str) -> str:
+        """A codec's label as read in text, with what its numbers are labelled with."""
+        return next((known.said for known in self.codecs if known.label == codec), codec)
 
     def place(self, codec: str) -> int:
         """Where a codec stands in the report's order; after all others where only a table names it."""

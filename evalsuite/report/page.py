@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import evalsuite
-from evalsuite.report import findings, provenance, reach, tables, text, tokens
+from evalsuite.report import cost, findings, provenance, reach, tables, text, tokens
 from evalsuite.report.model import Report
 
 ASSETS = Path(__file__).parent / "assets"
@@ -52,13 +52,14 @@ def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
             by_sequence=tables.by_sequence(report),
             unreached=reach.unreached(report),
             tokens=tokens.token_tables(report),
+            costs=cost.cost_rows(report),
+            delays=cost.delay_rows(report),
             differences=tables.differences(report.codecs),
             glance=provenance.glance(report),
-            compared={group.metric.label for pair in pairs for group in pair.groups},
             kicker=_kicker(report),
             runs=[provenance.run_facts(run) for run in report.runs],
             commands=provenance.commands(report),
-            codec_index={codec.label: codec.index for codec in report.codecs},
+            codecs={codec.label: codec for codec in report.codecs},
         )
     )
 

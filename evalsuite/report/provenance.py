@@ -9,6 +9,7 @@ from typing import Any
 from evalsuite.report import text
 from evalsuite.report.model import Report, Run
 from evalsuite.report.numbers import number
+from evalsuite.results.comparable import RATE_WORDS
 
 Facts = list[tuple[str, str]]
 """Names and values, in reading order, as text."""
@@ -47,13 +48,21 @@ def run_facts(run: Run) -> RunFacts:
         ("took", f"{text.duration(number(about.get('wall_s')))} wall, {text.duration(number(about.get('cpu_s')))} CPU"),
         ("commit", (commit or "unknown") + (" with uncommitted changes" if dirty else "")),
     ]
+    sources = {str(codec.get("rate_source")) for codec in run.summary["codecs"]}
+    if sources == {"published"}:
+        facts.append(("points", RATE_WORDS["published"]))
     if outcomes:
         facts.append(("outcomes", ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in outcomes.items())))
+    remarks = (about.get("timing") or {}).get("remarks")
+    facts.extend(("timing", str(remark)) for remark in (remarks if isinstance(remarks, list) else ()))
     return RunFacts(
         label=run.label,
         day=str(about.get("started") or "")[:10],
         facts=facts,
-        machine=flat(about.get("machine") or {}),
+        machine=[
+            *flat(about.get("machine") or {}),
+            *((str(name), str(value)) for name, value in (about.get("environment") or {}).items()),
+        ],
         versions=flat(about.get("versions") or {}),
         repeat=_repeat(run, commit),
         dirty=dirty,

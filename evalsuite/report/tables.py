@@ -10,6 +10,7 @@ from typing import Any
 from evalsuite.report import text
 from evalsuite.report.comparisons import Group, groups, headline_metric
 from evalsuite.report.model import Codec, Metric, Point, Report
+from evalsuite.results.comparable import PROPERTIES, UNKNOWN, said
 
 STRIP_WIDTH = 220
 """Width of a strip plot in CSS pixels; the page scales nothing."""
@@ -99,7 +100,7 @@ def gaps(report: Report) -> list[Gap]:
         for metric, score in point.scores.items():
             if score.status != "ok":
                 found.setdefault((metric, score.word, score.reason), []).append(point)
-    alike: dict[tuple[str, str, frozenset[tuple[str, str, float]]], list[str]] = {}
+    alike: dict[tuple[str, str, frozenset[tuple[str, str, float | None]]], list[str]] = {}
     for (metric, word, reason), points in found.items():
         places = frozenset((point.codec, point.sequence, point.q) for point in points)
         alike.setdefault((word, reason, places), []).append(metric)
@@ -167,34 +168,39 @@ def by_sequence(report: Report) -> list[tuple[str, list[Point]]]:
     ]
 
 
-_COMPARED_SETTINGS = {
-    "structure": "structure",
-    "intra_period": "intra period",
-    "threads": "threads",
-    "rate_control": "rate control",
-    "internal_bit_depth": "internal bit depth",
-    "scale": "coded size",
-}
+@dataclass(frozen=True, slots=True)
+class Inequality:
+    """A property in which the codecs of the report are not equal."""
+
+    title: str
+    who: str
+    """Which codecs have which value."""
+    marks: bool
+    """Whether comparisons between them are not like with like."""
 
 
-def differences(codecs: Iterable[Codec]) -> list[tuple[str, str]]:
-    """Settings in which the codecs are not equal, and who has which: what makes points not quite comparable."""
+def differences(codecs: Iterable[Codec]) -> list[Inequality]:
+    """Properties in which the codecs are not equal, and who has which; those that mark comparisons first."""
     codecs = list(codecs)
     unequal = []
-    for key, name in _COMPARED_SETTINGS.items():
+    for key, known in PROPERTIES.items():
         holders: dict[str, list[str]] = {}
         for codec in codecs:
             if (value := _setting(codec, key)) is not None:
                 holders.setdefault(value, []).append(codec.label)
         if len(holders) > 1:
-            unequal.append((name, "; ".join(f"{text.listing(who)}: {value}" for value, who in holders.items())))
+            who = "; ".join(f"{text.listing(who)}: {value}" for value, who in holders.items())
+            unequal.append(
+                Inequality(known.title, who, known.marks and len({known.kind(value) for value in holders}) > 1)
+            )
     return unequal
 
 
 def _setting(codec: Codec, key: str) -> str | None:
-    """A codec's setting as text; None where the summary does not tell it."""
-    value = codec.facts.get(key)
-    if key == "scale":
-        # A summary from before there was scaling has no such key, and every codec in it coded the full size.
-        return f"1/{value.get('divisor')} of width and height ({value.get('filter')})" if value else "full"
-    return None if value is None else str(value)
+    """A codec's setting as text; None where the summary has no such key."""
+    if key == "scale_divisor":
+        value = codec.facts.get("scale")
+        unknown = codec.facts.get("rate_source") == "published"
+        full = UNKNOWN if unknown else "full"
+        return f"1/{value.get('divisor')} of width and height ({value.get('filter')})" if value else full
+    return said(codec.facts[key]) if key in codec.facts else None

@@ -14,6 +14,8 @@ const shapeIndex = (codec) => (codec.index + Math.floor(codec.index / COLOURS)) 
 const escapeText = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const withUnit = (text, unit) => (unit ? `${text}${NARROW_SPACE}${unit}` : text);
 
+const nameAndNote = (codec) => (codec.note ? `${codec.name} (${codec.note})` : codec.name);
+
 function curves(data, state) {
   const metric = data.metrics.find((candidate) => candidate.name === state.metric);
   const all = data.points
@@ -22,8 +24,8 @@ function curves(data, state) {
   return data.codecs
     .map((codec) => {
       const own = all.filter((point) => point.codec === codec.name).sort((a, b) => a.bpp - b.bpp);
-      const drawn = own.filter((point) => point.score.mean !== null);
-      return { codec, metric, drawn, undrawn: own.filter((point) => point.score.mean === null) };
+      const hasPlace = (point) => point.score.mean !== null && point[state.x] !== null;
+      return { codec, metric, drawn: own.filter(hasPlace), undrawn: own.filter((point) => !hasPlace(point)) };
     })
     .filter((curve) => curve.drawn.length || curve.undrawn.length);
 }
@@ -32,7 +34,7 @@ function hoverText(curve, point) {
   const scores = Object.entries(point.score.statistics).map(
     ([name, value]) => `${STATISTICS[name] ?? name} ${withUnit(value, curve.metric.unit)}`,
   );
-  const lines = [curve.codec.name, `${curve.metric.title}: ${scores[0]}`, ...scores.slice(1), ...point.lines];
+  const lines = [nameAndNote(curve.codec), `${curve.metric.title}: ${scores[0]}`, ...scores.slice(1), ...point.lines];
   return lines.map(escapeText).join("<br>");
 }
 
@@ -42,13 +44,14 @@ function theme() {
 }
 
 function strokes(codec, colour) {
+  const dash = codec.note ? "dash" : "solid"; // what was not measured on a bitstream is drawn apart
   const color = colour(`--c${colourIndex(codec)}`);
-  return { line: { color, width: 2 }, marker: { color, size: 9, symbol: SYMBOLS[shapeIndex(codec)] } };
+  return { line: { color, width: 2, dash }, marker: { color, size: 9, symbol: SYMBOLS[shapeIndex(codec)] } };
 }
 
 function trace(curve, state, colour) {
   return {
-    name: escapeText(curve.codec.name),
+    name: escapeText(nameAndNote(curve.codec)),
     mode: "lines+markers",
     x: curve.drawn.map((point) => point[state.x]),
     y: curve.drawn.map((point) => point.score.mean),
@@ -113,7 +116,7 @@ function describe(all, shown, state, data) {
   const metric = data.metrics.find((candidate) => candidate.name === state.metric);
   const points = shown.reduce((sum, curve) => sum + curve.drawn.length, 0);
   const undrawn = all.flatMap((curve) =>
-    curve.undrawn.map((point) => `${curve.codec.name} at ${point.lines[0]}, ${point.score.gap}`),
+    curve.undrawn.map((point) => `${curve.codec.name} at ${point.lines[0]}, ${point.score.gap || `no rate in ${state.x}`}`),
   );
   const hidden = all.length - shown.length ? ` ${all.length - shown.length} hidden.` : "";
   const missing = undrawn.length ? ` Not drawn: ${undrawn.join("; ")}.` : "";
@@ -189,7 +192,7 @@ class Chart {
     button.type = "button";
     button.setAttribute("aria-pressed", String(!this.state.hide.includes(codec.name)));
     button.dataset.codec = codec.name;
-    button.append(mark, document.createTextNode(codec.name));
+    button.append(mark, document.createTextNode(nameAndNote(codec)));
     button.addEventListener("click", () => this.toggle(codec.name));
     const item = document.createElement("li");
     item.append(button);

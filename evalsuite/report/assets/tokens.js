@@ -65,7 +65,7 @@ class Triangle {
   trace(line, plot, colour) {
     const held = line.points.filter((point) => point[plot.x] !== null && point[plot.y] !== null);
     return {
-      name: escapeText(line.codec.name),
+      name: escapeText(nameAndNote(line.codec)),
       mode: "lines+markers",
       x: held.map((point) => point[plot.x]),
       y: held.map((point) => point[plot.y]),
@@ -81,7 +81,8 @@ class Triangle {
     const values = [[this.metric, point.score], [this.figure, point.figure]]
       .filter(([, score]) => score?.statistics.mean)
       .map(([{ title, unit }, score]) => `${title}: ${withUnit(score.statistics.mean, unit)}`);
-    return [point.codec, ...values, point.rates[this.state.x], point.lines[0]];
+    const codec = this.data.codecs.find((known) => known.name === point.codec);
+    return [nameAndNote(codec), ...values, point.rates[this.state.x], point.lines[0]];
   }
 
   axes(plot, ranges, colour) {

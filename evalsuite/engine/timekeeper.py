@@ -1,0 +1,113 @@
+"""What `--timing` adds to a run: each codec's warm-up, and the encodes and decodes that are done only to be timed.
+
+The pool then has one worker, so whatever is timed runs alone. Encodes of the rate search are timed as they are made.
+Encodes from the store, and all decodes, are timed once more, after the cell was measured: a decoder that feeds metrics
+waits for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evalsuite import provenance
+from evalsuite.codec.run import Encoded
+from evalsuite.engine.cell import encode_cell
+from evalsuite.engine.execute import Outcome, Pool, Task
+from evalsuite.engine.lanes import Job, Lane, Point
+from evalsuite.engine.plan import Plan
+from evalsuite.engine.store import Store, StoredDecode
+from evalsuite.engine.timing import Loads, time_decode, warm_up
+from evalsuite.types import Timing, Usage
+
+_BEFORE_ALL = -(1 << 62)
+"""Urgency of a warm-up."""
+
+_AFTER_ALL = 2
+"""Urgency of what is done only to be timed: a run that is interrupted then has its scores."""
+
+
+class Timekeeper:
+    """Asks for warm-ups and timings, and takes their outcomes; does nothing where the plan does not want timing.
+
+    Args:
+        plan: the checked request.
+        store: where timings are kept.
+        pool: where tasks run; of one worker where the plan wants timing.
+    """
+
+    def __init__(self, plan: Plan, store: Store, pool: Pool[Job]) -> None:
+        self._plan = plan
+        self._store = store
+        self._pool = pool
+        self._machine = provenance.machine_name() if plan.timing else ""
+        self._warm: set[str] = set()
+        self.remarks: list[str] = []
+        """What could not be timed, or was odd."""
+        self.loads: dict[str, Loads] = {}
+        """What loading took each codec: only the warm-up sees it of one that stays loaded."""
+
+    def timing(self, outcome: Outcome[Job]) -> Timing:
+        """Under which circumstances a task was done that was not held back by anything."""
+        return Timing(outcome.alone, self._machine if outcome.alone else "")
+
+    def warm_up(self, index: int, lane: Lane) -> None:
+        """See to it that the lane's codec has run once before anything of it is timed."""
+        if not self._plan.timing or lane.recipe.name in self._warm:
+            return
+        self._warm.add(lane.recipe.name)
+        ladder = lane.recipe.knob.ladder
+        arguments = (
+            *(lane.recipe, lane.sequence, self._plan.point(ladder[len(ladder) // 2])),
+            *(self._store.scratch / f"warm-up-{index}", self._plan.timeout),
+        )
+        self._pool.submit(("warm_up", index, ""), Task(warm_up, arguments), urgency=_BEFORE_ALL)
+
+    def request(self, index: int, lane: Lane, point: Point) -> None:
+        """Time what this machine has not timed yet of a point that was measured."""
+        if not self._plan.timing:
+            return
+        encode, decode = point.encode, self._store.decode(point.cell_key)
+        settings = lane.recipe, lane.sequence, self._plan.point(encode.q)
+        if encode.timing.timed_on != self._machine:
+            self.warm_up(index, lane)
+            again = self._store.scratch / f"again-{index}-{encode.q!r}.{lane.recipe.extension}"
+            task = Task(encode_cell, (*settings, again, self._plan.timeout))
+            self._pool.submit(("time_encode", index, point.cell_key), task, urgency=_AFTER_ALL)
+        if decode is None or decode.timing.timed_on != self._machine:
+            self.warm_up(index, lane)
+            task = Task(time_decode, (*settings, encode.path, self._plan.timeout))
+            self._pool.submit(("time_decode", index, point.cell_key), task, urgency=_AFTER_ALL)
+
+    def take(self, lane: Lane, outcome: Outcome[Job]) -> tuple[str, Usage | None]:
+        """Keep what a task gave; says in words what was done, and what it cost where something was timed."""
+        kind, _, cell_key = outcome.key
+        place = next((place for place, point in enumerate(lane.points) if point.cell_key == cell_key), None)
+        name = f"{lane.recipe.name} {lane.sequence.name}"
+        if place is None:
+            if outcome.error is not None:
+                self.remarks.append(f"{name}: the warm-up failed: {_first_line(outcome.error)}")
+            else:
+                self.loads[lane.recipe.name] = outcome.value
+            return "warmed up", None
+        point = lane.points[place]
+        name, what = f"{name} q {point.encode.q:g}", kind.removeprefix("time_")
+        if outcome.error is not None:
+            self.remarks.append(f"{name}: the {what} could not be timed: {_first_line(outcome.error)}")
+            return f"the {what} could not be timed", None
+        timing = self.timing(outcome)
+        if isinstance(outcome.value, StoredDecode):
+            self._store.add_decode(point.cell_key, replace(outcome.value, timing=timing))
+            return f"timed the decode at q {point.encode.q:g}", outcome.value.usage
+        encoded: Encoded = outcome.value
+        encoded.path.unlink(missing_ok=True)
+        if encoded.sha256 != point.encode.sha256:
+            self.remarks.append(
+                f"{name}: the encoder wrote other bytes when it was timed; the stored bitstream stays, the time is new"
+            )
+        self._store.retime_encode(point.cell_key, encoded.usage, timing)
+        lane.points[place] = replace(point, encode=replace(point.encode, usage=encoded.usage, timing=timing))
+        return f"timed the encode at q {point.encode.q:g}", encoded.usage
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
