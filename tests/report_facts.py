@@ -64,7 +64,7 @@ def codec_entry(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         "preset": "medium",
         "version": f"{name} 4.3",
         "binary": "ffmpeg",
-        "binary_sha256": "c" * 64,
+        "binary_sha256": {"ffmpeg": "c" * 64},
         "recipe_sha256": "d" * 64,
         "structure": "random access",
         "intra_period": 48,

@@ -102,7 +102,7 @@ def summary(rows=None) -> dict[str, Any]:
         "preset": "medium",
         "version": "4.3",
         "binary": "/usr/bin/ffmpeg",
-        "binary_sha256": "ab",
+        "binary_sha256": {"ffmpeg": "ab"},
         "recipe_sha256": "cd",
         "structure": "low-delay",
         "intra_period": 32,

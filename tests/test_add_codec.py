@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from json_schema import published_schema, violations
 from run_bench import Bench
 
 RECIPE = """\
@@ -108,6 +109,8 @@ def test_a_recipe_of_25_lines_is_a_codec(bench: Bench) -> None:
     assert (found["status"] == "ok").all()
     summary = json.loads((bench.folder / "results" / "summary.json").read_text())
     assert not summary["failures"]
+    schema = published_schema()
+    assert violations(summary, schema, schema) == []
     (source,) = {row["source_sha256"] for _, row in found.iterrows()}
     assert source
     assert (bench.folder / "results" / "report" / "index.html").is_file()

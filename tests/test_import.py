@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from json_schema import published_schema, violations
 from published_samples import AWCY, COMPRESSAI, CSV, dcvc_document, write_json
-from test_layout import DOCS, violations
 
 from evalsuite.errors import EvalError, RequestError
 from evalsuite.metrics.registry import infos
@@ -74,7 +74,7 @@ def test_what_nobody_says_is_unknown_and_what_the_user_says_is_kept(tmp_path):
 )
 def test_summaries_fit_the_published_schema(tmp_path, format, name, text, given):
     run = imported(tmp_path, write(tmp_path, name, text), format, **given)
-    schema = json.loads((DOCS / "summary.schema.json").read_text())
+    schema = published_schema()
     assert violations(run.summary, schema, schema) == []
     assert run.summary["request"]["files"] == [
         {"name": name, "bytes": len(text.encode()), "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -227,7 +227,7 @@ def test_a_foreign_table_is_refused_even_with_the_right_digest(run, name):
             read_run(run).frames()
     pq.write_table(pa.table({"codec": ["x265"], "psnr": [30.0]}), path)
     _sign(run, name, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
-    with pytest.raises(StoreError, match="does not have the columns of schema 1"):
+    with pytest.raises(StoreError, match="does not have the columns of schema 2"):
         read_run(run).frames()
 
 

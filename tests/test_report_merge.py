@@ -53,7 +53,7 @@ def test_metrics_of_two_runs_stand_at_the_same_points(tmp_path):
 
 def test_trap05_a_codec_that_changed_is_kept_apart(tmp_path):
     one = write_sample(tmp_path / "one", codecs=["x265"])
-    two = write_sample(tmp_path / "two", codecs=["x265"], facts={"binary_sha256": "e" * 64})
+    two = write_sample(tmp_path / "two", codecs=["x265"], facts={"binary_sha256": {"ffmpeg": "e" * 64}})
     _, data = build(tmp_path, one, two)
     assert [codec["name"] for codec in data["codecs"]] == ["x265 (one)", "x265 (two)"]
     assert {point["codec"] for point in data["points"]} == {"x265 (one)", "x265 (two)"}

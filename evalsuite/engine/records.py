@@ -11,7 +11,7 @@ from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.metrics.pooling import pool
-from evalsuite.results.layout import NO_SCORE_STATUSES
+from evalsuite.results.layout import NO_SCORE_STATUSES, SCHEMA
 from evalsuite.results.load import FrameScores, plain_text
 from evalsuite.types import Failure, Latency, Sequence
 
@@ -147,7 +147,7 @@ def summary(
 ) -> dict[str, Any]:
     """What summary.json says, but for the BD-rate rows."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "request": request,
         "run": run,
         "codecs": [_codec(plan, recipe) for recipe in plan.recipes],

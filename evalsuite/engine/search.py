@@ -1,7 +1,7 @@
 """Finding the operating points whose measured file size hits the target rates, with few encodes.
 
 A Gaussian process over (typical log2 rate, log2 of bytes) learns from every encode of one codec and sequence: the
-curve that the recipe calls typical as prior, stretched by the content, plus a smooth deviation. Content changes the level
+curve that the recipe calls typical as prior, stretched by the content, plus a smooth deviation. Content changes level
 most, slope and curvature less, and all encoders are smooth in log-rate, so two or three encodes fix the curve near a
 target.
 Model: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7 (explicit basis functions).

@@ -103,7 +103,7 @@ def codec_entry(
         "preset": given.preset,
         "version": given.version,
         "binary": "",
-        "binary_sha256": "",
+        "binary_sha256": {},
         "recipe_sha256": "",
         **{name: getattr(given, name) for name in TOLD},
         "rate_source": "published",
