@@ -47,11 +47,12 @@ def list_codecs(json: bool = typer.Option(False, "--json", help="Print a JSON li
                 row["version"],
                 row.get("preset", ""),
                 f"{row['q']['min']:g}–{row['q']['max']:g}" if "q" in row else "",
-                row["needs"] or "nothing more",
+                _briefly(row["needs"]) or "nothing more",
             )
             for row in found
         ),
     )
+    say("What one needs in full: evalsuite codecs check NAME")
     say("Variants such as x265:fast:10bit: evalsuite codecs show NAME")
 
 
@@ -135,23 +136,29 @@ def check_codecs(
 ) -> None:
     """Encode and decode a few made-up frames with each codec; exit code 2 if one does not work.
 
+    With `all`, a codec whose programs are not on this machine is told of, and is no failure.
+
     Example: evalsuite codecs check x265 vvenc
     """
     from evalsuite.codec.check import check_codec
     from evalsuite.codec.recipe import available, load_recipe
     from evalsuite.errors import EvalError
 
-    wanted = available() if names == ["all"] else names
+    everything = names == ["all"]
+    wanted = available() if everything else names
     if variants:
         wanted = [one for name in wanted for one in _with_each_variant(name)]
     rows: list[dict[str, Any]] = []
     for name in wanted:
+        status = "missing"
         try:
             recipe = load_recipe(name)
+            recipe.check_available()
+            status = "failed"
             checked = check_codec(recipe)
         except EvalError as error:
             say(f"{name}: {error}")
-            rows.append({"name": name, "status": "failed", "needs": _needs(error)})
+            rows.append({"name": name, "status": status, "needs": _needs(error)})
             continue
         notes = [*(f"the stream holds {extra}" for extra in checked.extras)]
         if not checked.deterministic:
@@ -169,7 +176,8 @@ def check_codecs(
                 "notes": notes,
             }
         )
-    failed = [row["name"] for row in rows if row["status"] != "ok"]
+    wrong = {"failed"} if everything else {"failed", "missing"}
+    failed = [row["name"] for row in rows if row["status"] in wrong]
     if json:
         print_json({"schema": 1, "codecs": rows})
     else:
@@ -188,7 +196,7 @@ def _print_checks(rows: list[dict[str, Any]]) -> None:
                 row["status"],
                 str(row.get("bytes", "")),
                 f"{row['psnr_y']:.1f} dB" if "psnr_y" in row else "",
-                row["needs"] or "; ".join(row["notes"]),
+                _briefly(row["needs"]) or "; ".join(row["notes"]),
             )
             for row in rows
         ),
@@ -224,6 +232,7 @@ def _availability(recipe: Recipe) -> dict[str, Any]:
     from evalsuite.errors import EvalError
 
     try:
+        recipe.check_available()
         return {"available": True, "needs": "", "version": recipe.version()}
     except EvalError as error:
         return {"available": False, "needs": _needs(error), "version": ""}
@@ -231,6 +240,11 @@ def _availability(recipe: Recipe) -> dict[str, Any]:
 
 def _needs(error: EvalError) -> str:
     return f"{error.what}: {error.fix}" if error.fix else error.what
+
+
+def _briefly(needs: str) -> str:
+    """What is missing, without what to do about it: a table has no room for that."""
+    return needs.partition(": ")[0]
 
 
 def _scaling(recipe: Recipe) -> str:
