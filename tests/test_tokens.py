@@ -46,6 +46,8 @@ def test_token_figures_join_the_default_panel_where_a_codec_reports_them() -> No
 def test_a_report_becomes_one_figure_for_the_whole_bitstream() -> None:
     told = {name: float(index) for index, name in enumerate(NAMES)}
     series = scored({"one": lambda: CodecReport(told, Usage(1, 2.5))})
+    # Density is per megapixel of the source, whatever size the codec says that it coded.
+    told["token_density"] = told["tokens_per_frame"] / (50 * 34 / 1e6)
     assert {name: one.values.tolist() for name, one in series.items()} == {name: [told[name]] for name in NAMES}
     for info in TOKENS:
         assert [one.statistic for one in pool(series[info.name], info)] == ["mean"]

@@ -66,12 +66,14 @@ def locate(program: str, home: str = "", obtain: str = "") -> Path:
     found = shutil.which(chosen or program, path=os.pathsep.join(places))
     if found is None:
         how = f"set {variable_of(home)} to its folder" if home else f"set {variable} to its path"
-        where = f"{variable}={chosen}" if chosen else f"{variable_of(home)}={folder}" if folder else "PATH"
+        fix = f"{obtain or 'install it'}, and put it on PATH or {how}"
+        where = "PATH"
+        if chosen or folder:
+            # PATH is not looked into once the user has said where it is.
+            where = f"{variable}={chosen}" if chosen else f"{variable_of(home)}={folder}"
+            fix = f"correct or unset the variable; or {obtain or 'install the program'}"
         raise ProcessError(
-            f"the program {program} is not on this machine",
-            where=where,
-            expected="an executable file",
-            fix=f"{obtain or 'install it'}, and put it on PATH or {how}",
+            f"the program {program} is not on this machine", where=where, expected="an executable file", fix=fix
         )
     return Path(found).absolute()
 
@@ -92,12 +94,12 @@ def locate_file(path: str, folders: Iterable[Path], home: str, obtain: str) -> P
     for folder in folders:
         if (found := folder / path).is_file():
             return found.absolute()
-    how = f", and set {variable_of(home)} to its folder" if home else ""
+    how = f"set {variable_of(home)} to the folder that has it" if home else "put it beside the recipe"
     raise AssetError(
         f"the file {path} is not on this machine",
         where=", ".join(map(str, folders)),
         expected="a file that the codec reads",
-        fix=f"{obtain or 'put it beside the recipe'}{how}",
+        fix=f"{how}; {obtain}" if obtain else how,
     )
 
 

@@ -67,6 +67,14 @@ class IntraPeriods:
     multiple: int = 1
     offset: int = 0
     """How much farther apart than asked for the intra frames are; 0 but for encoders that count otherwise."""
+    fixed: int | None = None
+    """The period of a codec that cannot be asked for one: -1 where only the first frame can be decoded alone."""
+
+    def coded(self, asked: int) -> int:
+        """The intra period that the codec has where `asked` was asked for."""
+        if self.fixed is not None:
+            return self.fixed
+        return asked if asked == -1 else asked + self.offset
 
 
 def check_point(codec: str, knob: Knob, intra: IntraPeriods, point: OperatingPoint) -> None:

@@ -32,7 +32,7 @@ def with_commands(data: dict[str, Any], path: Path) -> dict[str, Any]:
     asked = ["python", data["python"], "--device", device]
     return {
         "container": "none",
-        "intra_period": {"infinite": "-1"},
+        "intra_period": {"infinite": "-1", **_period(data)},
         **data,
         "device": device,
         "binary": "python",
@@ -44,3 +44,14 @@ def with_commands(data: dict[str, Any], path: Path) -> dict[str, Any]:
         "version": [*asked, "version"],
         "version_pattern": "(.+)",
     }
+
+
+def _period(data: dict[str, Any]) -> dict[str, int]:
+    """The intra period of a tokenizer, which cannot be asked for one: each window is decoded alone."""
+    settings = data.get("settings")
+    if data["python"] != "torchscript" or not isinstance(settings, dict):
+        return {}
+    windows = settings.get("window", 0)
+    listed = windows if isinstance(windows, list) else [windows]
+    longest = max((window for window in listed if isinstance(window, int)), default=0)
+    return {"fixed": longest if longest > 0 else -1}

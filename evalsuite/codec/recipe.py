@@ -24,7 +24,6 @@ from evalsuite.codec.plugin import entry_points, located
 from evalsuite.codec.scaling import Scale
 from evalsuite.codec.variants import split_name
 from evalsuite.errors import EvalError, RequestError
-from evalsuite.files import sha256_of
 from evalsuite.types import OperatingPoint, Sequence, VideoFormat
 
 RECONSTRUCTION, ESTIMATE = "reconstruction.yuv", "bits.txt"
@@ -262,6 +261,14 @@ class Recipe:
             folders += binary.homes(self.home, self._locate(self.binary))
         return {name: binary.locate_file(path, folders, self.home, self.obtain) for name, path in self.files.items()}
 
+    def files_sha256(self) -> dict[str, str]:
+        """The sha256 of every file that the codec reads, by name.
+
+        Raises:
+            EvalError: one is missing.
+        """
+        return {name: binary.digest(path) for name, path in self.locate_files().items()}
+
     @property
     def recipe_sha256(self) -> str:
         """Digest of what the recipe says that bears on bitstreams and decoded frames; not of its prose."""
@@ -358,6 +365,6 @@ def _own_recipe(name: str) -> tuple[Path, dict[str, Any]]:
 
 @functools.cache
 def _identity(recipe: Recipe) -> str:
-    files = {name: sha256_of(path) for name, path in recipe.locate_files().items()}
+    files = recipe.files_sha256()
     content = {"recipe": recipe.recipe_sha256, "programs": recipe.binary_sha256(), "version": recipe.version()}
     return digest_of({**content, "files": files} if files else content)

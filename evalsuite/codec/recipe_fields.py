@@ -192,6 +192,7 @@ def intra_periods(table: Table) -> IntraPeriods:
         min=table.get("min", fields.count(1), 1),
         multiple=table.get("multiple", fields.count(1), 1),
         offset=table.get("offset", fields.count(0), 0),
+        fixed=table.get("fixed", fields.count(-1), None),
     )
     table.finish()
     return found

@@ -80,8 +80,10 @@ def make_plan(request: Request) -> Plan:
     """
     recipes = _recipes(request.codecs)
     names = [recipe.name for recipe in recipes]
-    match = parse_match(request.match, names)
-    anchor = request.anchor or names[0]
+    # Variants may be named in any order, a recipe by its path: what was typed means the codec that it made.
+    typed = dict(zip(request.codecs, names, strict=True))
+    match = parse_match(typed.get(request.match or "", request.match), names)
+    anchor = typed.get(request.anchor or "", request.anchor or names[0])
     if anchor not in names:
         raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.frames is not None and request.frames < 1:

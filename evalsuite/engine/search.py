@@ -24,6 +24,9 @@ TOLERANCE = 0.03
 ENCODES_PER_TARGET = 4
 """Encodes spent on one target before its best is taken as it is."""
 
+_AIMED = 2
+"""Encodes aimed at a low target that all came out larger, before the lowest rate of all is tried."""
+
 _NOISE = 0.01
 """Standard deviation of log2 bytes that no smooth curve explains: 0.7 %."""
 _STRETCH = 0.2
@@ -105,7 +108,12 @@ class RateSearch:
         for target in self._order():
             if self._matched(target) or self._spent.get(target, 0) >= ENCODES_PER_TARGET:
                 continue
-            if self.history:
+            if self._out_of_reach(target, float(grid[-1])):
+                continue
+            if self.history and self._spent.get(target, 0) >= _AIMED and min(self.history.values()) > target:
+                # What was aimed at the target fell short twice: the curve flattens, and only its end tells where.
+                q = float(grid[-1])
+            elif self.history:
                 expected = predict(self.history, self.knob, grid)
                 q = float(grid[np.argmin(np.abs(expected - math.log2(target)))])
             else:
@@ -126,6 +134,10 @@ class RateSearch:
     def spent(self, target: float) -> int:
         """Encodes that this search aimed at the target; a target that another's encode hit costs none."""
         return self._spent.get(target, 0)
+
+    def _out_of_reach(self, target: float, lowest_rate: float) -> bool:
+        size = self.history.get(lowest_rate)
+        return size is not None and size > target * (1 + TOLERANCE)
 
     def _matched(self, target: float) -> bool:
         q = self.best(target)

@@ -11,7 +11,7 @@ import numpy as np
 
 from evalsuite.errors import MetricError
 from evalsuite.metrics.base import Family, NotMeasured, Report, Setting, View
-from evalsuite.types import MetricInfo, Series
+from evalsuite.types import MetricInfo, Series, VideoFormat
 
 _SOURCE = "the codec's own report on the bitstream (the recipe's `info` command)"
 _NONE = "the codec reports no tokens"
@@ -21,13 +21,13 @@ _TRAPS = (
 )
 
 
-def _info(name: str, unit: str, definition: str, largest: float = math.inf) -> MetricInfo:
+def _info(name: str, unit: str, definition: str, largest: float = math.inf, version: str = "1") -> MetricInfo:
     return MetricInfo(
         name=name,
         family="tokens",
         unit=unit,
         higher_is_better=None,
-        version="1",
+        version=version,
         definition=definition,
         source=_SOURCE,
         range=(0, largest),
@@ -40,7 +40,12 @@ INFOS = (
     _info("tokens_per_frame", "tokens", "tokens of the bitstream, masked ones too, over its frames"),
     _info("token_rate", "tokens/s", "tokens of the bitstream, masked ones too, per second of video"),
     _info("sent_token_rate", "tokens/s", "tokens that are sent (not masked) per second of video"),
-    _info("token_density", "tokens/Mpixel", "tokens, masked ones too, per megapixel of the source (all frames)"),
+    _info(
+        "token_density",
+        "tokens/Mpixel",
+        "tokens, masked ones too, per megapixel of the source",
+        version="2",
+    ),
     _info("bits_per_token", "bit", "bits of the token payload over all tokens, masked ones too"),
     _info("masked_share", "", "share of the tokens that are not sent: both sides take the context model's guess", 1),
     _info("discrete_share", "", "token payload over token and latent payload; the rest of the payload is latents", 1),
@@ -53,10 +58,11 @@ NAMES = tuple(info.name for info in INFOS)
 class _ReportMeter:
     """Takes no frame: the codec has said everything by the time there are any."""
 
-    def __init__(self, report: Report, names: tuple[str, ...]) -> None:
+    def __init__(self, report: Report, names: tuple[str, ...], format: VideoFormat) -> None:
         self.child_cpu_s = 0.0
         self._report = report
         self._names = names
+        self._megapixels = format.width * format.height / 1e6
 
     def push(self, source: View, decoded: View) -> None:
         """Nothing to take from frames."""
@@ -71,6 +77,9 @@ class _ReportMeter:
         self.child_cpu_s, told = report.usage.cpu_s, report.values
         if not told:
             return [Series(name, "not_applicable", reason=_NONE) for name in self._names]
+        # A codec knows the size that it coded, which scaling and padding make another one than the source's.
+        if "tokens_per_frame" in told:
+            told = {**told, "token_density": told["tokens_per_frame"] / self._megapixels}
         missing = [name for name in self._names if name not in told]
         if missing:
             raise MetricError(
@@ -88,7 +97,7 @@ class _ReportMeter:
 def _open(setting: Setting, names: tuple[str, ...]) -> _ReportMeter:
     if setting.report is None:
         raise NotMeasured("not_applicable", _NONE)
-    return _ReportMeter(setting.report, names)
+    return _ReportMeter(setting.report, names, setting.format)
 
 
 FAMILY = Family(infos=INFOS, open=_open, smallest={}, check=str)
