@@ -7,6 +7,7 @@ outlive it, or fail without its command and last words being shown.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import resource
@@ -17,13 +18,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from evalsuite.errors import ProcessError
-from evalsuite.proctree import Watcher
+from evalsuite.proctree import Watcher, tree_bytes
 from evalsuite.types import Usage
 
 STDERR_LINES = 30
@@ -53,6 +54,12 @@ def kill_all() -> None:
 def show(command: Sequence[str]) -> str:
     """The command as a line that can be pasted into a shell."""
     return shlex.join(command)
+
+
+@dataclass(slots=True)
+class _Peak:
+    size: int = 0
+    known: bool = True
 
 
 class Running:
@@ -90,7 +97,7 @@ class Running:
         self._timed_out = False
         self._memory_limit = _memory_limit
         self._over_limit = False
-        self._peak_bytes = 0
+        self._peak = _Peak()
         self._load_s: float | None = None
         self._usage: Usage | None = None
         # Re-entrant: a signal handler may kill while its own thread is at it.
@@ -116,7 +123,7 @@ class Running:
         _live.add(self)
         # What the program's own record of its peak begins with: see `proctree`.
         self._inherited_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _watcher.add(self._popen.pid, self._saw_memory)
+        _watcher.add(self._popen.pid, functools.partial(self._saw_memory, self._peak))
         self._tail: deque[bytes] = deque(maxlen=stderr_lines)
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()
@@ -156,6 +163,16 @@ class Running:
             self._timer.cancel()
             self._timer = None
 
+    def restart_peak(self) -> None:
+        """Count the peak of memory from here on: for a command that is asked for one thing after the other."""
+        # One of its own for each: a look at the tree that began before this tells the one before.
+        self._peak = peak = _Peak()
+        peak.known = _watcher.restart(self._popen.pid, functools.partial(self._saw_memory, peak))
+
+    def peak_bytes(self) -> int:
+        """Resident memory of the process tree at its peak since `restart_peak`; 0 where the system cannot tell."""
+        return max(self._peak.size, tree_bytes([self._popen.pid])) if self._peak.known else 0
+
     def _read_stderr(self) -> None:
         stream = self._popen.stderr
         if stream is None:
@@ -167,8 +184,8 @@ class Running:
                 if line.startswith(LOAD_LINE):
                     self._load_s = _seconds(line.removeprefix(LOAD_LINE))
 
-    def _saw_memory(self, size: int) -> None:
-        self._peak_bytes = max(self._peak_bytes, size)
+    def _saw_memory(self, peak: _Peak, size: int) -> None:
+        peak.size = max(peak.size, size)
         if self._memory_limit is not None and size > self._memory_limit:
             self._over_limit = True
             self.kill()
@@ -199,7 +216,7 @@ class Running:
             self._usage = Usage(
                 wall_s=time.monotonic() - self._started,
                 cpu_s=used.ru_utime + used.ru_stime,
-                peak_rss_bytes=max(self._peak_bytes, largest if largest > self._inherited_bytes else 0),
+                peak_rss_bytes=max(self._peak.size, largest if largest > self._inherited_bytes else 0),
             )
         self._clean()
         # The reader has ended only now.
@@ -239,7 +256,7 @@ class Running:
                 command=self.command,
                 stderr_tail=self.stderr_tail,
                 expected=f"at most {(self._memory_limit or 0) / 1e6:.0f} MB for the program and all it starts",
-                got=f"{self._peak_bytes / 1e6:.0f} MB",
+                got=f"{self._peak.size / 1e6:.0f} MB",
                 fix="give it more with --memory-limit",
             )
         if code != 0:

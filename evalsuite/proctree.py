@@ -50,6 +50,16 @@ class Watcher:
                 self._thread.start()
         self._wake.set()
 
+    def restart(self, pid: int, tell: Callable[[int], None]) -> bool:
+        """Tell how large a tree is as if it began now: by this `tell` alone, and peaks from before count no more.
+
+        Returns:
+            Whether the system could forget those peaks; where it could not, what is told may be from before.
+        """
+        forgotten = can_watch() and all(_forget_peak(member) for member in self._members([pid])[pid])
+        self.add(pid, tell)
+        return forgotten
+
     def remove(self, pid: int) -> None:
         """Look at a tree no more."""
         with self._lock:
@@ -74,11 +84,13 @@ class Watcher:
     def _members(self, roots: Collection[int]) -> dict[int, list[int]]:
         """The processes of each tree. A session is read once for each process of the machine, then remembered."""
         present = {int(name.name) for name in _PROC.iterdir() if name.name.isdecimal()}
-        self._sessions = {
-            pid: self._sessions[pid] if pid in self._sessions else _session(pid) for pid in sorted(present)
-        }
+        known = self._sessions
+        sessions = {pid: known[pid] if pid in known else _session(pid) for pid in sorted(present)}
+        # A look at other trees may have seen it after its fork and before it began its session.
+        sessions |= {root: root for root in roots if root in present}
+        self._sessions = sessions
         found: dict[int, list[int]] = {root: [] for root in roots}
-        for pid, session in self._sessions.items():
+        for pid, session in sessions.items():
             if session in found:
                 found[session].append(pid)
         return found
@@ -87,8 +99,8 @@ class Watcher:
 def tree_bytes(pids: Collection[int]) -> int:
     """Resident memory of processes together, in bytes; 0 where none of them is there any more.
 
-    Of one process it is the peak of its life. Of several it is what they hold now, pages that they share counted once,
-    but never less than the peak of one of them.
+    Of one process it is the peak of its life, or since that was last forgotten. Of several it is what they hold now,
+    pages that they share counted once, but never less than the peak of one of them.
     """
     resident, peaks = [], []
     for pid in pids:
@@ -102,6 +114,15 @@ def tree_bytes(pids: Collection[int]) -> int:
         )
         peaks.append(sum(shares))
     return max(peaks, default=0) * 1024
+
+
+def _forget_peak(pid: int) -> bool:
+    try:
+        # proc_pid_clear_refs(5): the peak becomes what is resident now.
+        (_PROC / str(pid) / "clear_refs").write_text("5")
+    except OSError:  # not in every kernel, nor allowed in every container; or the process has ended
+        return not (_PROC / str(pid)).exists()
+    return True
 
 
 def _session(pid: int) -> int:

@@ -66,6 +66,7 @@ def codec_entry(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         "binary": "ffmpeg",
         "binary_sha256": {"ffmpeg": "c" * 64},
         "recipe_sha256": "d" * 64,
+        "files": {},
         "structure": "random access",
         "intra_period": 48,
         "threads": 1,

@@ -104,6 +104,7 @@ def summary(rows=None) -> dict[str, Any]:
         "binary": "/usr/bin/ffmpeg",
         "binary_sha256": {"ffmpeg": "ab"},
         "recipe_sha256": "cd",
+        "files": {"weights.npz": "ef"},
         "structure": "low-delay",
         "intra_period": 32,
         "threads": 1,

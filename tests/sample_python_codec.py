@@ -36,10 +36,10 @@ class Coder:
         "q": {"min": 1, "max": 64, "step": 1, "ladder": [1, 4, 8, 16, 32]},
     }
 
-    def __init__(self, *, device, role, files, fault="", at="encode", load=0.0, reconstruct=False):
+    def __init__(self, *, device, role, files, fault="", at="encode", load=0.0, reconstruct=False, hold=""):
         print("loading")
         self.role, self.fault, self.reconstruct = role, fault if at == role else "", reconstruct
-        self.log = files.get("log")
+        self.log, self.hold = files.get("log"), hold
         self.device = device
         time.sleep(load)
         if at == "load" and fault == "raise":
@@ -74,6 +74,11 @@ class Coder:
     def encode(self, source, output, job):
         self.note("encode")
         self.misbehave()
+        if self.hold == "own":
+            np.ones(int(job.q) << 20, np.uint8)
+        if self.hold == "child":
+            code = f"import time; held = bytearray(b'x') * ({int(job.q)} << 20); time.sleep(0.5)"
+            subprocess.run([sys.executable, "-c", code], check=True)
         reader = Y4MReader(source)
         format = reader.format
         assert (format, reader.frame_rate) == (job.format, job.frame_rate)

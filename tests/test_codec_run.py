@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +68,51 @@ def test_two_passes_are_one_encode_and_their_files_are_gone() -> None:
     encoded = stream("vp9")
     first, second = encoded.commands
     assert (first[first.index("-pass") + 1], second[second.index("-pass") + 1]) == ("1", "2")
-    assert second[-1] == str(encoded.path)
+    assert Path(second[-1]).name == encoded.path.name
     assert encoded.usage.cpu_s > 0
     assert list(encoded.path.parent.iterdir()) == [encoded.path]
+
+
+def test_an_encoder_that_outlives_a_killed_worker_writes_nowhere_that_counts(tmp_path: Path) -> None:
+    # The first attempt moves its finished stream to {output}, as some encoders do, when the second one is long done.
+    clip, output = make_clip(tmp_path / "clip.y4m", 32, 32, 2), tmp_path / "out" / "s.bin"
+    slow = f"""
+import os, pathlib, sys, time
+if sys.argv[1] == "encode":
+    first, output = not os.path.exists({str(tmp_path / "begun")!r}), pathlib.Path(sys.argv[3])
+    pathlib.Path({str(tmp_path / "begun")!r}).write_text(str(os.getpid()))
+    while first and not os.path.exists({str(tmp_path / "go on")!r}): time.sleep(0.02)
+    output.with_suffix(".part").write_bytes(b"late" if first else b"good")
+    output.with_suffix(".part").replace(output)
+    pathlib.Path({str(tmp_path / "moved")!r}).write_text(str(first))
+"""
+    worker = f"""
+import pathlib, pytest
+from sample_recipes import point, script_recipe, sequence_of
+from evalsuite.codec.run import encode
+with pytest.MonkeyPatch.context() as patch:
+    recipe = script_recipe(patch, pathlib.Path({str(tmp_path)!r}), {slow!r})
+    encode(recipe, sequence_of(pathlib.Path({str(clip)!r}), 2), point(recipe), pathlib.Path({str(output)!r}))
+"""
+    command, env = [sys.executable, "-c", worker], {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    killed = subprocess.Popen(command, env=env)
+    wait_for(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text() != "")
+    killed.kill()
+    killed.wait()
+    orphan = psutil.Process(int((tmp_path / "begun").read_text()))
+    subprocess.run(command, env=env, check=True)
+    assert output.read_bytes() == b"good"
+    (tmp_path / "go on").touch()
+    wait_for(lambda: (tmp_path / "moved").read_text() == "True")
+    wait_for(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    assert output.read_bytes() == b"good"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

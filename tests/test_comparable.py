@@ -6,10 +6,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report_sample import write_sample
 from run_bench import Bench
 from test_tables import RATES, rows, savings, star, table
 
+from evalsuite.report.merge import merge
+from evalsuite.report.tables import differences
 from evalsuite.results.comparable import PROPERTIES, sequence_key
+from evalsuite.results.load import read_run
 from evalsuite.results.tables import bd_table
 
 
@@ -49,6 +53,25 @@ def test_trap02_what_only_differs_is_told_and_not_marked(column, value):
     (one, mean) = bd_table(savings(0.9, **{column: value}), "anchor")
     assert (one.differs, one.unlike, one.status, one.reason) == (column, "", "ok", "")
     assert (mean.differs, mean.unlike, mean.status) == (column, "", "ok")
+
+
+def test_trap02_long_values_are_compared_whole_and_shown_short():
+    long = "low delay, hierarchical P with four reference frames and an offset of each level of "
+    data = savings(0.9, structure=long + "2")
+    data.loc[data["codec"] == "anchor", "structure"] = long + "1"
+    (one, _) = bd_table(data, "anchor")
+    assert one.differs == "structure"
+    start, end = "low delay, hierarchical P with", " an offset of each level of "  # 30 and 28 characters
+    assert one.unlike == f"structure {start}…{end}1 against {start}…{end}2"
+    data["structure"] = long + "1"
+    assert bd_table(data, "anchor")[0].differs == ""
+
+
+def test_trap02_the_report_tells_long_values_apart(tmp_path):
+    settings = {name: {"structure": f"{'x' * 70}{name}"} for name in ("vvenc", "x265")}
+    codecs = merge([read_run(write_sample(tmp_path, codec_facts=settings))]).codecs
+    (found,) = [each for each in differences(codecs) if each.title == "structure"]
+    assert found.who == f"vvenc: {'x' * 30}…{'x' * 24}vvenc; x265: {'x' * 30}…{'x' * 25}x265"
 
 
 def test_trap02_a_mean_over_sequences_with_different_marks_says_which():

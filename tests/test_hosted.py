@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from sample_recipes import sequence_of
 
 from evalsuite.codec.check import check_codec
 from evalsuite.codec.decoder import decode
-from evalsuite.codec.hostpool import close_hosts
+from evalsuite.codec.hostpool import Host, close_hosts
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.report import report
 from evalsuite.codec.run import Encoded, encode
@@ -28,6 +29,7 @@ from evalsuite.sources.y4m import Y4MReader, join_planes
 from evalsuite.types import Frame, OperatingPoint, Sequence
 
 FRAMES = 3
+ROLES = ("encode", "decode")
 
 
 @pytest.fixture(autouse=True)
@@ -258,6 +260,53 @@ coded(load_recipe({str(tmp_path / "fake.toml")!r}), sequence_of(Path({str(clip.p
     time.sleep(1.5)
     for pid in map(int, said.split()):
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="/proc/PID/clear_refs is not in this kernel")
+@pytest.mark.parametrize("hold", ["own", "child"])
+def test_peak_memory_is_that_of_the_request(hold: str, tmp_path: Path, clip: Sequence) -> None:
+    # The class, or a child of it, holds q MiB for a moment.
+    recipe = python_recipe(tmp_path, f"hold = '{hold}'")
+    before, large, after = (coded(recipe, clip, q).usage.peak_rss_bytes for q in (1, 64, 2))
+    assert 10e6 < before < large - 50 * 2**20
+    assert 10e6 < after < large - 50 * 2**20
+
+
+def test_decodes_side_by_side_leave_one_host_and_of_many_codecs_the_last_six_stay(
+    tmp_path: Path, clip: Sequence
+) -> None:
+    recipe = logged(tmp_path)
+    encoded = coded(recipe, clip)
+    with ExitStack() as stack:
+        decoders = [stack.enter_context(decode(recipe, encoded.path, clip, point())) for _ in range(3)]
+        for frames in zip(*decoders, strict=True):
+            assert len(frames) == 3
+    pids = {role: [int(line[2]) for line in notes(tmp_path) if line[:2] == ["load", role]] for role in ROLES}
+    assert len(pids["decode"]) == 3
+    assert sum(map(psutil.pid_exists, pids["decode"])) == 1
+    # With its encoder and decoder these are seven: the encoder, which was used first, has to go.
+    for number in range(1, 6):
+        other = logged(tmp_path, f"load = 0.00{number}")
+        coded(other, clip)
+        (started,) = (int(line[2]) for line in notes(tmp_path) if line[0] == "load")
+        pids["encode"].append(started)
+    assert [psutil.pid_exists(pid) for pid in pids["encode"]] == [False, *[True] * 5]
+    assert sum(map(psutil.pid_exists, pids["decode"])) == 1
+    # One that is used again is the last to go.
+    assert len(frames_of(recipe, encoded, clip)) == FRAMES
+    coded(recipe, clip)
+    assert [psutil.pid_exists(pid) for pid in pids["encode"]] == [False, False, *[True] * 4]
+    assert sum(map(psutil.pid_exists, pids["decode"])) == 1
+
+
+def test_a_host_that_cannot_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    before = psutil.Process().num_fds()
+    # The error holds on to what the failed call had, so that no collector closes it.
+    with pytest.raises(ProcessError, match="cannot start") as caught:
+        Host("encode", 1)
+    assert psutil.Process().num_fds() == before
+    assert caught.tb is not None
 
 
 def test_a_report_leaves_out_what_is_no_number(tmp_path: Path, clip: Sequence) -> None:

@@ -13,7 +13,7 @@ from published_samples import AWCY, COMPRESSAI, CSV, dcvc_document
 
 from evalsuite.errors import EvalError
 from evalsuite.results.load import read_run
-from evalsuite.results.published.base import Given
+from evalsuite.results.published.base import Given, from_name
 from evalsuite.results.published.write import import_published
 
 SAMPLES = {
@@ -108,3 +108,12 @@ COLUMNS = st.sampled_from(["bpp", "kbps", "q", "frames", "width", "fps", "sequen
 )
 def test_csv_with_any_cells(rows):
     give("csv", "\n".join(map(",".join, rows)).encode())
+
+
+@given(st.text(max_size=20), st.text("0123456789.fpsFPShz_-", max_size=20))
+@example("a_64x64_", "99." + "9" * 5000)
+@example("a_64x64_", "٣٠fps")
+def test_any_name_has_a_positive_frame_rate_or_none(start, end):
+    for name in (start + end, f"{start}_64x64_{end}"):
+        rate = from_name(name)[2]
+        assert rate is None or rate > 0

@@ -119,11 +119,17 @@ def test_unlike_comparisons_are_marked_in_the_table(tmp_path):
 def test_command_reads_and_says_what_is_unknown(tmp_path):
     file, out = str(write_json(tmp_path / "a.json", dcvc_document())), str(tmp_path / "vtm")
     done = run("import", file, "--format", "dcvc", "--codec", "VTM", "--out", out, "--delay", "0")
-    assert done.stdout.splitlines()[0] == "VTM: 4 rate points on 1 sequences, published, not re-run"
+    assert done.stdout.splitlines()[0] == "VTM: 4 rate points on 1 sequence, published, not re-run"
     assert "unknown, so comparisons will be marked: structure, intra period, internal bit depth;" in done.stderr
     done = run("import", file, "--format", "dcvc", "--out", out, "--json")
     assert json.loads(done.stdout)["codec"] == "a"
     run("import", file, "--format", "dcvc", "--intra-period", "0", "--out", out, expect=2)
+
+
+def test_command_counts_one_point_as_one(tmp_path):
+    (tmp_path / "a.csv").write_text("sequence,bpp,psnr_y\nbunny,0.1,30\n")
+    done = run("import", str(tmp_path / "a.csv"), "--format", "csv", "--out", str(tmp_path / "out"))
+    assert done.stdout.splitlines()[0] == "a: 1 rate point on 1 sequence, published, not re-run"
 
 
 @pytest.fixture(scope="module")

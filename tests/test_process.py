@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
 
-from evalsuite import process
+from evalsuite import process, proctree
 from evalsuite.errors import MediaError, ProcessError
-from evalsuite.proctree import can_watch
+from evalsuite.proctree import Watcher, can_watch
 
 PYTHON = sys.executable
 
@@ -152,6 +153,58 @@ def test_a_program_over_the_memory_limit_is_killed_with_its_children(tmp_path: P
     assert "at most 157 MB" in str(caught.value)
     assert "--memory-limit" in str(caught.value)
     assert ends_soon(int(pid_file.read_text()))
+
+
+@watched
+def test_a_program_that_was_seen_before_it_began_its_session_is_watched() -> None:
+    late = (
+        "import os, sys\nsys.stdin.readline(); os.setsid()\n"
+        f"held = bytearray(b'x') * {60 * MB}\nprint(flush=True)\ninput()"
+    )
+    watcher, looks, sizes = Watcher(), Event(), []
+    with (
+        subprocess.Popen(["sleep", "60"], start_new_session=True) as other,
+        subprocess.Popen([PYTHON, "-c", late], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program,
+    ):
+        try:
+            watcher.add(other.pid, lambda _: looks.set())
+            for _ in range(2):  # the second one began after the program was there
+                looks.clear()
+                assert looks.wait(10)
+            assert program.stdin is not None
+            assert program.stdout is not None
+            print(file=program.stdin, flush=True)
+            program.stdout.readline()
+            seen = Event()
+            watcher.add(program.pid, lambda size: (sizes.append(size), seen.set()))
+            assert seen.wait(10)
+        finally:
+            for started in (program, other):
+                watcher.remove(started.pid)
+                started.kill()
+    assert 60 * MB < sizes[0] < 120 * MB
+
+
+@watched
+def test_a_peak_from_before_does_not_count_and_where_it_cannot_be_forgotten_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing = "held = bytearray(b'x') * (64 << 20); del held\nprint(flush=True)\ninput()"
+    with process.Running([PYTHON, "-c", passing], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        running.stdout.readline()
+        assert running.peak_bytes() > 64 * MB
+        if Path("/proc/self/clear_refs").exists():
+            running.restart_peak()
+            assert 2 * MB < running.peak_bytes() < 64 * MB
+        # A system that does not let that file be written, as far as can be seen.
+        (pid,) = (child.pid for child in psutil.Process().children() if passing in child.cmdline())
+        for name in ("self/status", f"{pid}/status", f"{pid}/stat"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes((Path("/proc") / name).read_bytes())
+        (tmp_path / str(pid) / "clear_refs").mkdir()
+        monkeypatch.setattr(proctree, "_PROC", tmp_path)
+        running.restart_peak()
+        assert running.peak_bytes() == 0
 
 
 @watched

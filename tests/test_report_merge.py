@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_page import build
@@ -51,9 +52,17 @@ def test_metrics_of_two_runs_stand_at_the_same_points(tmp_path):
     assert all(score["mean"] for name in ("vmaf", "lpips") for score in data["scores"][name])
 
 
-def test_trap05_a_codec_that_changed_is_kept_apart(tmp_path):
-    one = write_sample(tmp_path / "one", codecs=["x265"])
-    two = write_sample(tmp_path / "two", codecs=["x265"], facts={"binary_sha256": {"ffmpeg": "e" * 64}})
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"binary_sha256": {"ffmpeg": "e" * 64}},
+        {"files": {"weights.npz": "f" * 64}},
+        {"threads": 2},
+    ],
+)
+def test_trap05_a_codec_that_changed_is_kept_apart(tmp_path, facts):
+    one = write_sample(tmp_path / "one", codecs=["x265"], facts={"files": {"weights.npz": "0" * 64}})
+    two = write_sample(tmp_path / "two", codecs=["x265"], facts={"files": {"weights.npz": "0" * 64}, **facts})
     _, data = build(tmp_path, one, two)
     assert [codec["name"] for codec in data["codecs"]] == ["x265 (one)", "x265 (two)"]
     assert {point["codec"] for point in data["points"]} == {"x265 (one)", "x265 (two)"}

@@ -180,9 +180,17 @@ def test_different_content_is_refused(column, value):
     assert column in found[0].reason
 
 
-def test_one_curve_of_two_versions_is_refused():
-    found = bd_table(savings(0.9, codec_version=["1.0", "1.0", "2.0", "2.0"]), "anchor")
-    assert found[0].reason == "the test mixes codecs: codec_version 1.0/2.0"
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("codec_version", ["1.0", "1.0", "2.0", "2.0"], "1.0/2.0"),
+        ("threads", [1, 1, 4, 4], "1/4"),
+        ("intra_period", [32, 32, 32, 64], "32/64"),
+    ],
+)
+def test_trap02_one_curve_of_two_codecs_is_refused(column, values, said):
+    found = bd_table(savings(0.9, **{column: values}), "anchor")
+    assert (found[0].status, found[0].reason) == ("refused", f"the test mixes codecs: {column} {said}")
 
 
 def test_only_means_make_curves():

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import moving_frames
+from test_tables import rows as curve
+from test_tables import table
 
 import tvc.bitstream
 import tvc.decoder
@@ -83,33 +83,15 @@ def test_a_report_that_fails_or_lacks_a_figure_fails_the_figures_alone() -> None
 
 
 def test_figures_that_describe_make_no_bd_rate() -> None:
-    rows = [
-        {
-            "codec": codec,
-            "preset": "",
-            "sequence": "s",
-            "metric": metric,
-            "statistic": "mean",
-            "score": 30.0 + index,
-            "status": "ok",
-            "reason": "",
-            "bpp": 0.01 * 2**index * scale,
-            "higher_is_better": True if metric == "psnr_y" else None,
-            "log_domain_ceiling": math.nan,
-            "metric_version": "1",
-            "source_sha256": "",
-            "frames": 9,
-            "width": 50,
-            "height": 34,
-            "codec_version": "1",
-            "intra_period": 32,
-            "structure": "",
-        }
-        for codec, scale in (("a", 1.0), ("b", 0.5))
-        for metric in ("psnr_y", "masked_share")
-        for index in range(5)
-    ]
-    assert {row.metric for row in bd_table(pd.DataFrame(rows), "a")} == {"psnr_y"}
+    rates, scores = 0.01 * 2 ** np.arange(5), 30.0 + np.arange(5)
+    points = table(
+        *(
+            curve(codec, "s", rates * scale, scores, metric=metric, higher_is_better=higher)
+            for codec, scale in (("a", 1.0), ("b", 0.5))
+            for metric, higher in (("psnr_y", True), ("masked_share", None))
+        )
+    )
+    assert {row.metric for row in bd_table(points, "a")} == {"psnr_y"}
 
 
 def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:

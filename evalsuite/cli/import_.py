@@ -48,6 +48,7 @@ def import_(
     from dataclasses import asdict
 
     from evalsuite.cli.output import parse_frame_rate, parse_frame_size, print_json, say
+    from evalsuite.report.text import plural
     from evalsuite.results.comparable import PROPERTIES
     from evalsuite.results.published.base import Given
     from evalsuite.results.published.write import import_published
@@ -79,7 +80,8 @@ def import_(
     if json:
         print_json({"schema": 1, **asdict(done), "folder": str(done.folder)})
         return
-    typer.echo(f"{done.codec}: {done.points} rate points on {done.sequences} sequences, published, not re-run")
+    counts = f"{plural(done.points, 'rate point')} on {plural(done.sequences, 'sequence')}"
+    typer.echo(f"{done.codec}: {counts}, published, not re-run")
     typer.echo(f"metrics: {', '.join(done.metrics)}")
     typer.echo(f"results: {done.folder}")
     marks = [PROPERTIES[name].title for name in done.unknown if PROPERTIES[name].marks]

@@ -26,7 +26,6 @@ import numpy as np
 
 from evalsuite.codec.plugin import Job, describe, load_class
 from evalsuite.errors import EvalError, ShapeError
-from evalsuite.proctree import tree_bytes
 from evalsuite.sources.y4m import join_planes
 from evalsuite.types import Colour, Frame, VideoFormat
 
@@ -106,15 +105,13 @@ class _Host:
         self._threads = 1
 
     def perform(self, request: dict[str, Any], stream: BinaryIO | None = None) -> dict[str, Any]:
-        """Do what is asked: `value`, wall and CPU seconds, and the peak of resident memory so far."""
+        """Do what is asked: `value`, wall and CPU seconds."""
         wall, cpu = time.monotonic(), _cpu_s()
         value = self._do(request, stream)
         return {
             "value": value,
             "wall_s": time.monotonic() - wall,
             "cpu_s": _cpu_s() - cpu,
-            # What the kernel counts for this process begins with its parent's peak; /proc does not.
-            "peak_rss_bytes": tree_bytes([os.getpid()]) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
 
     def _do(self, request: dict[str, Any], stream: BinaryIO | None) -> object:

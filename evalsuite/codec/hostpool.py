@@ -59,7 +59,11 @@ class Host:
         inherited = os.environ.get("PYTHONPATH", "")
         command = (sys.executable, "-P", "-m", "evalsuite.codec.host", role, str(os.getpid()), inherited)
         with theirs:
-            self.running = Running(command, stdin=theirs.fileno(), env=environment)
+            try:
+                self.running = Running(command, stdin=theirs.fileno(), env=environment)
+            except BaseException:
+                self._socket.close()
+                raise
         self._replies = self._socket.makefile("rb")
         self.loaded_s: float | None = None
         """Wall seconds that loading took, until a request has been told."""
@@ -72,6 +76,7 @@ class Host:
     def send(self, request: dict[str, Any], pipe: int | None = None) -> None:
         """Ask; the answer is `receive`d. A host that has gone is noticed there."""
         line = json.dumps(request).encode() + b"\n"
+        self.running.restart_peak()
         with contextlib.suppress(ConnectionError):
             sent = socket.send_fds(self._socket, [line], [] if pipe is None else [pipe])
             self._socket.sendall(line[sent:])
@@ -133,12 +138,12 @@ class Host:
             self.loaded_s = self.ask(request, timeout)["wall_s"]
 
     def usage(self, reply: dict[str, Any]) -> Usage:
-        """What a request cost: the CPU seconds are its own; a model loaded for it is in `load_s` and `wall_s`."""
+        """What the last request cost: CPU and memory are its own; a model loaded for it is in `load_s` and `wall_s`."""
         loaded, self.loaded_s = self.loaded_s or 0.0, 0.0
         return Usage(
             wall_s=loaded + reply["wall_s"],
             cpu_s=reply["cpu_s"],
-            peak_rss_bytes=reply["peak_rss_bytes"],
+            peak_rss_bytes=self.running.peak_bytes(),
             load_s=loaded,
         )
 
@@ -159,31 +164,38 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 Key = tuple[Hosted, Role, int]
-_idle: dict[Key, list[Host]] = {}
+_idle: dict[Key, Host] = {}
+"""One for each, so that decodes side by side leave one copy of the model behind; the one idle for longest is first."""
+
+_MOST_IDLE = 6
+"""Two codecs in all three roles: one and what it is compared with go on without loading, and more take no memory."""
 
 
 @atexit.register
 def close_hosts() -> None:
     """End the hosts that wait for work."""
     while _idle:
-        _, hosts = _idle.popitem()
-        for host in hosts:
-            host.close()
+        _, host = _idle.popitem()
+        host.close()
 
 
 def take(key: Key) -> Host:
     """A host that is free, or a new one; it has its class's object, or is about to be asked to make it."""
-    hosts = _idle.get(key, [])
-    while hosts:
-        if (host := hosts.pop()).alive:
+    if (host := _idle.pop(key, None)) is not None:
+        if host.alive:
             return host
         host.close()
     return Host(key[1], key[2])
 
 
 def give_back(key: Key, host: Host) -> None:
-    """Keep a host for the next request."""
-    _idle.setdefault(key, []).append(host)
+    """Keep a host for the next request, unless another one waits for the same; end the one idle for longest of many."""
+    if key in _idle:
+        host.close()
+        return
+    _idle[key] = host
+    while len(_idle) > _MOST_IDLE:
+        _idle.pop(next(iter(_idle))).close()
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class Encoded:
     usage: Usage
     """Of all passes together, and of scaling where there is some."""
     commands: tuple[Command, ...]
-    """As they were run, one for each pass."""
+    """As they were run, one for each pass; the bitstream was renamed to `path` afterwards."""
     reconstruction_sha256: str = ""
     """Of the encoder's own reconstruction as planar frames, where it writes one: the decoded frames must equal it."""
     log: str = ""
@@ -53,7 +53,7 @@ def encode(
         recipe: the codec.
         sequence: the source.
         point: q, intra period and threads.
-        output: the bitstream file; its folder is made, and takes the passes' own files for the time of the encode.
+        output: the bitstream file; its folder is made, and takes all that is written for the time of the encode.
         timeout: seconds for scaling and all passes together; the process group is killed then.
 
     Raises:
@@ -93,32 +93,35 @@ def _encode(
 ) -> Encoded:
     deadline = None if timeout is None else time.monotonic() + timeout
     source, costs = prepare(recipe, sequence, scratch, timeout)
-    commands = recipe.encode_commands(sequence, point, source, output, scratch)
+    # An encoder that outlives a killed worker must not write where the next attempt writes: each has a path of its own.
+    draft = scratch / "bitstream" / output.name
+    draft.parent.mkdir()
+    commands = recipe.encode_commands(sequence, point, source, draft, scratch)
     log, reconstruction = scratch / "log.txt", ""
     for command in commands:
         left = None if deadline is None else max(0.001, deadline - time.monotonic())
         if recipe.python:
-            cost, reconstruction = hosted.encode(recipe, sequence, point, source, output, left)
+            cost, reconstruction = hosted.encode(recipe, sequence, point, source, draft, left)
         else:
             cost = _run(command, log, left)
         costs.append(cost)
-    if not output.is_file() or not (file_bytes := output.stat().st_size):
+    if not draft.is_file() or not (file_bytes := draft.stat().st_size):
         raise ProcessError(
             f"the encoder of {recipe.name} ended well but wrote nothing",
             command=commands[-1],
             where=output,
             expected="a bitstream",
-            got="an empty file" if output.is_file() else "no file",
+            got="an empty file" if draft.is_file() else "no file",
             fix="check that the recipe's `encode` writes to {output}",
         )
     said = "" if recipe.python else log.read_text(encoding="utf-8", errors="replace")
     _check_log(recipe, said, file_bytes, commands[-1])
     estimated = recipe.rate_source == "estimate"
-    return Encoded(
+    encoded = Encoded(
         path=output,
         file_bytes=file_bytes,
-        payload_bytes=_estimate(recipe, scratch) if estimated else payload_bytes(output, recipe.container),
-        sha256=sha256_of(output),
+        payload_bytes=_estimate(recipe, scratch) if estimated else payload_bytes(draft, recipe.container),
+        sha256=sha256_of(draft),
         usage=Usage(
             wall_s=sum(cost.wall_s for cost in costs),
             cpu_s=sum(cost.cpu_s for cost in costs),
@@ -129,6 +132,8 @@ def _encode(
         reconstruction_sha256=_reconstruction(recipe, sequence, scratch) if recipe.reconstructs else reconstruction,
         log=said,
     )
+    draft.replace(output)
+    return encoded
 
 
 def _run(command: Command, log: Path, timeout: float | None) -> Usage:

@@ -18,7 +18,7 @@ _NUMBER = (int, float)
 _GAP = (type(None),)
 
 _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
-    "codecs": {"name": _TEXT},
+    "codecs": {"name": _TEXT, "files": (dict,)},
     "sequences": {"name": _TEXT},
     "metrics": {"name": _TEXT, "higher_is_better": (bool, *_GAP)},
     "rate_match": {

@@ -10,7 +10,7 @@ from typing import Any
 from evalsuite.report import text
 from evalsuite.report.comparisons import Group, groups, headline_metric
 from evalsuite.report.model import Codec, Metric, Point, Report
-from evalsuite.results.comparable import PROPERTIES, UNKNOWN, said
+from evalsuite.results.comparable import PROPERTIES, UNKNOWN, said, shortened
 
 STRIP_WIDTH = 220
 """Width of a strip plot in CSS pixels; the page scales nothing."""
@@ -189,7 +189,7 @@ def differences(codecs: Iterable[Codec]) -> list[Inequality]:
             if (value := _setting(codec, key)) is not None:
                 holders.setdefault(value, []).append(codec.label)
         if len(holders) > 1:
-            who = "; ".join(f"{text.listing(who)}: {value}" for value, who in holders.items())
+            who = "; ".join(f"{text.listing(who)}: {shortened(value)}" for value, who in holders.items())
             unequal.append(
                 Inequality(known.title, who, known.marks and len({known.kind(value) for value in holders}) > 1)
             )

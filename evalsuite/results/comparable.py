@@ -23,6 +23,7 @@ RATE_WORDS = {"file": "", "estimate": "estimated rate, no bitstream", "published
 _TECHNICAL = re.compile(
     r"\d+x\d+|\d+[pi]\d*|\d+(\.\d+)?(fps|hz|f|frames?|bits?|b)|(yuv)?4(20|22|44)(p\d*(le)?)?|yuv|y4m", re.IGNORECASE
 )
+_SHOWN = 60
 _EXTENSION = re.compile(r"\.(yuv|y4m|mp4|mkv|mov|webm|avi)$", re.IGNORECASE)
 
 
@@ -30,7 +31,12 @@ def said(value: object) -> str:
     """A value of a column as text; a gap is unknown."""
     if value is None or value is pd.NA or value != value:
         return UNKNOWN
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)[:60]
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def shortened(text: str) -> str:
+    """A text of at most 60 characters for display: of a longer one both ends, since values often differ at the end."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[1 - _SHOWN // 2 :]}"
 
 
 def _coded_size(value: object) -> str:
@@ -85,7 +91,7 @@ def likeness(anchor: pd.DataFrame, test: pd.DataFrame) -> Likeness:
         if len({*a, *t}) > 1:
             differs.append(column)
             if known.marks and len({known.kind(text) for text in (*a, *t)}) > 1:
-                unlike.append(f"{known.title} {'/'.join(a)} against {'/'.join(t)}")
+                unlike.append(f"{known.title} {_shown(a)} against {_shown(t)}")
     rates = ("/".join(sorted(set(side["rate_source"]))) for side in (anchor, test))
     return Likeness(tuple(differs), ", ".join(unlike), *rates)
 
@@ -109,7 +115,7 @@ def other_content(anchor: pd.DataFrame, test: pd.DataFrame) -> str:
     """
     columns = _GEOMETRY if matched_by_name(anchor, test) else ("source_sha256", *_GEOMETRY)
     return ", ".join(
-        f"{column} {'/'.join(a)} against {'/'.join(t)}"
+        f"{column} {_shown(a)} against {_shown(t)}"
         for column, a, t in _texts(anchor, test, columns)
         if len({*a, *t}) > 1 or a == [UNKNOWN]
     )
@@ -122,7 +128,11 @@ def matched_by_name(anchor: pd.DataFrame, test: pd.DataFrame) -> bool:
 
 def mixed(side: pd.DataFrame, columns: Iterable[str]) -> str:
     """What one curve has in several values where it should have one; empty for none."""
-    return ", ".join(f"{column} {'/'.join(a)}" for column, a, _ in _texts(side, side, columns) if len(a) > 1)
+    return ", ".join(f"{column} {_shown(a)}" for column, a, _ in _texts(side, side, columns) if len(a) > 1)
+
+
+def _shown(texts: Iterable[str]) -> str:
+    return "/".join(map(shortened, texts))
 
 
 def _texts(

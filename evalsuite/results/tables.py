@@ -17,7 +17,7 @@ from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, with_cav
 from evalsuite.results.comparable import likeness, matched_by_name, mixed, other_content, rate_caveats
 
 _CURVE_STATUSES = ("ok", "infinite", "nan")
-_SAME_CODEC = ("codec_version",)
+_SAME_CODEC = ("codec_version", "threads", "intra_period")
 _AVERAGED = "the curve is an average over sequences, which the sequences with the highest rates rule"
 
 

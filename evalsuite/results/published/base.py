@@ -17,7 +17,17 @@ MAX_BYTES = 64 << 20
 """A table of published points is well below a megabyte for each codec; more is a wrong file."""
 
 _SIZE = re.compile(r"(?:^|[_.-])(\d{2,5})x(\d{2,5})(?=[_.-]|$)")
-_RATE_AFTER_SIZE = re.compile(r"(?:^|[_.-])\d{2,5}x\d{2,5}_(\d{2,3})(?:fps|hz)?(?=[_.-]|$)", re.IGNORECASE)
+# After the size a bare 420 is the chroma format, and in `30.264` the last part is an extension.
+_RATE_AFTER_SIZE = re.compile(
+    r"(?:^|[_.-])\d{2,5}x\d{2,5}_(?!4(?:00|20|22|44)(?:[_.-]|$))"
+    r"(\d{2,3}(?:\.(?!26[456]$)\d{1,6})?)(?:fps|hz)?(?=[_.-]|$)",
+    re.IGNORECASE,
+)
+_NTSC = {
+    Fraction(said): Fraction(1000 * whole, 1001)
+    for said, whole in (("23.976", 24), ("23.98", 24), ("29.97", 30), ("59.94", 60), ("119.88", 120))
+}
+"""What is written to two or three digits to the rate that is meant; every other decimal is taken as written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,10 @@ def from_name(name: str) -> tuple[int | None, int | None, Fraction | None]:
 
     >>> from_name("BQMall_832x480_60.yuv")
     (832, 480, Fraction(60, 1))
+    >>> from_name("Foo_1920x1080_29.97fps_420_8bit.yuv")
+    (1920, 1080, Fraction(30000, 1001))
     """
     size, rate = _SIZE.search(name), _RATE_AFTER_SIZE.search(name)
     width, height = (int(size[1]), int(size[2])) if size else (None, None)
-    return width, height, Fraction(int(rate[1])) if rate and int(rate[1]) else None
+    frame_rate = Fraction(rate[1]) if rate else None
+    return width, height, _NTSC.get(frame_rate, frame_rate) if frame_rate else None

@@ -4,6 +4,9 @@ Only the figures over all frames are read (`ave_all_frame_*`): in published anch
 is the mean over frames of the PSNR of each plane, and (6 Y + U + V) / 8 of them: the suite's definitions. MS-SSIM is
 an implementation of its own, so it keeps a name of its own.
 
+The scripts write the figures of RGB frames under the keys of those of YUV frames, and no planes beside them. So a
+figure is the mean of the planes only where the planes are there and give it.
+
 Source: github.com/microsoft/DCVC, test_video.py and the `anchors` folders.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +32,33 @@ from evalsuite.results.published.base import (
 )
 
 _PREFIX = "ave_all_frame_"
-_SCORES = {
-    "psnr": "psnr_yuv",
-    "psnr_y": "psnr_y",
-    "psnr_u": "psnr_cb",
-    "psnr_v": "psnr_cr",
-    "msssim": "ms_ssim_yuv_dcvc",
-    "msssim_y": "ms_ssim_y_dcvc",
-    "msssim_u": "ms_ssim_cb_dcvc",
-    "msssim_v": "ms_ssim_cr_dcvc",
+_PLANES = {"y": "y", "u": "cb", "v": "cr"}
+_WHAT = {"y": "luma", "cb": "Cb", "cr": "Cr", "yuv": "(6 Y + Cb + Cr) / 8"}
+_NOT_OF_PLANES = "RGB, or whatever else is not (6 Y + Cb + Cr) / 8 of published planes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What one key stands for, depending on whether it is the mean of its planes."""
+
+    of_planes: str
+    """Name of the metric, with {} for the plane."""
+    otherwise: str
+    tolerance: float
+    """Beyond what rounding to six digits does, and below what matters in the metric's unit."""
+
+
+_KINDS = {
+    "psnr": _Kind("psnr_{}", "psnr_rgb_dcvc", 1e-3),
+    "msssim": _Kind("ms_ssim_{}_dcvc", "ms_ssim_rgb_dcvc", 1e-5),
 }
-_PLANES = {"y": "luma", "cb": "Cb", "cr": "Cr", "yuv": "(6 Y + Cb + Cr) / 8"}
-_FIGURES = tuple(
-    Figure(f"ms_ssim_{plane}_dcvc", f"MS-SSIM of DCVC's own implementation, {what}", log_domain_ceiling=1.0)
-    for plane, what in _PLANES.items()
+_FIGURES = (
+    *(
+        Figure(f"ms_ssim_{plane}_dcvc", f"MS-SSIM of DCVC's own implementation, {what}", log_domain_ceiling=1.0)
+        for plane, what in _WHAT.items()
+    ),
+    Figure("ms_ssim_rgb_dcvc", f"MS-SSIM of DCVC's own implementation, {_NOT_OF_PLANES}", log_domain_ceiling=1.0),
+    Figure("psnr_rgb_dcvc", f"PSNR of DCVC's scripts, mean over frames, {_NOT_OF_PLANES}", unit="dB"),
 )
 
 
@@ -76,7 +93,7 @@ def _point(path: Path, dataset: str, name: str, label: str, entry: Any) -> Publi
     figures: Mapping[str, Any] = dict(_items(path, entry, f"figures of {where}"))
     values = {
         key: number(path, figures[_PREFIX + key], f"{_PREFIX}{key} of {where}")
-        for key in ("bpp", *_SCORES)
+        for key in ("bpp", *(kind + plane for kind in _KINDS for plane in ("", "_y", "_u", "_v")))
         if _PREFIX + key in figures
     }
     if "bpp" not in values:
@@ -98,7 +115,20 @@ def _point(path: Path, dataset: str, name: str, label: str, entry: Any) -> Publi
     return PublishedPoint(
         source=source,
         label=label,
-        scores={_SCORES[key]: value for key, value in values.items() if key != "bpp"},
+        scores=_scores(values),
         q=finite(number(path, figures.get("qp"), f"qp of {where}")),
         bpp=finite(values["bpp"]),
     )
+
+
+def _scores(values: Mapping[str, float]) -> dict[str, float]:
+    """The scores under their names; `values` are figures by key, without the prefix."""
+    scores = {}
+    for key, kind in _KINDS.items():
+        planes = {plane: values[f"{key}_{plane}"] for plane in _PLANES if f"{key}_{plane}" in values}
+        if key in values:
+            mean = sum(6 * value if plane == "y" else value for plane, value in planes.items()) / 8
+            agrees = len(planes) == len(_PLANES) and math.isclose(values[key], mean, rel_tol=0, abs_tol=kind.tolerance)
+            scores[kind.of_planes.format("yuv") if agrees else kind.otherwise] = values[key]
+        scores |= {kind.of_planes.format(_PLANES[plane]): value for plane, value in planes.items()}
+    return scores

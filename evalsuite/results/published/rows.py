@@ -105,6 +105,7 @@ def codec_entry(
         "binary": "",
         "binary_sha256": {},
         "recipe_sha256": "",
+        "files": {},
         **{name: getattr(given, name) for name in TOLD},
         "rate_source": "published",
         "notes": f"{RATE_WORDS['published']}: format {format}, "
