@@ -3,8 +3,9 @@
     python benchmarks/rate_search.py [--codecs x265,tvc] [--targets 0.01,0.02,0.04,0.08] [--sequences bunny] [--jobs 2]
 
 Each codec on each sequence searches the target rates (bpp) by encoding, as a run does; nothing is decoded. Printed per
-codec: encodes per target, targets within 3 %, targets that the codec does not reach (its nearest rate lies at an end of
-its range of q), and the largest distance among those it reaches. All counts are of encodes: load does not matter.
+codec: encodes per target, and per target that it reaches; targets within 3 %; targets that the codec does not reach
+(all that it made lies on one side, an end of its range of q too); the largest distance among those that it reaches. All
+counts are of encodes: load does not matter.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Found:
     codec: str
     sequence: str
     encodes: int
+    aimed: list[int]
+    """Encodes aimed at each target."""
     deviations: list[float]
     reached: list[bool]
 
@@ -46,14 +49,17 @@ def search(name: str, sequence: Sequence, targets: list[float]) -> Found:
             output = Path(folder) / f"stream.{recipe.extension}"
             engine.learn(q, encode(recipe, sequence, OperatingPoint(q, 32, 1), output).payload_bytes)
     deviations, reached = [], []
+    smallest, largest = min(engine.history.values()), max(engine.history.values())
     for target in engine.targets:
         best = engine.best(target)
         if best is None:
             raise RuntimeError(f"no encode for {name} on {sequence.name}")
         deviations.append(engine.history[best] / target - 1)
-        at_an_end = best in (knob.smallest, knob.largest)
-        reached.append(not at_an_end or abs(deviations[-1]) <= TOLERANCE)
-    return Found(name, sequence.name, len(engine.history), deviations, reached)
+        below = knob.largest in engine.history and target < smallest / (1 + TOLERANCE)
+        above = knob.smallest in engine.history and target > largest * (1 + TOLERANCE)
+        reached.append(not below and not above)
+    aimed = [engine.spent(target) for target in engine.targets]
+    return Found(name, sequence.name, len(engine.history), aimed, deviations, reached)
 
 
 def main() -> None:
@@ -73,7 +79,7 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.jobs) as pool:
         found = list(pool.map(search, *zip(*cells, strict=True), [targets] * len(cells)))
     print(f"{len(sequences)} sequences, targets {arguments.targets} bpp")
-    print("codec     step   encodes a target   within 3 %   not reached   farthest of those reached")
+    print("codec     step   encodes a target   a reached one   within 3 %   not reached   farthest of those reached")
     for codec in codecs:
         line(codec, [each for each in found if each.codec == codec])
     line("all", found)
@@ -84,10 +90,12 @@ def line(codec: str, found: list[Found]) -> None:
     pairs = [pair for each in found for pair in zip(each.deviations, each.reached, strict=True)]
     reached = [abs(deviation) for deviation, there in pairs if there]
     step = "" if codec == "all" else f"{load_recipe(codec).knob.step:g}"
+    aimed = [count for each in found for count, there in zip(each.aimed, each.reached, strict=True) if there]
     encodes = sum(each.encodes for each in found) / len(pairs)
     near = sum(deviation <= TOLERANCE for deviation in reached)
     print(
-        f"{codec:<9} {step:<6} {encodes:16.2f} {near:7} of {len(pairs):<4}{len(pairs) - len(reached):9}"
+        f"{codec:<9} {step:<6} {encodes:16.2f} {sum(aimed) / len(aimed):15.2f}"
+        f" {near:7} of {len(pairs):<4}{len(pairs) - len(reached):9}"
         f" {100 * max(reached, default=0):18.1f} %"
     )
 
