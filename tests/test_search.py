@@ -108,6 +108,19 @@ def test_an_integer_knob_lands_on_the_nearest_q() -> None:
         assert search.best(target) == nearest
 
 
+@pytest.mark.parametrize("octaves", [0.02, 0.08])
+def test_a_jump_between_two_steps_is_looked_into(octaves: float) -> None:
+    # An encoder whose quantiser jumps at q 38, as some do: the smooth model would be content with a step beside it.
+    def size(q: float) -> int:
+        return int(2 ** (22 - 0.2 * q - (0.3 if q >= 38 else 0)))
+
+    target = size(38) * 2**-octaves
+    search = RateSearch(Knob(0, 63, 0.25, (10, 22, 34, 46, 58)), [target])
+    while (q := search.propose()) is not None:
+        search.learn(q, size(q))
+    assert abs(size(search.best(target)) / target - 1) <= 0.03
+
+
 def test_a_target_beyond_the_encoder_ends_at_its_limit() -> None:
     size = synthetic_encoder(3)
     search = RateSearch(KNOB, [size(51) / 10])

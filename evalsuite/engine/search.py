@@ -24,6 +24,9 @@ TOLERANCE = 0.03
 ENCODES_PER_TARGET = 4
 """Encodes spent on one target before its best is taken as it is."""
 
+_WORTH_IT = 0.7
+"""How much nearer than the best so far an encode must promise to come."""
+
 _AIMED = 2
 """Encodes aimed at a low target that all came out larger, before the lowest rate of all is tried."""
 
@@ -110,16 +113,15 @@ class RateSearch:
                 continue
             if self._out_of_reach(target, float(grid[-1])):
                 continue
+            q: float | None
             if self.history and self._spent.get(target, 0) >= _AIMED and min(self.history.values()) > target:
                 # What was aimed at the target fell short twice: the curve flattens, and only its end tells where.
                 q = float(grid[-1])
             elif self.history:
-                expected = predict(self.history, self.knob, grid)
-                q = float(grid[np.argmin(np.abs(expected - math.log2(target)))])
+                q = self._promising(target, grid)
             else:
                 q = float(grid[np.argmin(np.abs(grid - self.knob.ladder[len(self.knob.ladder) // 2]))])
-            if q in self.history:
-                # The model's best guess is a point already made: on this grid nothing closer is expected.
+            if q is None or q in self.history:
                 continue
             self._spent[target] = self._spent.get(target, 0) + 1
             return q
@@ -134,6 +136,18 @@ class RateSearch:
     def spent(self, target: float) -> int:
         """Encodes that this search aimed at the target; a target that another's encode hit costs none."""
         return self._spent.get(target, 0)
+
+    def _promising(self, target: float, grid: NDArray[np.float64]) -> float | None:
+        """The untried q that is expected nearest to the target; None where it is hardly nearer than the best so far."""
+        untried = grid[~np.isin(grid, list(self.history))]
+        best = self.best(target)
+        if best is None or not len(untried):
+            return None
+        gaps = np.abs(predict(self.history, self.knob, untried) - math.log2(target))
+        nearest = int(np.argmin(gaps))
+        if gaps[nearest] > _WORTH_IT * abs(math.log2(self.history[best] / target)):
+            return None
+        return float(untried[nearest])
 
     def _out_of_reach(self, target: float, lowest_rate: float) -> bool:
         size = self.history.get(lowest_rate)
