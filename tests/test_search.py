@@ -108,6 +108,21 @@ def test_an_integer_knob_lands_on_the_nearest_q() -> None:
         assert search.best(target) == nearest
 
 
+@pytest.mark.parametrize("factor", [0.75, 1.3])
+def test_a_target_a_little_beyond_the_range_ends_at_its_end(factor: float) -> None:
+    # The last step comes no nearer than by a third: it is taken all the same.
+    def size(q: float) -> int:
+        return int(2 ** (18 - 0.2 * q))
+
+    knob = Knob(1, 51, 1, LADDER, tuple(2.0 ** (-0.2 * q) for q in LADDER))
+    end = 51 if factor < 1 else 1
+    history = {float(q): size(q) for q in (end - 1 if end == 51 else 2, 26)}
+    search = RateSearch(knob, [size(end) * factor], history=history)
+    while (q := search.propose()) is not None:
+        search.learn(q, size(q))
+    assert search.best(search.targets[0]) == end
+
+
 @pytest.mark.parametrize("octaves", [0.02, 0.08])
 def test_a_jump_between_two_steps_is_looked_into(octaves: float) -> None:
     # An encoder whose quantiser jumps at q 38, as some do: the smooth model would be content with a step beside it.

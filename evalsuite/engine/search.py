@@ -25,7 +25,9 @@ ENCODES_PER_TARGET = 4
 """Encodes spent on one target before its best is taken as it is."""
 
 _WORTH_IT = 0.7
-"""How much nearer than the best so far an encode must promise to come."""
+"""How much nearer than the best so far an encode must promise to come, where that is near already."""
+_NEAR = 0.15
+"""In log2 of bytes: 11 %. Of what is farther off, any step towards the target is taken, to the end of the range."""
 
 _AIMED = 2
 """Encodes aimed at a low target that all came out larger, before the lowest rate of all is tried."""
@@ -145,7 +147,8 @@ class RateSearch:
             return None
         gaps = np.abs(predict(self.history, self.knob, untried) - math.log2(target))
         nearest = int(np.argmin(gaps))
-        if gaps[nearest] > _WORTH_IT * abs(math.log2(self.history[best] / target)):
+        gap = abs(math.log2(self.history[best] / target))
+        if gaps[nearest] >= gap * (_WORTH_IT if gap < _NEAR else 1.0):
             return None
         return float(untried[nearest])
 
