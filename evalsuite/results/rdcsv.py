@@ -212,12 +212,21 @@ def _layout(path: Path, header: list[str], metric: str | None) -> _Layout:
     return _Layout(rates, scores, tidy, sequence, codec, statistic, side)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def read_start(path: Path, size: int) -> bytes:
+    """At most the first `size` bytes of a file of points.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(size)
     except OSError as error:
         raise RequestError(f"the file cannot be read: {error.strerror}", where=path) from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    data = read_start(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise _bad(path, "too large for a table of rate points", f"at most {MAX_BYTES >> 20} MiB", "more")
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import RequestError
+from evalsuite.results.rdcsv import read_start
 
 MAX_BYTES = 64 << 20
 """A table of published points is well below a megabyte for each codec; more is a wrong file."""
@@ -111,11 +112,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         RequestError: it cannot be read, or is too large.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RequestError(f"the file cannot be read: {error.strerror}", where=path) from error
+    data = read_start(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise refused(path, "too large", f"at most {MAX_BYTES >> 20} MiB", "more")
     return data
