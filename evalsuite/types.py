@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 Plane = NDArray[np.unsignedinteger[Any]]
 """One colour plane, (height, width), unsigned integers."""
 
-Frame = tuple[Plane, Plane, Plane]
-"""Planar Y, Cb, Cr; chroma planes are half size in both directions, rounded up (4:2:0)."""
+Frame = tuple[Plane, ...]
+"""Planar Y, Cb, Cr, of the sizes that the chroma format gives them; Y alone in 4:0:0."""
 
 Matrix = Literal["bt601", "bt709"]
+
+Transfer = Literal["sdr", "pq", "hlg"]
+"""What code values mean as light: a display's gamma, SMPTE ST 2084, or ARIB STD-B67."""
 
 Status = Literal["ok", "infinite", "nan", "too_small", "not_applicable", "unavailable", "failed"]
 """What a score is: a finite number, or the named reason that there is none."""
@@ -29,9 +32,11 @@ class Colour:
 
     matrix: Matrix
     full_range: bool = False
+    transfer: Transfer = "sdr"
 
     def __str__(self) -> str:
-        return f"{self.matrix} {'full' if self.full_range else 'limited'}"
+        shown = f"{self.matrix} {'full' if self.full_range else 'limited'}"
+        return shown if self.transfer == "sdr" else f"{shown} {self.transfer}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +208,12 @@ class MetricInfo:
     log_domain_ceiling: float | None = None
     """For a saturating metric: BD-rate works on -10 log10(1 - score / ceiling)."""
     traps: str = ""
+    per_frame: bool = True
+    """Whether frames have scores; else there is one figure of the whole sequence."""
+    statistics: tuple[str, ...] = ()
+    """Figures that the field pools by, beside mean, p5 and worst."""
+    hdr: bool = False
+    """Whether the definition holds for PQ and HLG code values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,5 +223,7 @@ class Series:
     metric: str
     status: Status
     values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    """(frames,), or (1,) for a figure of the whole bitstream; may hold inf and nan; empty unless status is ok."""
+    """(frames,), or (1,) for a figure of the whole sequence; may hold inf and nan; empty unless status is ok."""
     reason: str = ""
+    frames: NDArray[np.int64] | None = None
+    """The frames that `values` are of, ascending, where the metric does not apply to some; None: every frame."""

@@ -10,9 +10,12 @@ from conftest import make_clip
 from sample_recipes import point, script_recipe, sequence_of
 
 from evalsuite.engine.cell import measure_cells
+from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.store import StoredEncode
 from evalsuite.metrics.registry import select
 from evalsuite.types import Usage
+
+NOTHING_KEPT = FeatureCache(Path("unused"), 0)
 
 
 def test_trap31_decoded_frames_are_held_to_the_encoders_own_reconstruction(
@@ -31,7 +34,7 @@ def test_trap31_decoded_frames_are_held_to_the_encoders_own_reconstruction(
     encodes = {"right": stored(hashlib.sha256(frames).hexdigest()), "wrong": stored("0" * 64), "none": stored("")}
     cells = {
         cell.cell_key: cell
-        for cell in measure_cells(recipe, sequence, point(recipe), encodes, select("psnr_y", tokens=False), 30)
+        for cell in measure_cells(recipe, sequence, point(recipe), encodes, select("psnr_y"), 30, NOTHING_KEPT)
     }
     assert {key: cell.measured is not None for key, cell in cells.items()} == {
         "right": True,

@@ -79,6 +79,16 @@ def test_trap23_nan_and_inf_survive_storage(tmp_path):
     assert math.isnan(scores[2])
 
 
+def test_trap21_frames_without_a_score_have_no_row(tmp_path):
+    some = FrameScores("x2650", "x265", "carphone", 30.0, "face_recall", np.array([0.5, math.nan]), np.array([3, 7]))
+    write_results(tmp_path, points(), [*frames(), some], summary())
+    read = read_run(tmp_path).frames(metric="face_recall")
+    assert read["frame"].tolist() == [3, 7]
+    assert read["score"][0] == 0.5
+    assert math.isnan(read["score"][1])
+    assert read_run(tmp_path).frames(metric="vmaf")["frame"].tolist() == [0, 1, 2]
+
+
 def test_trap23_json_has_no_inf(tmp_path):
     document = summary()
     document["request"] = {"limits": [math.inf, -math.inf, math.nan, np.float64("inf"), 1.5]}

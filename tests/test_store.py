@@ -67,6 +67,18 @@ def test_trap23_scores_of_every_kind_survive(tmp_path: Path) -> None:
         assert store.scores("cell", {"psnr_y": "2", "vmaf": "v0.6.1"}).keys() == {"vmaf"}
 
 
+def test_trap21_frames_that_a_metric_does_not_apply_to_stay_left_out(tmp_path: Path) -> None:
+    some = Series("psnr_y", "ok", np.array([1.0, np.nan]), frames=np.array([3, 7]))
+    with Store(tmp_path) as store:
+        store.add_scores("cell", [some, Series("vmaf", "ok", np.array([5.0]))], VERSIONS, DECODE)
+    with Store(tmp_path) as store:
+        back = store.scores("cell", VERSIONS)
+        assert back["psnr_y"].frames is not None
+        assert back["psnr_y"].frames.tolist() == [3, 7]
+        np.testing.assert_array_equal(back["psnr_y"].values, [1.0, np.nan])
+        assert back["vmaf"].frames is None
+
+
 def test_what_may_succeed_next_time_is_not_kept(tmp_path: Path) -> None:
     series = [Series("psnr_y", "failed", reason="x"), Series("vmaf", "unavailable", reason="y")]
     with Store(tmp_path) as store:

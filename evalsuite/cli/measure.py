@@ -41,7 +41,7 @@ def measure(
     by_name = {series.metric: series for series in result.series}
     pooled = {name: pool(by_name[name], info) for name, info in infos.items()}
     if per_frame is not None:
-        _write_frames(per_frame, result)
+        _write_frames(per_frame, result, {info.name for info in infos.values() if info.per_frame})
         say(f"per-frame scores: {per_frame}")
     if json:
         print_json(
@@ -82,17 +82,23 @@ def _entry(info: MetricInfo, pooled: list[Pooled]) -> dict[str, Any]:
     return entry
 
 
-def _write_frames(path: Path, result: Measured) -> None:
+def _write_frames(path: Path, result: Measured, per_frame: set[str]) -> None:
     import csv
 
     from evalsuite.errors import RequestError
 
-    scored = [series for series in result.series if series.status == "ok"]
+    columns = {}
+    for series in result.series:
+        # A figure of the whole sequence is in no frame's row.
+        if series.status == "ok" and series.metric in per_frame:
+            frames = range(result.frames) if series.frames is None else series.frames.tolist()
+            columns[series.metric] = dict(zip(frames, series.values.tolist(), strict=True))
     try:
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["frame", *(series.metric for series in scored)])
+            writer.writerow(["frame", *columns])
             for index in range(result.frames):
-                writer.writerow([index, *(repr(float(series.values[index])) for series in scored)])
+                # An empty field: the metric does not apply to this frame.
+                writer.writerow([index, *(repr(row[index]) if index in row else "" for row in columns.values())])
     except OSError as error:
         raise RequestError(f"cannot write the per-frame scores: {error.strerror}", where=path) from error

@@ -45,6 +45,9 @@ def run(
     memory_limit: str = typer.Option(
         None, help="Memory of each encoder, decoder or measuring program with all it starts, such as 8GB or 512MB."
     ),
+    feature_cache: str = typer.Option(
+        "4GB", help="Disk space for what metrics compute of sources alone, kept between runs; 0 keeps nothing."
+    ),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
     pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files."),
@@ -79,6 +82,7 @@ def run(
         timing=timing,
         memory_limit=parse_bytes(memory_limit),
         timeout=timeout,
+        feature_bytes=0 if feature_cache == "0" else parse_bytes(feature_cache) or 0,
         store=store or cache_dir() / "store",
         out=out,
         command=("evalsuite", *sys.argv[1:]),

@@ -11,6 +11,7 @@ from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.report import report
 from evalsuite.codec.run import Encoded, encode
+from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.engine.store import StoredEncode
 from evalsuite.errors import EvalError
@@ -42,6 +43,7 @@ def measure_cells(
     encodes: dict[str, StoredEncode],
     infos: tuple[MetricInfo, ...],
     timeout: float,
+    features: FeatureCache,
 ) -> list[MeasuredCell]:
     """Decode bitstreams of one codec and sequence, each in a process of its own, and measure them in one pass.
 
@@ -52,12 +54,14 @@ def measure_cells(
         encodes: the bitstreams, by cell key.
         infos: the metrics.
         timeout: seconds each decoder may take.
+        features: where costly features of sources are kept.
 
     Raises:
         MediaError: the source cannot be read.
     """
     setting = Setting(sequence.format, sequence.colour, sequence.frame_rate)
     with ExitStack() as stack:
+        kept = features.source(content=sequence.sha256, format=str(sequence.format), colour=str(sequence.colour))
         decoders = {
             key: stack.enter_context(
                 decode(
@@ -81,6 +85,7 @@ def measure_cells(
                 for key, stored in encodes.items()
                 if recipe.info
             },
+            stack.enter_context(kept),
         )
         return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in encodes]
 

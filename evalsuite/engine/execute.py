@@ -26,7 +26,12 @@ from evalsuite.errors import EvalError
 Key = TypeVar("Key", bound=Hashable)
 
 # Read when a process starts: encoders are processes of their own, and there is a worker for each core.
-_WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+}
 
 _PATIENCE_S = 10.0
 """Seconds a worker gets to stop what it runs before it is killed."""

@@ -1,7 +1,7 @@
 """The streaming pass: source and decoded sequences in step, by index, every frame scored once.
 
 The source is read once for any number of decoded sequences, so that what depends on the source alone (RGB, network
-features) is computed once. One frame of each is in memory at a time, whatever the length.
+features) is computed once. Two frames of each are in memory at a time, whatever the length.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from evalsuite.errors import EvalError, ShapeError
-from evalsuite.metrics.base import Family, Meter, NotMeasured, Report, Setting, View
+from evalsuite.metrics.base import Family, Meter, NotMeasured, Recall, Report, Setting, View
 from evalsuite.metrics.registry import family_of
 from evalsuite.types import Frame, MetricInfo, Series
 
@@ -88,13 +88,17 @@ class _Track:
         self._setting = setting
         self._settled: list[Series] = []
         self._meters: list[_GuardedMeter] = []
+        self._previous: View | None = None
         self.count = 0
         self.error: EvalError | None = None
         by_family: dict[int, tuple[Family, list[str]]] = {}
         for info in infos:
             family = family_of(info.name)
             side, needed = min(setting.format.width, setting.format.height), family.smallest.get(info.name, 1)
-            if side < needed:
+            if setting.colour.transfer != "sdr" and not info.hdr:
+                reason = f"it is defined for SDR, this is {setting.colour.transfer.upper()}"
+                self._settled.append(Series(info.name, "not_applicable", reason=reason))
+            elif side < needed:
                 reason = f"needs {needed} samples on the shorter side, this has {side}"
                 self._settled.append(Series(info.name, "too_small", reason=reason))
             else:
@@ -122,9 +126,10 @@ class _Track:
         except EvalError as error:
             self._fail(error)
             return
-        decoded = View(frame, self._setting)
+        decoded = View(frame, self._setting, self.count, self._previous)
         for meter in self._meters:
             meter.push(source, decoded)
+        self._previous = decoded
         self.count += 1
 
     def finish(self) -> Measured | EvalError:
@@ -168,6 +173,7 @@ def measure(
     decoded: Mapping[str, Iterator[Frame]],
     infos: Iterable[MetricInfo],
     reports: Mapping[str, Report] | None = None,
+    features: Recall | None = None,
 ) -> dict[str, Measured | EvalError]:
     """Score any number of decoded sequences against one source in a single pass.
 
@@ -177,6 +183,7 @@ def measure(
         decoded: by any key, the decoded frames in order.
         infos: the metrics to measure.
         reports: by the same keys, how to ask the codec about the bitstream; none where it says nothing.
+        features: where costly features of the source are kept between passes.
 
     Returns:
         For each key the scores, or the error that ended it: a frame count or geometry that differs from the source's is
@@ -190,8 +197,9 @@ def measure(
     try:
         for key, frames in decoded.items():
             tracks[key] = _Track(frames, replace(setting, report=(reports or {}).get(key)), wanted)
-        for frame in source:
-            view = View(frame, setting)
+        view: View | None = None
+        for index, frame in enumerate(source):
+            view = View(frame, setting, index, view, features)
             for track in tracks.values():
                 track.push(view)
         return {key: track.finish() for key, track in tracks.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evalsuite.codec.identity import digest_of
 from evalsuite.codec.recipe import Recipe
+from evalsuite.engine.features import FeatureCache
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.types import MetricInfo, OperatingPoint, Sequence
 
@@ -88,6 +89,8 @@ class Plan:
     intra_period: int
     threads: int
     timeout: float
+    features: FeatureCache
+    """Where costly features of sources are kept."""
     timing: bool = False
     """Whether every rate point's encode and decode is timed by itself."""
 

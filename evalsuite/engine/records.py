@@ -65,12 +65,13 @@ def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
 
 def frame_rows(plan: Plan, outcome: RunOutcome) -> Iterator[FrameScores]:
     """Rows of frames.parquet, by cell and metric; none of figures that frames have no part in."""
-    per_frame = {info.name for info in plan.metrics if "report" not in info.needs}
+    per_frame = {info.name for info in plan.metrics if info.per_frame}
     for lane, point in measured_points(outcome):
         for name, series in outcome.scores[point.cell_key].items():
             if series.status == "ok" and name in per_frame:
                 yield FrameScores(
-                    point.cell_key, lane.recipe.name, lane.sequence.name, point.encode.q, name, series.values
+                    *(point.cell_key, lane.recipe.name, lane.sequence.name, point.encode.q),
+                    *(name, series.values, series.frames),
                 )
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite import provenance
+from evalsuite.assets import cache_dir
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.engine.execute import Pool
+from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.lanes import Counts, Job, RunOutcome
 from evalsuite.engine.plan import Plan, parse_match
 from evalsuite.engine.records import failed_rows, frame_rows, result_rows, summary
@@ -51,6 +53,8 @@ class Request:
     memory_limit: int | None
     """Bytes for each program and all that it starts; None for no limit."""
     timeout: float
+    feature_bytes: int
+    """Size limit of the features of sources that are kept between runs; 0 keeps none."""
     store: Path
     out: Path
     command: tuple[str, ...]
@@ -114,6 +118,7 @@ def make_plan(request: Request) -> Plan:
         intra_period=request.intra_period,
         threads=request.threads,
         timeout=request.timeout,
+        features=FeatureCache(cache_dir() / "features", request.feature_bytes),
         timing=request.timing,
     )
 

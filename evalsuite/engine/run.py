@@ -205,8 +205,9 @@ class Runner:
             # A metric that only some cells of the group lack is measured for all: scores of one pass belong together.
             wanted = {name for key in group for name in versions if name not in self.scores[key]}
             infos = tuple(info for info in self.plan.metrics if info.name in wanted)
-            arguments = (lane.recipe, lane.sequence, self.plan.point(0), group, infos, self.plan.timeout)
-            self.pool.submit(("measure", index, tuple(group)), Task(measure_cells, arguments), urgency=1)
+            how = (infos, self.plan.timeout, self.plan.features)
+            task = Task(measure_cells, (lane.recipe, lane.sequence, self.plan.point(0), group, *how))
+            self.pool.submit(("measure", index, tuple(group)), task, urgency=1)
 
     def _take_measurement(self, index: int, keys: tuple[str, ...], outcome: Outcome[Job]) -> None:
         lane = self.lanes[index]

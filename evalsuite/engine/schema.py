@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evalsuite.errors import StoreError
 
-SCHEMA = 2
+SCHEMA = 3
 
 _FIRST = """
 CREATE TABLE cells (
@@ -53,7 +53,11 @@ UPDATE decodes SET peak_rss = 0;
 """
 # What schema 1 took for the peak memory of a program was that of the worker that started it, where that was more.
 
-_STEPS = (_FIRST, _SECOND)
+_THIRD = """
+ALTER TABLE scores ADD COLUMN indices BLOB;
+"""
+
+_STEPS = (_FIRST, _SECOND, _THIRD)
 """The n-th leads from schema n to n + 1; 0 is an empty database."""
 
 

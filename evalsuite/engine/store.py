@@ -192,24 +192,31 @@ class Store:
         """The stored series of a cell, for the metrics in `versions` (version by metric name) that it has."""
         with self._guarded():
             rows = self._db.execute(
-                "SELECT metric, version, status, reason, frames FROM scores WHERE cell_key = ?", (cell_key,)
+                "SELECT metric, version, status, reason, frames, indices FROM scores WHERE cell_key = ?", (cell_key,)
             ).fetchall()
             return {
-                metric: Series(metric, status, np.frombuffer(frames, "<f8").astype(np.float64), reason)
-                for metric, version, status, reason, frames in rows
+                metric: Series(
+                    *(metric, status, np.frombuffer(frames, "<f8").astype(np.float64), reason),
+                    None if indices is None else np.frombuffer(indices, "<i8").astype(np.int64),
+                )
+                for metric, version, status, reason, frames, indices in rows
                 if versions.get(metric) == version
             }
 
     def add_scores(self, cell_key: str, series: list[Series], versions: dict[str, str], decode: StoredDecode) -> None:
         """Record what one measurement gave, and the decode it was made on, in one transaction."""
         rows = [
-            (cell_key, one.metric, versions[one.metric], one.status, one.reason, one.values.astype("<f8").tobytes())
+            (
+                *(cell_key, one.metric, versions[one.metric], one.status, one.reason),
+                one.values.astype("<f8").tobytes(),
+                None if one.frames is None else one.frames.astype("<i8").tobytes(),
+            )
             for one in series
             if one.status in _LASTING
         ]
         with self._guarded(), self._transaction():
             self._add_decode(cell_key, decode)
-            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _bitstream(self, sha256: str) -> Path:
         return self.folder / "bitstreams" / sha256[:2] / f"{sha256}.bin"

@@ -39,13 +39,45 @@ class Setting:
     """What the codec says of this bitstream; None where it says nothing, or where there is none."""
 
 
-class View:
-    """One frame, with the forms that metrics derive from it: each computed once, however many ask."""
+Arrays = dict[str, NDArray[Any]]
+"""What a feature of a frame is made of, by name."""
 
-    def __init__(self, frame: Frame, setting: Setting) -> None:
+
+class Recall(Protocol):
+    """Where features of a source are kept between passes."""
+
+    def get(self, name: str, version: str, index: int, compute: Callable[[], Arrays]) -> Arrays:
+        """The feature of frame `index`: as it was kept, else computed and kept."""
+        ...
+
+
+class View:
+    """One frame, with the forms that metrics derive from it: each computed once, however many ask.
+
+    Args:
+        frame: its planes.
+        setting: what is the same for every frame.
+        index: of the frame in its sequence.
+        previous: the frame before; None for the first.
+        features: where costly features are kept; None for frames that are seen once, such as decoded ones.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        setting: Setting,
+        index: int = 0,
+        previous: View | None = None,
+        features: Recall | None = None,
+    ) -> None:
         self.frame = frame
         self.setting = setting
+        self.index = index
+        self.previous = previous
+        self._features = features
         self._derived: dict[Hashable, Any] = {}
+        if previous is not None:
+            previous.previous = None  # one step back is kept, not the whole sequence
 
     def derive(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value of `compute()`, remembered under `key` as long as this frame is."""
@@ -54,9 +86,30 @@ class View:
         value: T = self._derived[key]
         return value
 
+    def recall(self, name: str, version: str, compute: Callable[[], Arrays]) -> Arrays:
+        """Arrays that depend on this frame and the one before alone; kept on disk where the frame is a source's.
+
+        Args:
+            name: of the feature, a word.
+            version: changes whenever the arrays could.
+            compute: makes them.
+        """
+        kept = self._features
+        if kept is None:
+            return self.derive(("recall", name), compute)
+        return self.derive(("recall", name), lambda: kept.get(name, version, self.index, compute))
+
     def rgb(self) -> NDArray[np.float32]:
         """RGB in [0, 1], (3, height, width)."""
         return self.derive("rgb", lambda: to_rgb(self.frame, self.setting.colour, self.setting.format.bit_depth))
+
+    def rgb8(self) -> NDArray[np.uint8]:
+        """RGB in whole levels from 0 to 255, (height, width, 3), for what takes pictures of 8 bits."""
+        return self.derive("rgb8", self._rgb8)
+
+    def _rgb8(self) -> NDArray[np.uint8]:
+        levels = self.rgb().transpose(1, 2, 0) * np.float32(255)
+        return np.ascontiguousarray(np.rint(levels).astype(np.uint8))
 
 
 class Meter(Protocol):

@@ -41,6 +41,7 @@ def _info(
         needs=("luma",),
         log_domain_ceiling=ceiling,
         traps=traps,
+        statistics=("harmonic_mean",) if name in _MODELS else (),
     )
 
 

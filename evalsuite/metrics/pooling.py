@@ -8,9 +8,6 @@ import numpy as np
 
 from evalsuite.types import MetricInfo, Series, Status
 
-HARMONIC = ("vmaf", "vmaf_neg")
-"""Metrics for which the field reports the harmonic mean, as libvmaf pools it: of score + 1."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
@@ -23,14 +20,17 @@ class Pooled:
 
 
 def pool(series: Series, info: MetricInfo) -> list[Pooled]:
-    """Mean, 5th percentile and worst frame; the harmonic mean where the field uses it.
+    """Mean, 5th percentile and worst frame, and what else the field pools this metric by.
 
     `p5` is the score that 95 % of the frames reach or better: for lower-is-better metrics the 95th percentile.
-    A metric without a direction has no worse frames: it has its mean alone. One infinite frame makes an infinite mean;
-    it never becomes a number or NaN.
+    `harmonic_mean` is libvmaf's: of score + 1. A metric without a direction has no worse frames, and one figure of a
+    whole sequence has no frames: they have their mean alone. One infinite frame makes an infinite mean; it never
+    becomes a number or NaN. Frames that the metric does not apply to are not in `series` and so in no figure.
     """
-    directed = ["p5", "worst"] if info.higher_is_better is not None else []
-    names = ["mean", *directed, *(["harmonic_mean"] if info.name in HARMONIC else [])]
+    names = ["mean"]
+    if info.per_frame and info.higher_is_better is not None:
+        names += ["p5", "worst"]
+    names += info.statistics
     if series.status != "ok":
         return [Pooled(name, np.nan, series.status, series.reason) for name in names]
     values = series.values
@@ -47,8 +47,9 @@ def pool(series: Series, info: MetricInfo) -> list[Pooled]:
         "mean": values.mean(),
         "p5": percentile,
         "worst": values.min() if info.higher_is_better else values.max(),
-        "harmonic_mean": len(values) / np.sum(1 / (values + 1)) - 1 if info.name in HARMONIC else np.nan,
     }
+    if "harmonic_mean" in names:
+        figures["harmonic_mean"] = len(values) / np.sum(1 / (values + 1)) - 1
     return [
         Pooled(
             name,

@@ -46,6 +46,7 @@ def _info(plane: str, definition: str) -> MetricInfo:
         range=(0, math.inf),
         needs=("yuv",),
         traps=_TRAPS,
+        hdr=True,
     )
 
 

@@ -33,6 +33,8 @@ def _info(name: str, unit: str, definition: str, largest: float = math.inf, vers
         range=(0, largest),
         needs=("report",),
         traps=_TRAPS,
+        per_frame=False,
+        hdr=True,
     )
 
 

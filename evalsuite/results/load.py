@@ -42,6 +42,8 @@ class FrameScores:
     metric: str
     scores: NDArray[np.float64]
     """(frames,), in display order; inf and NaN are kept as they are."""
+    indices: NDArray[np.int64] | None = None
+    """The frames that the scores are of, where the metric does not apply to all; None: 0, 1, 2 and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,9 @@ def _write_frames(path: Path, frames: Iterable[FrameScores]) -> None:
                 for name in ("cell_key", "codec", "sequence", "metric")
             }
             columns["q"] = np.repeat(np.array([series.q for series in batch], dtype=np.float64), counts)
-            columns["frame"] = np.concatenate([np.arange(count) for count in counts])
+            columns["frame"] = np.concatenate(
+                [np.arange(len(one.scores)) if one.indices is None else one.indices for one in batch]
+            )
             columns["score"] = np.concatenate([np.asarray(series.scores, dtype=np.float64) for series in batch])
             arrays = [pa.array(columns[field.name], type=field.type, from_pandas=False) for field in FRAMES_SCHEMA]
             writer.write_table(pa.Table.from_arrays(arrays, schema=FRAMES_SCHEMA))
