@@ -72,6 +72,17 @@ def test_another_source_feature_or_version_is_another_file(tmp_path: Path, other
     assert one_pass(cache, 2, **other).made == [0, 1]  # type: ignore[arg-type]
 
 
+def test_frames_that_were_not_asked_for_are_passed_over(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    counter = Counter()
+    for asked in ([1, 4], [1, 4], [0, 1, 2, 4, 5], [5]):
+        with cache.source(content="a") as source:
+            for index in asked:
+                assert (source.get("flow", "1", index, counter.of(index))["flow"] == index).all()
+    # Those before the last one that is kept are computed each time; those after it are added.
+    assert counter.made == [1, 4, 0, 2, 5]
+
+
 def test_a_pass_that_breaks_keeps_what_it_had(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
 

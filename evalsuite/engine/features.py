@@ -111,6 +111,8 @@ class _FeatureFile:
         self._part = part
         self._last = -1
         """Index of the last record that was read or written."""
+        self._arrays: Arrays = {}
+        """Those of that record."""
         self._reader: BinaryIO | None = None
         self._writer: BinaryIO | None = None
         self._good_bytes = 0
@@ -121,18 +123,17 @@ class _FeatureFile:
             os.utime(path)
 
     def read(self, index: int) -> Arrays | None:
-        """The arrays of a frame that comes after the last one; None where the file has none (any more)."""
+        """The arrays of a frame that comes after those asked for before; None where the file does not have it."""
         while self._reader is not None and self._last < index:
             record = _next_record(self._reader)
             if record is None or record[0] <= self._last:
                 self._reader.close()
                 self._reader = None
                 return None
-            self._last, arrays = record
+            self._last, self._arrays = record
             self._good_bytes = self._reader.tell()
-            if self._last == index:
-                return arrays
-        return None
+        # A frame that the file leaves out has been passed: the record after it waits.
+        return self._arrays if self._last == index else None
 
     def write(self, index: int, arrays: Arrays) -> None:
         """Append the arrays of a frame, unless the file holds frames beyond it."""
@@ -146,7 +147,7 @@ class _FeatureFile:
             self._writer.write(body)
         except OSError:  # the disk is full
             self._usable = False
-        self._last = index
+        self._last, self._arrays = index, arrays
 
     def _begin(self) -> BinaryIO:
         writer = self._part.open("wb")
