@@ -1,4 +1,4 @@
-"""Where recipes, datasets and boards are found: one lookup for every kind of file.
+"""Where recipes, datasets, profiles and boards are found: one lookup for every kind of file.
 
 The order is: a path the user gives; that kind's folder under the current directory; what the package ships.
 """
@@ -12,10 +12,11 @@ from typing import Any, Literal
 import evalsuite
 from evalsuite.errors import RecipeError, RequestError, did_you_mean
 
-Kind = Literal["codecs", "datasets"]
+Kind = Literal["codecs", "datasets", "profiles"]
 
-_FOLDERS: dict[Kind, str] = {"codecs": "codecs/recipes", "datasets": "datasets"}
-_NOUNS: dict[Kind, str] = {"codecs": "codec", "datasets": "dataset"}
+_FOLDERS: dict[Kind, str] = {"codecs": "codecs/recipes", "datasets": "datasets", "profiles": "profiles"}
+_NOUNS: dict[Kind, str] = {"codecs": "codec", "datasets": "dataset", "profiles": "profile"}
+_LISTS: dict[Kind, str] = {"codecs": "codecs list", "datasets": "datasets list", "profiles": "metrics list"}
 
 
 def _shipped(kind: Kind) -> Path:
@@ -49,7 +50,7 @@ def find(kind: Kind, name: str) -> Path:
         return known[name]
     raise RequestError(
         f"unknown {_NOUNS[kind]} {name!r}",
-        fix=f"{did_you_mean(name, known)} (`evalsuite {kind} list` shows all)",
+        fix=f"{did_you_mean(name, known)} (`evalsuite {_LISTS[kind]}` shows all)",
     )
 
 

@@ -17,10 +17,32 @@ Plane = NDArray[np.unsignedinteger[Any]]
 Frame = tuple[Plane, ...]
 """Planar Y, Cb, Cr, of the sizes that the chroma format gives them; Y alone in 4:0:0."""
 
-Matrix = Literal["bt601", "bt709"]
+Chroma = Literal["400", "420", "422", "444"]
+"""How many chroma samples there are to those of luma: none, a quarter, a half, as many."""
+
+Matrix = Literal["bt601", "bt709", "bt2020"]
+"""YCbCr matrices that RGB is converted by; bt2020 is that of non-constant luminance."""
+
+ForeignMatrix = Literal[
+    "fcc",
+    "smpte240m",
+    "ycgco",
+    "bt2020c",
+    "smpte2085",
+    "chroma-derived-nc",
+    "chroma-derived-c",
+    "ictcp",
+    "ipt-c2",
+    "ycgco-re",
+    "ycgco-ro",
+]
+"""FFmpeg's names of what a file may say instead, which nothing here converts."""
 
 Transfer = Literal["sdr", "pq", "hlg"]
 """What code values mean as light: a display's gamma, SMPTE ST 2084, or ARIB STD-B67."""
+
+Point = tuple[float, float]
+"""Chromaticity: x and y of CIE 1931."""
 
 Status = Literal["ok", "infinite", "nan", "too_small", "not_applicable", "unavailable", "failed"]
 """What a score is: a finite number, or the named reason that there is none."""
@@ -28,35 +50,78 @@ Status = Literal["ok", "infinite", "nan", "too_small", "not_applicable", "unavai
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How YCbCr code values turn into RGB."""
+    """How YCbCr code values turn into RGB, and what RGB means."""
 
-    matrix: Matrix
+    matrix: Matrix | ForeignMatrix
     full_range: bool = False
     transfer: Transfer = "sdr"
+    primaries: str = ""
+    """FFmpeg's name of them, such as bt2020; empty where nothing tells. Carried, not converted by."""
 
     def __str__(self) -> str:
+        """What scores are stored under: all that bears on them."""
         shown = f"{self.matrix} {'full' if self.full_range else 'limited'}"
         return shown if self.transfer == "sdr" else f"{shown} {self.transfer}"
 
 
 @dataclass(frozen=True, slots=True)
+class MasteringDisplay:
+    """The display that HDR content was graded on (SMPTE ST 2086); None for what the file leaves out."""
+
+    red: Point | None = None
+    green: Point | None = None
+    blue: Point | None = None
+    white: Point | None = None
+    luminance_cd_m2: tuple[float, float] | None = None
+    """Darkest and brightest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLight:
+    """How bright HDR content is (CTA-861.3)."""
+
+    max_cll_cd_m2: int
+    """Of the brightest pixel."""
+    max_fall_cd_m2: int
+    """Of the frame with the highest average."""
+
+
+@dataclass(frozen=True, slots=True)
+class HdrMetadata:
+    """What a file says for displays that map tones: carried to the results, used by no metric."""
+
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
+
+
+NO_HDR_METADATA = HdrMetadata()
+
+
+@dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """Geometry and sample format of planar video. Only 4:2:0 so far."""
+    """Geometry and sample format of planar video."""
 
     width: int
     height: int
     bit_depth: int = 8
-    chroma: Literal["420"] = "420"
+    """8 to 16."""
+    chroma: Chroma = "420"
 
     @property
     def chroma_width(self) -> int:
-        """Width of the Cb and Cr planes in samples."""
-        return (self.width + 1) // 2
+        """Width of the Cb and Cr planes in samples; 0 where there are none."""
+        return {"400": 0, "420": (self.width + 1) // 2, "422": (self.width + 1) // 2, "444": self.width}[self.chroma]
 
     @property
     def chroma_height(self) -> int:
-        """Height of the Cb and Cr planes in samples."""
-        return (self.height + 1) // 2
+        """Height of the Cb and Cr planes in samples; 0 where there are none."""
+        return {"400": 0, "420": (self.height + 1) // 2, "422": self.height, "444": self.height}[self.chroma]
+
+    @property
+    def plane_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of each plane there is."""
+        luma, chroma = (self.height, self.width), (self.chroma_height, self.chroma_width)
+        return (luma,) if self.chroma == "400" else (luma, chroma, chroma)
 
     @property
     def sample_bytes(self) -> int:
@@ -70,8 +135,9 @@ class VideoFormat:
 
     @property
     def pixel_format(self) -> str:
-        """FFmpeg's name for this format, such as yuv420p or yuv420p10le."""
-        return "yuv420p" if self.bit_depth == 8 else f"yuv420p{self.bit_depth}le"
+        """FFmpeg's name for this format, such as yuv420p, yuv422p10le or gray12le."""
+        deep = "" if self.bit_depth == 8 else f"{self.bit_depth}le"
+        return f"gray{deep}" if self.chroma == "400" else f"yuv{self.chroma}p{deep}"
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} {self.pixel_format}"
@@ -95,6 +161,7 @@ class Sequence:
     licence: str = ""
     origin: str = ""
     """Where the file came from, in words: package and path, URL or local file."""
+    hdr: HdrMetadata = NO_HDR_METADATA
 
     @property
     def pixels(self) -> int:
@@ -166,6 +233,15 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Packet:
+    """A part of a bitstream that is sent as a whole."""
+
+    bytes: int
+    frames: int = 1
+    """The frames that it codes, which follow each other in the order of transmission."""
+
+
+@dataclass(frozen=True, slots=True)
 class CodecReport:
     """What a codec itself tells about a bitstream."""
 
@@ -173,6 +249,8 @@ class CodecReport:
     """Finite numbers by name."""
     usage: Usage
     """What asking cost."""
+    packets: tuple[Packet, ...] = ()
+    """In the order of transmission; empty where it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

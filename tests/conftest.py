@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.sources.y4m import write_y4m
-from evalsuite.types import Colour, Frame, VideoFormat
+from evalsuite.types import Chroma, Colour, Frame, VideoFormat
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("suite", deadline=None)
@@ -38,19 +38,19 @@ def moving_frames(format: VideoFormat, count: int, seed: int = 0) -> Iterator[Fr
     tile = rng.random((64, 64))
     for index in range(count):
         planes = []
-        for plane, (height, width) in enumerate(
-            ((format.height, format.width), *((format.chroma_height, format.chroma_width),) * 2)
-        ):
+        for plane, (height, width) in enumerate(format.plane_shapes):
             rows, columns = np.mgrid[:height, :width]
             smooth = 0.5 + 0.3 * np.sin((columns + 2 * index) / 9 + plane) * np.cos(rows / 7)
             texture = tile[(rows + index) % 64, (columns + 2 * index) % 64]
             planes.append(np.clip((0.75 * smooth + 0.25 * texture) * peak, 0, peak).astype(dtype))
-        yield planes[0], planes[1], planes[2]
+        yield tuple(planes)
 
 
-def make_clip(path: Path, width: int, height: int, frames: int, *, bit_depth: int = 8, seed: int = 0) -> Path:
+def make_clip(
+    path: Path, width: int, height: int, frames: int, *, bit_depth: int = 8, chroma: Chroma = "420", seed: int = 0
+) -> Path:
     """A Y4M file of moving frames at 25 frames per second, limited range."""
-    format = VideoFormat(width, height, bit_depth)
+    format = VideoFormat(width, height, bit_depth, chroma)
     write_y4m(path, format, Fraction(25), moving_frames(format, frames, seed), Colour("bt709"))
     return path
 

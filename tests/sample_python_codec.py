@@ -84,7 +84,8 @@ class Coder:
         assert (format, reader.frame_rate) == (job.format, job.frame_rate)
         frames = [tuple(plane // int(job.q) for plane in frame) for frame in reader]
         assert len(frames) == job.frames
-        head = f"{format.width} {format.height} {format.bit_depth} {int(job.q)} {len(frames)}\\n".encode()
+        kind = f"{format.width} {format.height} {format.bit_depth} {format.chroma}"
+        head = f"{kind} {int(job.q)} {len(frames)}\\n".encode()
         output.write_bytes(head + zlib.compress(b"".join(map(join_planes, frames)), 9))
         if self.fault == "wrong_digest":
             return "not a digest"
@@ -95,8 +96,8 @@ class Coder:
         if self.role == "decode":
             self.misbehave()
         head, packed = bitstream.read_bytes().split(b"\\n", 1)
-        width, height, depth, q, count = map(int, head.split())
-        format = VideoFormat(width, height, depth)
+        width, height, depth, chroma, q, count = map(int, head.split())
+        format = VideoFormat(width, height, depth, str(chroma))
         data = zlib.decompress(packed)
         for index in range(count - (self.fault == "short")):
             raw = data[index * format.frame_bytes : (index + 1) * format.frame_bytes]
@@ -127,7 +128,7 @@ name = "{name}"
 python = "coder.py:Coder"
 description = "a codec class for tests"
 extension = "bin"
-formats = ["yuv420p", "yuv420p10le"]
+formats = ["yuv420p", "yuv420p10le", "yuv422p10le", "yuv444p", "gray", "gray10le"]
 preset = "none"
 structure = "intra only"
 rate_control = "other"

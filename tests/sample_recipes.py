@@ -100,10 +100,10 @@ def scaled_recipe(
     extra: str = "",
     size_multiple: int = 1,
 ) -> Recipe:
-    """A recipe as `script_recipe` makes it, of 8 and 10 bit, whose frames are scaled."""
+    """A recipe as `script_recipe` makes it, of 8 bit and of 10 bit 4:2:0, whose frames are scaled."""
     recipe = script_recipe(monkeypatch, folder, script, size_multiple=size_multiple, extra=f"scale = {scale}\n{extra}")
     path = recipe.path
-    path.write_text(path.read_text().replace('["yuv420p"]', '["yuv420p", "yuv420p10le"]'))
+    path.write_text(path.read_text().replace('["yuv420p"]', '["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le"]'))
     return load_recipe(str(path))
 
 

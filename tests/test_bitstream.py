@@ -8,7 +8,7 @@ from conftest import make_clip, run_ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.codec.bitstream import Container, Standard, payload_bytes, units
+from evalsuite.codec.bitstream import Container, Standard, access_unit_bytes, payload_bytes, units
 from evalsuite.errors import MediaError
 
 
@@ -144,7 +144,9 @@ def test_any_bytes_are_read_or_refused(
         try:
             found = units(path, container, standard)
             counted = payload_bytes(path, container)
+            frames = access_unit_bytes(path, container, standard)
         except MediaError:
             continue
         assert counted <= len(prefix + data)
+        assert frames is None or sum(frames) == counted
         assert sum(unit.size_bytes for unit in found) <= len(prefix + data)

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from sample_videos import known_frames
+from sample_videos import HDR10, hdr10_video, known_frames
 from typer.testing import CliRunner
 
 from evalsuite.cli.datasets import app
 from evalsuite.errors import MediaError, RequestError
 from evalsuite.sources.dataset import load_dataset, prepare
-from evalsuite.sources.y4m import write_y4m
-from evalsuite.types import VideoFormat
+from evalsuite.sources.y4m import Y4MReader, join_planes, write_y4m
+from evalsuite.types import Colour, VideoFormat
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +118,36 @@ def test_add_takes_raw_files_and_cuts(folder: Path) -> None:
     assert str(sequence.colour) == "bt709 full"
 
 
+def test_add_states_what_is_not_usual(folder: Path) -> None:
+    format = VideoFormat(17, 9, 12, "422")
+    raw = b"".join(map(join_planes, known_frames(format, 3)))
+    (folder / "raw.yuv").write_bytes(raw)
+    geometry = ["--size", "17x9", "--fps", "50", "--pixel-format", "yuv422p12le"]
+    run("add", "raw.yuv", *geometry, "--matrix", "bt2020", "--transfer", "hlg", "--name", "raws")
+    sequence = prepare(load_dataset("raws").sequences[0])
+    assert (sequence.format, sequence.colour) == (format, Colour("bt2020", transfer="hlg"))
+    assert b"".join(map(join_planes, Y4MReader(sequence.path))) == raw
+    (shown,) = document("show", "raws")["sequences"]
+    assert (shown["pixel_format"], shown["colour"], shown["transfer"]) == ("yuv422p12le", "bt2020 limited hlg", "hlg")
+
+
+def test_add_keeps_what_an_hdr_file_says(folder: Path) -> None:
+    hdr10_video(folder / "hdr.mp4")
+    run("add", "hdr.mp4", "--name", "mine")
+    sequence = prepare(load_dataset("mine").sequences[0])
+    assert sequence.colour == Colour("bt2020", False, "pq", "bt2020")
+    assert sequence.hdr == HDR10
+    (shown,) = document("show", "mine")["sequences"]
+    assert shown["content_light"] == {"max_cll_cd_m2": 1000, "max_fall_cd_m2": 400}
+    assert shown["mastering_display"] == {
+        "red": [0.708, 0.292],
+        "green": [0.17, 0.797],
+        "blue": [0.131, 0.046],
+        "white": [0.3127, 0.329],
+        "luminance_cd_m2": [0.005, 1000],
+    }
+
+
 def test_add_keeps_awkward_words(folder: Path) -> None:
     path = video(folder / 'a "quoted" näme\\.y4m')
     run("add", path.name, "--name", "mine", "--description", 'Line\nbreak, "quotes", \\ and ☃ \x7f', "--tag", "ü")
@@ -136,7 +166,7 @@ def test_add_refuses_what_would_be_lost_or_wrong(folder: Path) -> None:
         (["one.y4m", "--name", "mine"], "there already"),
         (["one.y4m", "--name", "../mine"], "not a name"),
         (["one.y4m", "sub/one.y4m", "--name", "both"], "would be the sequence one"),
-        (["one.y4m", "--name", "other", "--matrix", "bt2020"], "--matrix cannot be"),
+        (["one.y4m", "--name", "other", "--matrix", "bt2021"], "--matrix cannot be"),
         (["one.y4m", "--name", "other", "--range", "tv"], "--range cannot be"),
     ):
         with pytest.raises(RequestError, match=expected):

@@ -14,6 +14,7 @@ from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.codec.report import LARGEST_BYTES, report
 from evalsuite.codec.run import encode
 from evalsuite.errors import EvalError, MediaError, ProcessError
+from evalsuite.types import Packet
 
 INFO = 'info = ["{binary}", "info", "{input}"]'
 
@@ -42,6 +43,33 @@ def test_finite_numbers_are_told_and_nothing_else(
         f"size = pathlib.Path(sys.argv[2]).stat().st_size\nprint('''{{{members}, \"bytes\": %d}}''' % size)",
     )
     assert report(recipe, bitstream, timeout=20).values == {"schema": 1, "rate": 2.5, "negative": -0.001, "bytes": 123}
+
+
+def test_packets_are_told_in_two_lists(bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = telling(monkeypatch, tmp_path, 'print(\'{"packet_bytes": [100, 23], "packet_frames": [4, 1]}\')')
+    told = report(recipe, bitstream, timeout=20)
+    assert told.packets == (Packet(100, 4), Packet(23, 1))
+    assert told.values == {}
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"packet_bytes": [1]},
+        {"packet_bytes": [1, 2], "packet_frames": [1]},
+        {"packet_bytes": [-1], "packet_frames": [1]},
+        {"packet_bytes": [1], "packet_frames": [0]},
+        {"packet_bytes": [1.5], "packet_frames": [1]},
+        {"packet_bytes": [True], "packet_frames": [1]},
+        {"packet_bytes": 3, "packet_frames": 3},
+    ],
+)
+def test_packets_that_are_none_are_refused(
+    bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists: dict[str, object]
+) -> None:
+    recipe = telling(monkeypatch, tmp_path, f"print(json.dumps({lists!r}))")
+    with pytest.raises(MediaError, match="cannot be read"):
+        report(recipe, bitstream, timeout=20)
 
 
 def test_a_recipe_without_info_reports_nothing(bitstream: Path) -> None:

@@ -15,11 +15,13 @@ import pytest
 from conftest import run_ffmpeg
 from sample_videos import digest, known_frames, manifest
 
-from evalsuite.assets import PackageSource
+from evalsuite.assets import PackageSource, cache_dir
 from evalsuite.errors import AssetError, MediaError, RecipeError, RequestError
-from evalsuite.sources.dataset import from_file, load_dataset, prepare
+from evalsuite.sources.dataset import from_file, load_dataset, prepare, prepared_file
+from evalsuite.sources.prepare import y4m_path
 from evalsuite.sources.reader import open_video
-from evalsuite.sources.y4m import Geometry, write_y4m
+from evalsuite.sources.tags import stated
+from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, write_y4m
 from evalsuite.types import Colour, Frame, VideoFormat
 
 
@@ -240,16 +242,17 @@ class TestFiles:
         with pytest.raises(MediaError, match="whole number of frames"):
             from_file(path, geometry=Geometry(48, 34, Fraction(50)))
 
-    def test_ten_bit_is_refused(self, tmp_path: Path, y4m: Path) -> None:
-        path = tmp_path / "deep.mkv"
-        run_ffmpeg("-i", y4m, "-pix_fmt", "yuv420p10le", "-c:v", "ffv1", path)
-        with pytest.raises(MediaError, match="only 8-bit") as caught:
-            from_file(path)
-        assert caught.value.got == "yuv420p10le"
+    @pytest.mark.parametrize("pixel_format", ["gray", "yuv420p10le", "yuv422p", "yuv444p16le", "gray12le"])
+    def test_depth_and_chroma_are_the_files_own(self, tmp_path: Path, y4m: Path, pixel_format: str) -> None:
+        path = tmp_path / "some.mkv"
+        run_ffmpeg("-i", y4m, "-pix_fmt", pixel_format, "-c:v", "ffv1", path)
+        sequence = from_file(path)
+        assert sequence.format == VideoFormat(64, 48, *PIXEL_FORMATS[pixel_format])
+        assert_same(sequence.path, list(open_video(path)))
 
-    def test_other_chroma_is_refused(self, tmp_path: Path, y4m: Path) -> None:
+    def test_rgb_is_refused(self, tmp_path: Path, y4m: Path) -> None:
         path = tmp_path / "full.mkv"
-        run_ffmpeg("-i", y4m, "-pix_fmt", "yuv444p", "-c:v", "ffv1", path)
+        run_ffmpeg("-i", y4m, "-pix_fmt", "gbrp", "-c:v", "ffv1", path)
         with pytest.raises(MediaError, match="not supported"):
             from_file(path)
 
@@ -295,7 +298,7 @@ class TestFiles:
         tags = ["-colorspace", "bt709", "-color_range", "pc"]
         run_ffmpeg("-i", y4m, "-c:v", "libx264", "-qp", "0", *tags, path)
         assert from_file(path).colour == Colour("bt709", full_range=True)
-        assert from_file(path, matrix="bt601", full_range=False).colour == Colour("bt601")
+        assert from_file(path, stated=stated("bt601", "limited")).colour == Colour("bt601")
         assert from_file(y4m).colour == Colour("bt601")
 
     @pytest.mark.parametrize(
@@ -304,6 +307,24 @@ class TestFiles:
     def test_names_are_safe(self, tmp_path: Path, y4m: Path, stem: str, name: str) -> None:
         path = y4m.rename(tmp_path / f"{stem}.y4m")
         assert from_file(path, frames=1).name == name
+
+
+def test_what_was_prepared_is_found_again() -> None:
+    # As written by the version before there was more to a colour than matrix and range.
+    notes = {
+        "carphone": "carphone-561f6e010abe2059.sha256",
+        "face": "face-ee09c049cd8bc2c8.sha256",
+        "city": "city-e974b40ea9ec5416.sha256",
+        "bikes": "bikes-37326cb4b0047150.sha256",
+        "bunny": "bunny-81d88494f937776e.sha256",
+        "jump": "jump-408e6b25bc492a00.sha256",
+    }
+    for entry in load_dataset("demo").sequences:
+        note = cache_dir() / "sequences" / notes[entry.name]
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{entry.sha256}  file\n")
+        y4m_path(entry.name, entry.sha256).touch()
+        assert prepared_file(entry) == (y4m_path(entry.name, entry.sha256), entry.sha256)
 
 
 class TestDemo:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import moving_frames
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.codec import recipe_fields as parse
 from evalsuite.codec.command import ENCODE_PLACEHOLDERS, settle
 from evalsuite.codec.handover import crop, fit, rounded
+from evalsuite.sources.y4m import CHROMAS, DEPTHS
 from evalsuite.types import Frame, VideoFormat
 
 values = st.recursive(
@@ -80,6 +82,24 @@ def test_settings_are_filled_in_and_lists_become_arguments() -> None:
     command = ("{ffmpeg}", "-preset", "{preset}", "{more}", "a={n}:b={preset}", "{none}", "{q}")
     settings = {"preset": "slow", "more": ["-x", "{q}", 3], "n": 2.5, "none": []}
     assert settle(command, settings) == ("{ffmpeg}", "-preset", "slow", "-x", "{q}", "3", "a=2.5:b=slow", "{q}")
+
+
+@given(
+    st.builds(VideoFormat, st.integers(1, 20), st.integers(1, 20), st.sampled_from(DEPTHS), st.sampled_from(CHROMAS)),
+    st.integers(0, 4),
+    st.integers(1, 8),
+)
+def test_what_is_fitted_comes_back(format: VideoFormat, deeper: int, multiple: int) -> None:
+    depth = min(format.bit_depth + deeper, 16)
+    sides = (-(-side // (2 * multiple)) * 2 * multiple for side in (format.width, format.height))
+    coded = VideoFormat(*sides, depth, format.chroma)
+    source = next(moving_frames(format, 1))
+    fitted = fit(source, format.bit_depth, coded)
+    assert tuple(plane.shape for plane in fitted) == coded.plane_shapes
+    (back,) = rounded([crop(fitted, format)], depth, format.bit_depth)
+    for one, other in zip(back, source, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
 
 
 def test_a_setting_is_filled_in_once() -> None:

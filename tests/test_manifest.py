@@ -20,7 +20,12 @@ from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Colour, VideoFormat
 
 SHA = "0" * 64
-KEYS = st.sampled_from(["version", "sequences", "name", "width", "frames", "sources", "raw", "filter"])
+KEYS = st.sampled_from(
+    [
+        *("version", "sequences", "name", "width", "frames", "sources", "raw", "filter", "pixel_format", "transfer"),
+        *("primaries", "mastering_display", "content_light", "red", "max_cll_cd_m2"),
+    ]
+)
 
 
 @pytest.fixture
@@ -87,7 +92,17 @@ def test_the_three_kinds_of_source(tmp_path: Path) -> None:
         ("frames", "0", "`frames` is not valid"),
         ("start", "-1", "`start` is not valid"),
         ("matrix", None, "`matrix` is missing"),
-        ("matrix", '"bt2020"', "`matrix` is not valid"),
+        ("matrix", '"bt2020c"', "`matrix` is not valid"),
+        ("transfer", '"smpte2084"', "`transfer` is not valid"),
+        ("primaries", '"bt2021"', "`primaries` is not valid"),
+        ("pixel_format", '"nv12"', "`pixel_format` is not valid"),
+        ("raw", '{ width = 64, height = 48, frame_rate = 25, pixel_format = "rgb24" }', "`pixel_format` is not valid"),
+        ("mastering_display", "{ red = [0.7] }", "`red` is not valid"),
+        ("mastering_display", "{ red = [0.7, 1.1] }", "`red` is not valid"),
+        ("mastering_display", "{ rad = [0.7, 0.3] }", "`rad` is unknown"),
+        ("mastering_display", "{ luminance_cd_m2 = [0, 20000] }", "`luminance_cd_m2` is not valid"),
+        ("content_light", "{ max_cll_cd_m2 = 1000 }", "`max_fall_cd_m2` is missing"),
+        ("content_light", "{ max_cll_cd_m2 = 1000.5, max_fall_cd_m2 = 1 }", "`max_cll_cd_m2` is not valid"),
         ("range", '"tv"', "`range` is not valid"),
         ("tags", '"noise"', "`tags` is not valid"),
         ("tags", "[1]", "`tags` is not valid"),

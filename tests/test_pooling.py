@@ -32,6 +32,17 @@ def test_statistics_are_what_their_names_say(values: list[float]) -> None:
 
 
 @given(SCORES)
+def test_root_mean_is_the_decibels_of_the_mean_root_of_the_error(values: list[float]) -> None:
+    roots = [math.sqrt(10 ** (-value / 10)) for value in values]
+    figures = pooled("xpsnr", values)
+    assert figures["root_mean"] == pytest.approx(-10 * math.log10((math.fsum(roots) / len(roots)) ** 2))
+    # Bad frames weigh more in it than in the mean of decibels.
+    assert figures["root_mean"] <= figures["mean"] + 1e-9
+    assert pooled("xpsnr", [*values, math.inf])["root_mean"] > figures["root_mean"]
+    assert pooled("xpsnr", [math.inf])["root_mean"] == math.inf
+
+
+@given(SCORES)
 def test_p5_is_reached_by_95_percent_of_the_frames(values: list[float]) -> None:
     assert np.mean(np.array(values) >= pooled("vmaf", values)["p5"]) >= 0.95
     assert np.mean(np.array(values) <= pooled("lpips", values)["p5"]) >= 0.95

@@ -4,12 +4,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import make_clip, run_ffmpeg
+from conftest import make_clip, moving_frames, run_ffmpeg
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_videos import HDR10, hdr10_video
 
-from evalsuite.errors import MediaError
-from evalsuite.sources.reader import open_video, resolve_colour
-from evalsuite.sources.y4m import Geometry, join_planes
-from evalsuite.types import Colour
+from evalsuite.errors import MediaError, RequestError
+from evalsuite.sources.reader import open_video
+from evalsuite.sources.tags import PRIMARIES, Stated, Told, resolve_colour, stated, told
+from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, join_planes
+from evalsuite.types import NO_HDR_METADATA, Colour, VideoFormat
 
 
 def _mp4(tmp_path: Path, frames: int = 12, *options: str, size: tuple[int, int] = (96, 64)) -> Path:
@@ -29,13 +33,46 @@ def test_a_container_gives_the_frames_that_ffmpeg_gives(tmp_path: Path, size: tu
     assert b"".join(join_planes(frame) for frame in reader) == raw
 
 
-def test_ten_bit_samples_keep_their_depth(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "source.y4m", 64, 48, 3, bit_depth=10)
-    target = tmp_path / "clip.mkv"
-    run_ffmpeg("-i", source, "-c:v", "ffv1", target)
-    assert open_video(target).format.bit_depth == 10
-    expected = [join_planes(frame) for frame in open_video(source)]
-    assert [join_planes(frame) for frame in open_video(target)] == expected
+def _stored(tmp_path: Path, pixel_format: str, format: VideoFormat, codec: str, suffix: str) -> tuple[Path, bytes]:
+    """A container whose codec keeps samples as they are, and the samples."""
+    raw = b"".join(map(join_planes, moving_frames(format, 3)))
+    sides = ["-f", "rawvideo", "-pix_fmt", format.pixel_format, "-s", f"{format.width}x{format.height}"]
+    target = tmp_path / f"clip.{suffix}"
+    run_ffmpeg(*sides, "-i", "-", "-pix_fmt", pixel_format, "-strict", "-1", "-c:v", codec, target, data=raw)
+    return target, raw
+
+
+@pytest.mark.parametrize("size", [(64, 48), (35, 21)])
+@pytest.mark.parametrize("pixel_format", PIXEL_FORMATS)
+def test_every_planar_format_comes_as_it_is(tmp_path: Path, pixel_format: str, size: tuple[int, int]) -> None:
+    format = VideoFormat(*size, *PIXEL_FORMATS[pixel_format])
+    path, raw = _stored(tmp_path, pixel_format, format, "ffv1", "mkv")
+    reader = open_video(path)
+    assert reader.format == format
+    assert b"".join(map(join_planes, reader)) == raw
+
+
+@pytest.mark.parametrize("size", [(64, 48), (34, 22)])
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [("nv12", "yuv420p"), ("yuv420p10be", "yuv420p10le"), ("yuv444p16be", "yuv444p16le"), ("gray12be", "gray12le")],
+)
+def test_other_ways_to_store_the_same_samples(tmp_path: Path, stored: str, read: str, size: tuple[int, int]) -> None:
+    format = VideoFormat(*size, *PIXEL_FORMATS[read])
+    path, raw = _stored(tmp_path, stored, format, "rawvideo", "nut")
+    reader = open_video(path)
+    assert reader.format == format
+    assert b"".join(map(join_planes, reader)) == raw
+
+
+@pytest.mark.parametrize("chroma", ["420", "422", "444"])
+def test_jpegs_ycbcr_is_full_range(tmp_path: Path, chroma: str) -> None:
+    path = tmp_path / "clip.avi"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.1", "-pix_fmt", f"yuvj{chroma}p", "-c:v", "mjpeg", path)
+    reader = open_video(path)
+    raw = run_ffmpeg("-i", path, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    assert (reader.format.chroma, reader.told.full_range) == (chroma, True)
+    assert b"".join(map(join_planes, reader)) == raw
 
 
 def test_a_truncated_container_is_an_error_not_a_shorter_sequence(tmp_path: Path) -> None:
@@ -68,11 +105,14 @@ def test_sound_without_pictures_is_refused(tmp_path: Path) -> None:
         open_video(path)
 
 
-def test_4_2_2_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mkv"
-    run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:d=0.1", "-pix_fmt", "yuv422p", "-c:v", "ffv1", path)
-    with pytest.raises(MediaError, match="pixel format"):
+@pytest.mark.parametrize("pixel_format", ["gbrp", "yuv411p", "yuv440p", "yuva420p", "rgb24"])
+def test_what_is_not_planar_ycbcr_is_refused_by_name(tmp_path: Path, pixel_format: str) -> None:
+    path = tmp_path / "clip.nut"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:d=0.1", "-pix_fmt", pixel_format, "-c:v", "rawvideo", path)
+    with pytest.raises(MediaError, match="pixel format") as caught:
         open_video(path)
+    assert caught.value.got == pixel_format
+    assert "convert it" in str(caught.value.fix)
 
 
 def test_raw_files_need_a_geometry(tmp_path: Path) -> None:
@@ -83,9 +123,68 @@ def test_raw_files_need_a_geometry(tmp_path: Path) -> None:
     assert sum(1 for _ in open_video(path, Geometry(24, 16, Fraction(30)))) == 2
 
 
+def _colour(path: Path, said: Stated | None = None) -> Colour:
+    reader = open_video(path)
+    return resolve_colour(reader.format, reader.told, said)
+
+
 def test_colour_is_what_the_user_says_then_the_file_then_the_convention(tmp_path: Path) -> None:
-    tagged = open_video(_mp4(tmp_path, 2, "-colorspace", "bt709", "-color_range", "tv"))
-    assert resolve_colour(tagged) == Colour("bt709", full_range=False)
-    assert resolve_colour(tagged, "bt601", full_range=True) == Colour("bt601", full_range=True)
-    assert resolve_colour(open_video(tmp_path / "source.y4m")) == Colour("bt601", full_range=False)
-    assert resolve_colour(open_video(make_clip(tmp_path / "hd.y4m", 16, 720, 1))).matrix == "bt709"
+    tagged = _mp4(tmp_path, 2, "-colorspace", "bt709", "-color_range", "tv")
+    assert _colour(tagged) == Colour("bt709", full_range=False)
+    assert _colour(tagged, stated("bt601", "full")) == Colour("bt601", full_range=True)
+    assert _colour(tagged, stated(transfer="hlg")) == Colour("bt709", transfer="hlg")
+    assert _colour(tmp_path / "source.y4m") == Colour("bt601", full_range=False)
+    assert _colour(tmp_path / "source.y4m", stated(transfer="pq")) == Colour("bt2020", transfer="pq")
+    assert _colour(make_clip(tmp_path / "hd.y4m", 16, 720, 1)).matrix == "bt709"
+
+
+@pytest.mark.parametrize(
+    ("option", "word"), [("--matrix", "bt2020c"), ("--matrix", ""), ("--range", "tv"), ("--transfer", "smpte2084")]
+)
+def test_what_the_user_says_must_be_a_word_that_is_known(option: str, word: str) -> None:
+    words = {"--matrix": "matrix", "--range": "colour_range", "--transfer": "transfer"}
+    with pytest.raises(RequestError, match=option):
+        stated(**{words[option]: word})
+
+
+@pytest.mark.parametrize(
+    ("trc", "transfer"), [("smpte2084", "pq"), ("arib-std-b67", "hlg"), ("bt709", "sdr"), ("bt2020-10", "sdr")]
+)
+@pytest.mark.parametrize(
+    ("space", "matrix"),
+    [
+        *(("bt709", "bt709"), ("smpte170m", "bt601"), ("bt470bg", "bt601"), ("bt2020nc", "bt2020")),
+        *(("bt2020c", "bt2020c"), ("smpte240m", "smpte240m"), ("ycgco", "ycgco"), ("ictcp", "ictcp")),
+    ],
+)
+def test_tags_of_a_container_are_told(tmp_path: Path, trc: str, transfer: str, space: str, matrix: str) -> None:
+    path = tmp_path / "tagged.mkv"
+    tags = f"setparams=range=tv:colorspace={space}:color_trc={trc}:color_primaries=bt2020"
+    source = ["-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.1"]
+    run_ffmpeg(*source, "-vf", f"format=yuv420p10le,{tags}", "-c:v", "ffv1", path)
+    expected = Told(matrix, False, transfer, "bt2020")  # type: ignore[arg-type] - words of the parameters
+    assert open_video(path).told == expected
+
+
+def test_h273s_numbers_are_those_of_ffmpeg(tmp_path: Path) -> None:
+    # FFmpeg names every set of primaries; PyAV gives the numbers.
+    for number, name in PRIMARIES.items():
+        path = tmp_path / f"{number}.mkv"
+        source = ["-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.1"]
+        run_ffmpeg(*source, "-vf", f"format=yuv420p,setparams=color_primaries={name}", "-c:v", "ffv1", path)
+        assert open_video(path).told.primaries == name
+
+
+@given(*[st.integers(-1, 300)] * 4)
+def test_any_numbers_are_told_or_left_out(matrix: int, span: int, transfer: int, primaries: int) -> None:
+    said = told(matrix, span, transfer, primaries, NO_HDR_METADATA)
+    colour = resolve_colour(VideoFormat(16, 16), said)
+    assert colour.full_range == bool(said.full_range)
+    assert str(colour).split()[0] == (said.matrix or ("bt601" if colour.transfer == "sdr" else "bt2020"))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "hevc"])
+def test_hdr10s_metadata_is_carried(tmp_path: Path, suffix: str) -> None:
+    reader = open_video(hdr10_video(tmp_path / f"hdr.{suffix}"))
+    assert resolve_colour(reader.format, reader.told) == Colour("bt2020", False, "pq", "bt2020")
+    assert reader.told.hdr == HDR10

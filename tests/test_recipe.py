@@ -150,8 +150,12 @@ def test_an_intra_period_that_the_encoder_does_not_have_is_refused() -> None:
 def test_ten_bit_sources_are_refused_with_what_is_taken() -> None:
     with pytest.raises(RequestError, match="pixel format") as caught:
         load_recipe("x265").check_format(sequence(bit_depth=10))
-    assert caught.value.expected == "yuv420p"
+    assert caught.value.expected == "yuv420p or yuv422p or yuv444p or gray"
     assert caught.value.got == "yuv420p10le"
+    assert caught.value.fix == "name x265:10bit"
+    with pytest.raises(RequestError, match="pixel format") as caught:
+        load_recipe("kvazaar").check_format(sequence(bit_depth=10))
+    assert "convert the sequence" in str(caught.value.fix)
 
 
 @given(st.floats(-100, 400))

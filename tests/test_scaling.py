@@ -18,8 +18,8 @@ from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.codec.run import encode
 from evalsuite.codec.scaling import Scale
-from evalsuite.sources.y4m import Y4MReader, write_y4m
-from evalsuite.types import Colour, OperatingPoint, Plane, Sequence, VideoFormat
+from evalsuite.sources.y4m import CHROMAS, Y4MReader, write_y4m
+from evalsuite.types import Chroma, Colour, OperatingPoint, Plane, Sequence, VideoFormat
 
 BORDER = 8
 """Samples at the edges that are left out where filters are compared: each goes on beyond the picture in its own way."""
@@ -94,23 +94,22 @@ def test_both_ways_agree_with_another_scaler(
 
 
 @pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("chroma", CHROMAS)
 def test_every_code_value_survives_whatever_range_the_file_claims(
-    full_range: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chroma: Chroma, full_range: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    levels = [(level, 255 - level, level * 3 % 256) for level in range(256)]
-    shapes = ((34, 50), (17, 25), (17, 25))
-    path = tmp_path / "levels.y4m"
-    write_y4m(
-        path,
-        VideoFormat(50, 34),
-        Fraction(25),
-        ([np.full(shape, value, np.uint8) for shape, value in zip(shapes, frame, strict=True)] for frame in levels),  # type: ignore[misc]
-        Colour("bt709", full_range),
+    format, colour = VideoFormat(50, 34, 8, chroma), Colour("bt709", full_range)
+    shapes = format.plane_shapes
+    levels = [(level, 255 - level, level * 3 % 256)[: len(shapes)] for level in range(256)]
+    frames = (
+        tuple(np.full(shape, value, np.uint8) for shape, value in zip(shapes, frame, strict=True)) for frame in levels
     )
+    path = tmp_path / "levels.y4m"
+    write_y4m(path, format, Fraction(25), frames, colour)
     recipe = scaled_recipe(monkeypatch, tmp_path)
-    sequence = Sequence("levels", "test", path, "", VideoFormat(50, 34), Fraction(25), 256, Colour("bt709", full_range))
+    sequence = Sequence("levels", "test", path, "", format, Fraction(25), 256, colour)
     encoded = encode(recipe, sequence, point(recipe), tmp_path / "s.bin")
-    assert Y4MReader(encoded.path).full_range is full_range
+    assert Y4MReader(encoded.path).told.full_range is full_range
     for values, planes in zip(levels, decoded_frames(recipe, encoded.path, sequence), strict=True):
         for value, plane in zip(values, planes, strict=True):
             assert (plane == value).all()

@@ -134,6 +134,7 @@ def assert_near(found: list[Frame], wanted: list[Frame]) -> None:
         (False, 8, 20, Colour("bt601"), 8),
         (True, 0, 7, Colour("bt601", full_range=True), 8),
         (False, 0, 5, BT709, 10),
+        (False, 0, 5, Colour("bt2020"), 10),
     ],
 )
 def test_trap_13_all_pixels_of_all_frames_come_back_as_by_hand(

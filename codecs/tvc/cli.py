@@ -30,6 +30,8 @@ _WRONG_REQUEST = 2
 _INTERRUPTED = 130
 _DEFAULT_Q = 32
 _PIPE = "-"
+_FOR_PROGRAMS = ("packet_bytes", "packet_frames")
+"""What `info` tells in JSON alone: as long as the video is."""
 
 
 class _Guarded(TyperGroup):
@@ -158,6 +160,8 @@ def info(
         typer.echo(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
+        if name in _FOR_PROGRAMS:
+            continue
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)
         if isinstance(value, list):
             shown = " ".join(f"{number:.3g}" for number in value)

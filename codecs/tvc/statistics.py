@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvc.bitstream import Reader
+from tvc.config import SLOT_FRAMES
 from tvc.decoder import decode_tokens
 from tvc.model import TVC
 
@@ -20,7 +21,8 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
     (bits of the discrete payload over all tokens), `bits_per_sent_token` (over those not masked), `masked_share`,
     `discrete_bytes`, `continuous_bytes`, `overhead_bytes` (the rest of the file), `discrete_share` (of the two
     payloads), `ideal_bits` (of both payloads, by the model), `codebook_perplexity` (2 to the entropy of the tokens'
-    histogram) and `dimension_perplexity`.
+    histogram) and `dimension_perplexity`; `parameters` (weights of all networks); `packet_bytes` and `packet_frames` of
+    each packet, header and index counted with the first and the last one.
 
     Args:
         reader: of the bitstream.
@@ -34,8 +36,12 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
     masked = discrete = continuous = packets = 0
     ideal = 0.0
     points: dict[int, int] = {}
+    packet_bytes: list[int] = []
+    packet_frames: list[int] = []
     for decoded in decode_tokens(reader, model):
         packets += 1
+        packet_bytes.append(len(decoded.packet.to_bytes()))
+        packet_frames.append(SLOT_FRAMES * decoded.packet.slots)
         discrete += len(decoded.packet.discrete)
         continuous += len(decoded.packet.continuous)
         ideal += decoded.discrete_bits + decoded.continuous_bits
@@ -43,6 +49,9 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
         for slot in decoded.slots:
             histogram.add(slot.codes[0].flatten(1).numpy())
             masked += 0 if slot.mask is None else int(slot.mask.sum())
+    packet_bytes[0] += len(header.to_bytes())
+    packet_bytes[-1] += reader.size - sum(packet_bytes)
+    packet_frames[-1] -= SLOT_FRAMES * header.slots - header.frames
     rows, columns = header.tokens
     tokens = header.slots * rows * columns
     rate = float(header.format.rate)
@@ -57,6 +66,7 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
         "frame_rate": str(header.format.rate),
         "model": header.model.hex(),
         "q": max(points, key=lambda q: points[q]),
+        "parameters": sum(weights.numel() for weights in model.parameters()),
         "gops": reader.gops,
         "packets": packets,
         "tokens": tokens,
@@ -75,6 +85,8 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
         "codebook_size": int(np.prod(levels)),
         "codebook_perplexity": histogram.joint_perplexity(),
         "dimension_perplexity": histogram.dimension_perplexities(),
+        "packet_bytes": packet_bytes,
+        "packet_frames": packet_frames,
     }
 
 

@@ -146,8 +146,10 @@ def add_dataset(
     frames: int = typer.Option(None, min=1, help="Only the first so many frames of each file."),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
-    matrix: str = typer.Option(None, help="bt601 or bt709. [as the files say, else by their size]"),
+    pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
+    matrix: str = typer.Option(None, help="bt601, bt709 or bt2020. [as the files say, else by their size]"),
     colour_range: str = typer.Option(None, "--range", help="limited or full. [as the files say, else limited]"),
+    transfer: str = typer.Option(None, help="sdr, pq or hlg. [as the files say, else sdr]"),
     force: bool = typer.Option(False, "--force", help="Replace a dataset of this name."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -156,6 +158,7 @@ def add_dataset(
     Example: evalsuite datasets add one.y4m two.mp4 --name talks --tag conferencing --licence CC0-1.0
     """
     from evalsuite.sources.authoring import write_manifest
+    from evalsuite.sources.tags import stated
 
     path, sequences = write_manifest(
         name,
@@ -163,10 +166,9 @@ def add_dataset(
         description=description,
         licence=licence,
         tags=tag,
-        geometry=parse_geometry(size, fps, "yuv420p"),
+        geometry=parse_geometry(size, fps, pixel_format),
         frames=frames,
-        matrix=matrix,
-        colour_range=colour_range,
+        stated=stated(matrix, colour_range, transfer),
         replace=force,
     )
     if json:
@@ -202,15 +204,20 @@ def _summary(name: str) -> dict[str, Any]:
 
 def _described(entry: SequenceEntry) -> dict[str, Any]:
     from evalsuite.sources.authoring import presence
+    from evalsuite.sources.hdr import as_json
 
     return {
         "name": entry.name,
         "width": entry.format.width,
         "height": entry.format.height,
+        "pixel_format": entry.format.pixel_format,
         "frame_rate": str(entry.frame_rate),
         "start": entry.start,
         "frames": entry.frames,
         "colour": str(entry.colour),
+        "transfer": entry.colour.transfer,
+        "primaries": entry.colour.primaries or None,
+        **as_json(entry.hdr),
         "filter": entry.filter,
         "tags": list(entry.tags),
         "licence": entry.licence,

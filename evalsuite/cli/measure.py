@@ -10,8 +10,10 @@ import typer
 from evalsuite.cli.output import arrow, parse_geometry, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from evalsuite.engine.compare import Compared
     from evalsuite.engine.measure import Measured
     from evalsuite.metrics.pooling import Pooled
+    from evalsuite.results.profile import Profile
     from evalsuite.types import MetricInfo
 
 
@@ -19,10 +21,15 @@ def measure(
     source: Path = typer.Argument(..., help="The source: Y4M, raw planar, or a container."),
     decoded: Path = typer.Argument(..., help="The decoded video: the same geometry and number of frames."),
     metrics: str = typer.Option("default", help="default, all, or names separated by commas."),
+    profile: str = typer.Option(
+        "none", help="Sum up the scores for a kind of content: names of profiles, separated by commas."
+    ),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
     pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
-    matrix: str = typer.Option(None, help="bt601 or bt709, for metrics that want RGB. Default: as the source says."),
+    matrix: str = typer.Option(None, help="bt601, bt709 or bt2020, for metrics that want RGB. [as the source says]"),
+    colour_range: str = typer.Option(None, "--range", help="limited or full. [as the source says, else limited]"),
+    transfer: str = typer.Option(None, help="sdr, pq or hlg. [as the source says, else sdr]"),
     per_frame: Path = typer.Option(None, help="Write per-frame scores to this CSV file."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -34,20 +41,31 @@ def measure(
     from evalsuite.metrics.pooling import pool
     from evalsuite.metrics.registry import select
 
-    infos = {info.name: info for info in select(metrics)}
+    profiles = _profiles(profile)
+    infos = {info.name: info for info in select(",".join([metrics, *(n for one in profiles for n in one.metrics)]))}
     result = compare_files(
-        source, decoded, tuple(infos.values()), parse_geometry(size, fps, pixel_format), matrix=matrix
+        source,
+        decoded,
+        tuple(infos.values()),
+        parse_geometry(size, fps, pixel_format),
+        matrix=matrix,
+        colour_range=colour_range,
+        transfer=transfer,
     )
     by_name = {series.metric: series for series in result.series}
     pooled = {name: pool(by_name[name], info) for name, info in infos.items()}
     if per_frame is not None:
         _write_frames(per_frame, result, {info.name for info in infos.values() if info.per_frame})
         say(f"per-frame scores: {per_frame}")
+    for one in profiles:
+        means = {name: figures[0] for name, figures in pooled.items()}
+        infos[one.info.name], pooled[one.info.name] = one.info, one.scores([means])
     if json:
         print_json(
             {
                 "schema": 1,
                 "frames": result.frames,
+                "source": _source(result),
                 "scores": {name: _entry(infos[name], p) for name, p in pooled.items()},
             }
         )
@@ -61,6 +79,36 @@ def measure(
     for name, figures in pooled.items():
         if figures[0].status not in ("ok", "infinite"):
             say(f"{name}: {figures[0].status.replace('_', ' ')}: {figures[0].reason}")
+    for one in profiles:
+        left_out = pooled[one.info.name][0].reason
+        typer.echo(f"{one.info.name} = {one.formula}" + (f" ({left_out})" if left_out else ""))
+
+
+def _profiles(request: str) -> tuple[Profile, ...]:
+    from evalsuite.errors import RequestError
+    from evalsuite.results.profile import AUTO, profiles_for
+
+    if request == AUTO:
+        raise RequestError(
+            "a file has no tags to choose a profile by", expected="--profile with a name", fix="name the profile"
+        )
+    return profiles_for(request, {"": ()})[""]
+
+
+def _source(result: Compared) -> dict[str, Any]:
+    from evalsuite.sources.hdr import as_json
+
+    format, colour = result.setting.format, result.setting.colour
+    return {
+        "width": format.width,
+        "height": format.height,
+        "pixel_format": format.pixel_format,
+        "frame_rate": str(result.setting.frame_rate),
+        "colour": str(colour),
+        "transfer": colour.transfer,
+        "primaries": colour.primaries or None,
+        **as_json(result.hdr),
+    }
 
 
 def _cells(figures: list[Pooled]) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import typer
 
-from evalsuite.cli.output import DIRECTIONS, arrow, print_json, print_table
+from evalsuite.cli.output import arrow, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="List and explain metrics.")
 
@@ -17,9 +15,12 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
 
     Example: evalsuite metrics list
     """
-    from evalsuite.metrics.registry import DEFAULT, family_of, infos
+    from evalsuite import resources
+    from evalsuite.metrics.registry import DEFAULT, doors, family_of, infos
+    from evalsuite.results.profile import load_profile
 
     known = infos()
+    profiles = [load_profile(name) for name in resources.available("profiles")]
     needs = {name: family_of(name).check() for name in known}
     if json:
         print_json(
@@ -43,37 +44,42 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
         ("metric", "", "unit", "family", "version", "needs"),
         ((i.name, arrow(i), i.unit, i.family, i.version, needs[i.name] or "nothing more") for i in known.values()),
     )
+    print_table(
+        "Doors to packages: ask for PREFIX:NAME",
+        ("door", "what", "names", "needs"),
+        ((f"{one.prefix}:", one.title, ", ".join(one.names()), one.check() or "nothing more") for one in doors()),
+    )
+    print_table(
+        "Profiles sum up metrics for a kind of content, for --profile",
+        ("profile", "for", "tags"),
+        ((one.name, one.description, ", ".join(one.tags)) for one in profiles),
+    )
 
 
 @app.command("show")
 def show_metric(name: str = typer.Argument(..., help="Name of the metric.")) -> None:
-    """Explain one metric: definition, source, range, direction, version, traps.
+    """Explain one metric: definition, source, range, direction, version, traps; or a profile: its formula.
 
     Example: evalsuite metrics show vmaf
     """
-    from evalsuite.metrics.registry import family_of, infos
+    from evalsuite.metrics.describe import sheet
+    from evalsuite.metrics.registry import family_of, info_of
+    from evalsuite.results.profile import PREFIX, load_profile
 
-    family = family_of(name)
-    info = infos()[name]
-    low, high = (f"{end:g}" if math.isfinite(end) else "∞" for end in info.range)
-    lines = {
-        "definition": info.definition,
-        "direction": DIRECTIONS[info.higher_is_better],
-        "unit": info.unit or "none",
-        "range": f"{low} to {high}",
-        "source": info.source,
-        "version": info.version,
-        "family": info.family,
-        "needs": ", ".join(info.needs),
-        "smallest": f"{family.smallest.get(name, 1)} samples on the shorter side",
-        "BD-rate": f"on -10 log10(1 - score / {info.log_domain_ceiling:g})"
-        if info.log_domain_ceiling
-        else "none"
-        if info.higher_is_better is None
-        else "on the score",
-        "traps": info.traps,
-        "missing": family.check() or "nothing",
-    }
+    if name.startswith(PREFIX):
+        profile = load_profile(name.removeprefix(PREFIX))
+        info = profile.info
+        lines = {
+            "formula": profile.formula,
+            "for": profile.description,
+            "tags": ", ".join(profile.tags) or "none",
+            "range": "0 to 100, higher is better",
+            "version": info.version,
+            "traps": info.traps,
+        }
+    else:
+        family = family_of(name)
+        lines = {**sheet(info_of(name)), "missing": family.check() or "nothing"}
     typer.echo(name)
     for label, text in lines.items():
         typer.echo(f"  {label + ':':<12}{text}")

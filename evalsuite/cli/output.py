@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from evalsuite.types import MetricInfo
 
-DIRECTIONS = {True: "higher is better", False: "lower is better", None: "describes: no better or worse"}
-"""What `MetricInfo.higher_is_better` says, in words."""
-
 
 def arrow(info: MetricInfo) -> str:
     """Which way a metric points, as a sign; nothing for one that describes."""

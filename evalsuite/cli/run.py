@@ -30,6 +30,9 @@ def run(
     ),
     anchor: str = typer.Option(None, help="Codec that BD-rate is relative to. Default: the first codec."),
     metrics: str = typer.Option("default", help="default, all, or names separated by commas."),
+    profile: str = typer.Option(
+        "none", help="Sum up scores for a kind of content: auto (by the sequences' tags), or names separated by commas."
+    ),
     frames: int = typer.Option(None, help="Only the first so many frames of each sequence."),
     intra_period: int = typer.Option(32, help="Frames between random-access points; -1: only the first is intra."),
     threads: int = typer.Option(1, min=1, help="Threads of each encoder; part of a result's identity."),
@@ -50,7 +53,10 @@ def run(
     ),
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
-    pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files."),
+    pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
+    matrix: str = typer.Option(None, help="bt601, bt709 or bt2020: of files that do not say, or are wrong."),
+    colour_range: str = typer.Option(None, "--range", help="limited or full, likewise."),
+    transfer: str = typer.Option(None, help="sdr, pq or hlg, likewise."),
     json: bool = typer.Option(False, "--json", help="Print summary and BD-rate as one JSON document."),
 ) -> None:
     """Encode, decode and measure codecs on sequences at matched bitrates, and report.
@@ -62,6 +68,7 @@ def run(
     from evalsuite.engine.request import Request, run_request
     from evalsuite.errors import RequestError
     from evalsuite.report.build import build_report
+    from evalsuite.sources.tags import stated
 
     given = [*(sequences or []), *(more or [])]
     wanted = _split(given)
@@ -72,9 +79,11 @@ def run(
         dataset=dataset,
         sequences=wanted,
         geometry=parse_geometry(size, fps, pixel_format),
+        stated=stated(matrix, colour_range, transfer),
         match=match,
         anchor=anchor,
         metrics=metrics,
+        profile=profile,
         frames=frames,
         intra_period=intra_period,
         threads=threads,
@@ -140,6 +149,8 @@ def _print(finished: Finished, page: Path) -> None:
             ),
             numbers=4,
         )
+    for info in finished.plan.profile_infos:
+        typer.echo(f"{info.name} = {info.definition}")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         typer.echo(f"≠ {test} against {anchor}: {unlike}")
     for row in finished.bd_rate:

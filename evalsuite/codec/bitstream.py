@@ -1,4 +1,4 @@
-"""What is inside a bitstream: how many of its bytes are payload, and which units it is made of.
+"""What is inside a bitstream: how many of its bytes are payload, which units it is made of, and what each frame takes.
 
 The rate is the size of what the decoder is given, never a log's. Only a container's own bytes are left out, and only
 where no elementary stream exists (VP9 in IVF).
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,16 @@ _NAL_EXTRAS: dict[str, dict[int, str]] = {
     "vvc": {23: "SEI", 24: "SEI", 20: "access unit delimiter", 25: "filler data"},
 }
 _OBU_EXTRAS = {5: "metadata", 15: "padding"}
+_TEMPORAL_DELIMITER = 2
+
+# Coded slices, by the same tables.
+_SLICES: dict[str, range] = {"h264": range(1, 6), "hevc": range(32), "vvc": range(12)}
+# What follows the slices of its picture: end of sequence and of stream, filler data, suffix SEI and parameter sets.
+_SUFFIXES: dict[str, frozenset[int]] = {
+    "h264": frozenset({10, 11, 12}),
+    "hevc": frozenset({36, 37, 38, 40}),
+    "vvc": frozenset({18, 21, 22, 24, 25}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +75,59 @@ def units(path: Path, container: Container, standard: Standard) -> list[Unit]:
     data = _read(path)
     match container:
         case "annexb":
-            return [_nal(nal, standard) for nal in _nal_units(data, path)]
+            return [_nal(nal, standard) for _, nal in _nal_units(data, path)]
         case "obu":
-            return [Unit(kind, size, _OBU_EXTRAS.get(kind, "")) for kind, size in _obus(data, path)]
+            return [Unit(kind, size, _OBU_EXTRAS.get(kind, "")) for _, kind, size in _obus(data, path)]
         case "ivf":
             return [Unit(0, len(frame)) for frame in _ivf_frames(data, path)]
         case _:
             return []
+
+
+def access_unit_bytes(path: Path, container: Container, standard: Standard) -> tuple[int, ...] | None:
+    """The bytes of each frame in the order of transmission, which together are all that `payload_bytes` counts.
+
+    A frame is an access unit with its parameter sets and start codes (H.264 section 7.4.1.2.3, H.265 and H.266 section
+    7.4.2.4), a temporal unit with its delimiter (AV1), or a frame of IVF.
+
+    Returns:
+        None for a format of its own.
+
+    Raises:
+        MediaError: the file cannot be read, or is damaged where its units begin or end.
+    """
+    data = _read(path)
+    match container:
+        case "annexb" if standard in _SLICES:
+            starts = list(_access_units(data, standard, path))
+        case "obu":
+            starts = [offset for offset, kind, _ in _obus(data, path) if kind == _TEMPORAL_DELIMITER]
+        case "ivf":
+            return tuple(len(frame) for frame in _ivf_frames(data, path))
+        case _:
+            return None
+    # What stands before the first frame belongs to it.
+    edges = [0, *starts[1:], len(data)]
+    return tuple(after - before for before, after in pairwise(edges))
+
+
+def _access_units(data: bytes, standard: Standard, path: Path) -> Iterator[int]:
+    """Where each access unit begins: at the first unit after the slices of a picture that is not of that picture."""
+    slices, suffixes = _SLICES[standard], _SUFFIXES[standard]
+    complete = True
+    for offset, nal in _nal_units(data, path):
+        kind = _nal(nal, standard).kind
+        if kind in slices:
+            # The first bit of a slice header: the first slice of a picture (H.265), address 0 as an Exp-Golomb code
+            # (H.264), or a picture header within it (H.266).
+            header = 1 if standard == "h264" else 2
+            begins = complete and len(nal) > header and bool(nal[header] & 0x80)
+        else:
+            begins = complete and kind not in suffixes
+        if begins:
+            yield offset
+            complete = False
+        complete = complete or kind in slices
 
 
 def _read(path: Path) -> bytes:
@@ -100,19 +157,23 @@ def _nal(nal: bytes, standard: Standard) -> Unit:
     return Unit(kind, len(nal), _NAL_EXTRAS.get(standard, {}).get(kind, ""))
 
 
-def _nal_units(data: bytes, path: Path) -> Iterator[bytes]:
+def _nal_units(data: bytes, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each NAL unit, and where the zeros of its start code begin."""
     starts = [match.end() for match in re.finditer(b"\0\0\1", data)]
     if not starts or data[: starts[0] - 3].strip(b"\0"):
         raise _damaged(path, 0, "an annex B start code (00 00 01)")
+    end = 0
     for start, following in zip(starts, [*starts[1:], len(data) + 3], strict=True):
         # Zeros before the next start code belong to it: a NAL unit never ends with one.
         nal = data[start : following - 3].rstrip(b"\0")
         if not nal:
             raise _damaged(path, start, "a NAL unit after the start code")
-        yield nal
+        yield end, nal
+        end = start + len(nal)
 
 
-def _obus(data: bytes, path: Path) -> Iterator[tuple[int, int]]:
+def _obus(data: bytes, path: Path) -> Iterator[tuple[int, int, int]]:
+    """Offset, type and size of each OBU."""
     offset = 0
     while offset < len(data):
         header = data[offset]
@@ -123,7 +184,7 @@ def _obus(data: bytes, path: Path) -> Iterator[tuple[int, int]]:
         end = offset + 1 + has_extension + size_bytes + size
         if end > len(data):
             raise _damaged(path, offset, f"an OBU of {size} bytes")
-        yield header >> 3 & 0x0F, 1 + has_extension + size
+        yield offset, header >> 3 & 0x0F, 1 + has_extension + size
         offset = end
 
 

@@ -72,22 +72,14 @@ def fit(frame: Frame, bit_depth: int, coded: VideoFormat) -> Frame:
         # Repeated samples cost an encoder the fewest bits of all fillings that need no look at the content.
         return np.pad(wide, ((0, height - rows), (0, width - columns)), mode="edge")
 
-    luma, blue, red = frame
-    return (
-        fitted(luma, coded.height, coded.width),
-        fitted(blue, coded.chroma_height, coded.chroma_width),
-        fitted(red, coded.chroma_height, coded.chroma_width),
-    )
+    return tuple(fitted(plane, *shape) for plane, shape in zip(frame, coded.plane_shapes, strict=True))
 
 
 def crop(frame: Frame, format: VideoFormat) -> Frame:
     """The part of a decoded frame that is no padding, in planes of their own."""
-    luma, blue, red = frame
-    height, width = format.chroma_height, format.chroma_width
-    return (
-        np.ascontiguousarray(luma[: format.height, : format.width]),
-        np.ascontiguousarray(blue[:height, :width]),
-        np.ascontiguousarray(red[:height, :width]),
+    return tuple(
+        np.ascontiguousarray(plane[:height, :width])
+        for plane, (height, width) in zip(frame, format.plane_shapes, strict=True)
     )
 
 
@@ -110,5 +102,5 @@ def rounded(frames: Iterable[Frame], coded_depth: int, bit_depth: int) -> Iterat
         narrowed: Plane = np.minimum(wide, (1 << bit_depth) - 1).astype(kind)
         return narrowed
 
-    for luma, blue, red in frames:
-        yield narrow(luma), narrow(blue), narrow(red)
+    for frame in frames:
+        yield tuple(narrow(plane) for plane in frame)

@@ -26,7 +26,7 @@ import numpy as np
 
 from evalsuite.codec.plugin import Job, describe, load_class
 from evalsuite.errors import EvalError, ShapeError
-from evalsuite.sources.y4m import join_planes
+from evalsuite.sources.y4m import CHROMAS, header, join_planes
 from evalsuite.types import Colour, Frame, VideoFormat
 
 _CHUNK = 1 << 16
@@ -155,9 +155,9 @@ def _job(told: dict[str, Any], threads: int) -> Job:
         intra_period=told["intra_period"],
         frames=told["frames"],
         threads=threads,
-        format=VideoFormat(told["width"], told["height"], told["bit_depth"]),
+        format=VideoFormat(told["width"], told["height"], told["bit_depth"], told["chroma"]),
         frame_rate=Fraction(told["frame_rate"]),
-        colour=Colour(told["matrix"], told["full_range"]),
+        colour=Colour(told["matrix"], told["full_range"], told["transfer"]),
     )
 
 
@@ -165,7 +165,7 @@ def _write_frames(stream: BinaryIO, frames: Iterable[Frame]) -> None:
     """Write frames as Y4M, its header made of the first one.
 
     Raises:
-        ShapeError: planes that are no 4:2:0 frame of unsigned integers, or unlike those of the first frame.
+        ShapeError: planes that are no frame of unsigned integers, or unlike those of the first frame.
     """
     first: VideoFormat | None = None
     with suppress(BrokenPipeError):
@@ -174,8 +174,7 @@ def _write_frames(stream: BinaryIO, frames: Iterable[Frame]) -> None:
             format = _format_of(frame)
             if first is None:
                 first = format
-                chroma = "420jpeg" if format.bit_depth == 8 else "420p10"
-                stream.write(f"YUV4MPEG2 W{format.width} H{format.height} F25:1 Ip C{chroma}\n".encode())
+                stream.write(header(format, Fraction(25)))
             if format != first:
                 raise ShapeError("a decoded frame is unlike the first one", expected=first, got=format)
             stream.write(b"FRAME\n")
@@ -186,17 +185,16 @@ def _write_frames(stream: BinaryIO, frames: Iterable[Frame]) -> None:
 def _format_of(frame: Frame) -> VideoFormat:
     planes = [np.asarray(plane) for plane in frame]
     depths = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 10}
-    dtype = planes[0].dtype
-    if len(planes) == 3 and planes[0].ndim == 2 and dtype in depths:
-        height, width = planes[0].shape
-        format = VideoFormat(width, height, depths[dtype])
-        chroma = (format.chroma_height, format.chroma_width)
-        fits = all(plane.shape == chroma and plane.dtype == dtype for plane in planes[1:])
-        if fits and (format.bit_depth == 8 or max(int(plane.max()) for plane in planes) <= _PEAK_10_BIT):
-            return format
+    shapes, kinds = tuple(plane.shape for plane in planes), {plane.dtype for plane in planes}
+    if planes and planes[0].ndim == 2 and len(kinds) == 1 and (depth := depths.get(planes[0].dtype)):
+        fits = depth == 8 or max(int(plane.max()) for plane in planes) <= _PEAK_10_BIT
+        for chroma in CHROMAS if fits else ():
+            format = VideoFormat(shapes[0][1], shapes[0][0], depth, chroma)
+            if format.plane_shapes == shapes:
+                return format
     raise ShapeError(
-        "decode() gave something else than a 4:2:0 frame",
-        expected="planes Y, Cb, Cr of uint8, or of uint16 up to 1023; Cb and Cr of half the size, rounded up",
+        "decode() gave something else than a frame",
+        expected="planes Y, Cb, Cr of uint8, or of uint16 up to 1023; Cb and Cr of half the size, rounded up (4:2:0)",
         got=", ".join(f"{plane.dtype} {plane.shape}" for plane in planes),
     )
 

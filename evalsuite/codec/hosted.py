@@ -55,9 +55,11 @@ def encode(
         "width": format.width,
         "height": format.height,
         "bit_depth": format.bit_depth,
+        "chroma": format.chroma,
         "frame_rate": str(sequence.frame_rate),
         "matrix": sequence.colour.matrix,
         "full_range": sequence.colour.full_range,
+        "transfer": sequence.colour.transfer,
     }
     request = {"do": "encode", "source": str(source.absolute()), "output": str(output.absolute()), "job": job}
     with opened(hosted(recipe), "encode", point.threads, timeout) as host:

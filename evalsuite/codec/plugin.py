@@ -47,7 +47,7 @@ class Job:
     format: VideoFormat
     frame_rate: Fraction
     colour: Colour
-    """Matrix and range of the source's code values: the source file does not say the matrix."""
+    """Matrix, range and transfer of the source's code values: the source file does not say the matrix."""
 
 
 class PythonCodec(Protocol):

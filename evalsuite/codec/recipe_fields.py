@@ -14,8 +14,9 @@ from evalsuite.codec.scaling import FILTERS, Scale
 from evalsuite.errors import RecipeError
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table
+from evalsuite.sources.y4m import PIXEL_FORMATS
 
-_FORMATS = {name: name for name in ("yuv420p", "yuv420p10le")}
+_FORMATS = {name: name for name, (depth, _) in PIXEL_FORMATS.items() if depth in (8, 10)}
 
 _SHORTEST_LADDER = 5
 _MOST_STEPS = 100_000

@@ -19,6 +19,7 @@ from evalsuite.codec.command import (
     settle,
 )
 from evalsuite.codec.inherit import with_base
+from evalsuite.codec.plugin import BUILT_IN
 from evalsuite.codec.python_recipe import with_commands
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.variants import SEPARATOR, with_variants
@@ -37,7 +38,6 @@ _STANDARDS: dict[str, Standard] = {
 _CONTAINERS: dict[str, Container] = {"annexb": "annexb", "obu": "obu", "ivf": "ivf", "none": "none"}
 _FRAMES: dict[str, Literal["y4m", "raw"]] = {"y4m": "y4m", "raw": "raw"}
 _DEPTHS = (8, 10)
-_FORMATS = {name: name for name in ("yuv420p", "yuv420p10le")}
 _RATE_CONTROLS = {name: name for name in ("crf", "qp", "other")}
 
 _USUAL_CHECK_PSNR_Y = 30.0
@@ -144,6 +144,13 @@ def _check(recipe: Recipe) -> None:
             "the field `standard` is missing", where=where, expected=" or ".join(filter(None, _STANDARDS))
         )
     if recipe.python:
+        if recipe.python in BUILT_IN and (others := set(recipe.formats) - {"yuv420p", "yuv420p10le"}):
+            raise RecipeError(
+                f'`python = "{recipe.python}"` codes 4:2:0 alone',
+                where=where,
+                expected="yuv420p, yuv420p10le",
+                got=", ".join(sorted(others)),
+            )
         return
     if not recipe.decode and recipe.rate_source == "file":
         raise RecipeError(

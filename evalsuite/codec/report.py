@@ -1,4 +1,4 @@
-"""What a codec itself tells about a bitstream: the numbers in the JSON that the recipe's `info` command prints."""
+"""What a codec itself tells about a bitstream: numbers and packets in the JSON that its `info` command prints."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import math
 import subprocess
 from pathlib import Path
+from typing import TypeGuard
 
 from evalsuite.codec import hosted
 from evalsuite.codec.recipe import Recipe
 from evalsuite.errors import MediaError
 from evalsuite.process import Running
-from evalsuite.types import CodecReport, Usage
+from evalsuite.types import CodecReport, Packet, Usage
 
 LARGEST_BYTES = 1 << 20
 """More than this is no report."""
@@ -20,7 +21,8 @@ LARGEST_BYTES = 1 << 20
 def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecReport:
     """The finite numbers of the one JSON object that the recipe's `info` command prints, by name.
 
-    Members that are no numbers, truth values, infinities and NaN are left out. A recipe without `info` reports nothing.
+    Members that are no numbers, truth values, infinities and NaN are left out. `packet_bytes` and `packet_frames` are
+    lists of whole numbers: of each packet in the order of transmission. A recipe without `info` reports nothing.
 
     Args:
         recipe: the codec that wrote the bitstream.
@@ -51,7 +53,19 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecRe
         raise _unreadable(recipe, f"{printed[:100]!r} ({error})") from error
     if not isinstance(found, dict):
         raise _unreadable(recipe, repr(found)[:100])
-    return CodecReport({name: value for name, member in found.items() if (value := _finite(member)) is not None}, usage)
+    values = {name: value for name, member in found.items() if (value := _finite(member)) is not None}
+    return CodecReport(values, usage, _packets(recipe, found))
+
+
+def _packets(recipe: Recipe, found: dict[str, object]) -> tuple[Packet, ...]:
+    sizes, frames = found.get("packet_bytes", []), found.get("packet_frames", [])
+    if not (_counts(sizes, 0) and _counts(frames, 1) and len(sizes) == len(frames)):
+        raise _unreadable(recipe, "`packet_bytes` and `packet_frames` that are not lists of as many whole numbers")
+    return tuple(Packet(size, count) for size, count in zip(sizes, frames, strict=True))
+
+
+def _counts(member: object, least: int) -> TypeGuard[list[int]]:
+    return isinstance(member, list) and all(type(item) is int and item >= least for item in member)
 
 
 def _finite(member: object) -> float | None:

@@ -35,7 +35,7 @@ class Scale:
     """Of zscale, for both directions."""
 
     def format(self, full: VideoFormat) -> VideoFormat:
-        """The format after scaling down: sides divided and rounded half up, at least 1; chroma as ever in 4:2:0."""
+        """The format after scaling down: sides divided and rounded half up, at least 1; chroma as ever."""
         width, height = (max(1, (2 * side + self.divisor) // (2 * self.divisor)) for side in (full.width, full.height))
         return VideoFormat(width, height, full.bit_depth, full.chroma)
 
@@ -70,20 +70,22 @@ def scale_down(sequence: Sequence, scale: Scale, path: Path, *, timeout: float |
 
 def _command(read: tuple[str, ...], target: VideoFormat, filter: str, output: str) -> tuple[str, ...]:
     grey = "gray" if target.bit_depth == 8 else f"gray{target.bit_depth}le"
-    sides = ((target.width, target.height), *((target.chroma_width, target.chroma_height),) * 2)
     # Said to be full range on both sides, grey planes keep their code values: else zscale turns limited into full.
     # An aspect ratio would differ between luma and chroma of odd sizes, and mergeplanes refuses that.
-    scaled = (
-        f"[{plane}]zscale={width}:{height}:filter={filter}:rangein=full:range=full,format={grey},setsar=1[{plane}s]"
-        for plane, (width, height) in zip("yuv", sides, strict=True)
-    )
-    graph = ";".join(
-        (
-            "[0:v:0]extractplanes=y+u+v[y][u][v]",
-            *scaled,
-            f"[ys][us][vs]mergeplanes=map1s=1:map2s=2:format={target.pixel_format}[out]",
+    scaled = [
+        f"zscale={width}:{height}:filter={filter}:rangein=full:range=full,format={grey},setsar=1"
+        for height, width in target.plane_shapes
+    ]
+    if len(scaled) == 1:
+        graph = f"[0:v:0]{scaled[0]}[out]"
+    else:
+        graph = ";".join(
+            (
+                "[0:v:0]extractplanes=y+u+v[y][u][v]",
+                *(f"[{plane}]{steps}[{plane}s]" for plane, steps in zip("yuv", scaled, strict=True)),
+                f"[ys][us][vs]mergeplanes=map1s=1:map2s=2:format={target.pixel_format}[out]",
+            )
         )
-    )
     return (
         *(str(ffmpeg_path()), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-threads", "1"),
         *("-filter_complex_threads", "1", *read, "-filter_complex", graph, "-map", "[out]"),

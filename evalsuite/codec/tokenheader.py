@@ -1,8 +1,8 @@
 """The header of a tokenizer's bitstream, of about 20 bytes.
 
-"EVT" and the format's version, 1; flags: 1 BT.709, 2 full range, 4 ten bit; then as variable-length numbers (LEB128):
-pair of models, width, height, frames, frame rate (numerator, denominator); and for latents: channels (LEB128) and
-quantisation step (float32, big endian).
+"EVT" and the format's version, 1; flags: 1 BT.709, 2 full range, 4 ten bit, 8 BT.2020 (with neither 1 nor 8: BT.601);
+then as variable-length numbers (LEB128): pair of models, width, height, frames, frame rate (numerator, denominator);
+and for latents: channels (LEB128) and quantisation step (float32, big endian).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evalsuite.sources.y4m import check_sides
 from evalsuite.types import Colour, VideoFormat
 
 _MAGIC = b"EVT\x01"
-_BT709, _FULL_RANGE, _TEN_BIT = 1, 2, 4
+_BT709, _FULL_RANGE, _TEN_BIT, _BT2020 = 1, 2, 4, 8
 _MOST_FRAMES = 1 << 24
 _MOST_CHANNELS = 1024
 
@@ -44,6 +44,7 @@ class Header:
             _BT709 * (self.colour.matrix == "bt709")
             + _FULL_RANGE * self.colour.full_range
             + _TEN_BIT * (self.format.bit_depth == 10)
+            + _BT2020 * (self.colour.matrix == "bt2020")
         )
         rate = self.frame_rate
         numbers = (self.pair, self.format.width, self.format.height, self.frames, rate.numerator, rate.denominator)
@@ -120,7 +121,9 @@ def parse_header(fields: Fields, *, latents: bool) -> Header:
         format=VideoFormat(width, height, 10 if flags & _TEN_BIT else 8),
         frames=frames,
         frame_rate=rate,
-        colour=Colour("bt709" if flags & _BT709 else "bt601", bool(flags & _FULL_RANGE)),
+        colour=Colour(
+            "bt2020" if flags & _BT2020 else "bt709" if flags & _BT709 else "bt601", bool(flags & _FULL_RANGE)
+        ),
         channels=channels,
         step=step,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from evalsuite.codec.decoder import decode
+from evalsuite.codec.packets import packets
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.report import report
 from evalsuite.codec.run import Encoded, encode
@@ -15,9 +16,23 @@ from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.engine.store import StoredEncode
 from evalsuite.errors import EvalError
-from evalsuite.metrics.base import Setting
+from evalsuite.metrics.base import Report, Setting
 from evalsuite.sources.reader import open_video
-from evalsuite.types import MetricInfo, OperatingPoint, Sequence, Usage
+from evalsuite.types import CodecReport, MetricInfo, OperatingPoint, Sequence, Usage
+
+
+class _AskedOnce:
+    """A report that several metrics ask for: its cost is counted with the first of them."""
+
+    def __init__(self, ask: Report) -> None:
+        self._ask = ask
+        self._told: CodecReport | None = None
+
+    def __call__(self) -> CodecReport:
+        if self._told is None:
+            self._told = self._ask()
+            return self._told
+        return replace(self._told, usage=Usage(0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +90,17 @@ def measure_cells(
             )
             for key, stored in encodes.items()
         }
+        reports = {
+            key: _AskedOnce(partial(report, recipe, stored.path, timeout=timeout)) for key, stored in encodes.items()
+        }
         results = measure(
             open_video(sequence.path),
             setting,
             {key: iter(decoder) for key, decoder in decoders.items()},
             infos,
-            {
-                key: partial(report, recipe, stored.path, timeout=timeout)
-                for key, stored in encodes.items()
-                if recipe.info
-            },
+            reports if recipe.info else {},
             stack.enter_context(kept),
+            {key: partial(packets, recipe, stored.path, reports[key]) for key, stored in encodes.items()},
         )
         return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in encodes]
 

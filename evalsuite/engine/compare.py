@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.engine.measure import Measured, measure
-from evalsuite.errors import EvalError, MediaError, RequestError, ShapeError
+from evalsuite.errors import EvalError, MediaError, ShapeError
 from evalsuite.metrics.base import Setting
-from evalsuite.sources.reader import open_video, resolve_colour
+from evalsuite.sources.reader import open_video
+from evalsuite.sources.tags import resolve_colour, stated
 from evalsuite.sources.y4m import Geometry
-from evalsuite.types import Matrix, MetricInfo
+from evalsuite.types import HdrMetadata, MetricInfo
 
-_MATRICES: dict[str | None, Matrix | None] = {None: None, "bt601": "bt601", "bt709": "bt709"}
+
+@dataclass(slots=True, kw_only=True)
+class Compared(Measured):
+    """What a decoded file scored, and what its source is."""
+
+    setting: Setting
+    hdr: HdrMetadata
 
 
 def compare_files(
@@ -21,23 +29,26 @@ def compare_files(
     geometry: Geometry | None = None,
     *,
     matrix: str | None = None,
-) -> Measured:
+    colour_range: str | None = None,
+    transfer: str | None = None,
+) -> Compared:
     """Score `decoded` against `source`, both read as they are.
 
     Args:
         source: Y4M, raw (then `geometry` says what it is) or container.
-        decoded: likewise; the same size, bit depth and number of frames.
+        decoded: likewise; the same size, chroma format, bit depth and number of frames.
         infos: the metrics.
         geometry: of raw files.
-        matrix: bt601 or bt709, instead of what the source says.
+        matrix: bt601, bt709 or bt2020, instead of what the source says; the decoded file is taken to be alike.
+        colour_range: limited or full, likewise.
+        transfer: sdr, pq or hlg, likewise.
 
     Raises:
         MediaError: a file cannot be read to its end.
-        ShapeError: the two differ in size, depth or number of frames.
-        RequestError: an unknown matrix.
+        ShapeError: the two differ in size, chroma format, depth or number of frames.
+        RequestError: an unknown matrix, range or transfer.
     """
-    if matrix not in _MATRICES:
-        raise RequestError(f"unknown colour matrix {matrix!r}", expected="bt601 or bt709")
+    said = stated(matrix, colour_range, transfer)
     reference, test = open_video(source, geometry), open_video(decoded, geometry)
     if reference.format != test.format:
         raise ShapeError(
@@ -47,10 +58,11 @@ def compare_files(
             got=test.format,
             fix="compare at the source's size and bit depth; scaling or rounding is part of the codec under test",
         )
-    setting = Setting(reference.format, resolve_colour(reference, _MATRICES[matrix]), reference.frame_rate)
+    colour = resolve_colour(reference.format, reference.told, said)
+    setting = Setting(reference.format, colour, reference.frame_rate)
     result = measure(reference, setting, {"decoded": iter(test)}, infos)["decoded"]
     if isinstance(result, EvalError):
         raise result
     if result.frames == 0:
         raise MediaError("there is no frame to compare", where=source)
-    return result
+    return Compared(result.frames, result.series, result.cost_s, setting=setting, hdr=reference.told.hdr)

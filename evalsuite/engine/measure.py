@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from evalsuite.errors import EvalError, ShapeError
-from evalsuite.metrics.base import Family, Meter, NotMeasured, Recall, Report, Setting, View
+from evalsuite.metrics.base import Family, Meter, NotMeasured, Packets, Recall, Report, Setting, View
 from evalsuite.metrics.registry import family_of
+from evalsuite.sources.colour import is_convertible
 from evalsuite.types import Frame, MetricInfo, Series
 
 
@@ -98,6 +99,9 @@ class _Track:
             if setting.colour.transfer != "sdr" and not info.hdr:
                 reason = f"it is defined for SDR, this is {setting.colour.transfer.upper()}"
                 self._settled.append(Series(info.name, "not_applicable", reason=reason))
+            elif "rgb" in info.needs and not is_convertible(setting.colour):
+                reason = f"it needs RGB, and there is no conversion from the matrix {setting.colour.matrix}"
+                self._settled.append(Series(info.name, "not_applicable", reason=reason))
             elif side < needed:
                 reason = f"needs {needed} samples on the shorter side, this has {side}"
                 self._settled.append(Series(info.name, "too_small", reason=reason))
@@ -174,6 +178,7 @@ def measure(
     infos: Iterable[MetricInfo],
     reports: Mapping[str, Report] | None = None,
     features: Recall | None = None,
+    packets: Mapping[str, Packets] | None = None,
 ) -> dict[str, Measured | EvalError]:
     """Score any number of decoded sequences against one source in a single pass.
 
@@ -184,6 +189,7 @@ def measure(
         infos: the metrics to measure.
         reports: by the same keys, how to ask the codec about the bitstream; none where it says nothing.
         features: where costly features of the source are kept between passes.
+        packets: by the same keys, how to take the bitstream apart; none where there is none.
 
     Returns:
         For each key the scores, or the error that ended it: a frame count or geometry that differs from the source's is
@@ -196,7 +202,8 @@ def measure(
     tracks: dict[str, _Track] = {}
     try:
         for key, frames in decoded.items():
-            tracks[key] = _Track(frames, replace(setting, report=(reports or {}).get(key)), wanted)
+            own = replace(setting, report=(reports or {}).get(key), packets=(packets or {}).get(key))
+            tracks[key] = _Track(frames, own, wanted)
         view: View | None = None
         for index, frame in enumerate(source):
             view = View(frame, setting, index, view, features)

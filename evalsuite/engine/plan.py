@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from evalsuite.codec.identity import digest_of
 from evalsuite.codec.recipe import Recipe
 from evalsuite.engine.features import FeatureCache
 from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.metrics.complexity import COSTS
+from evalsuite.results.profile import Profile
 from evalsuite.types import MetricInfo, OperatingPoint, Sequence
 
 
@@ -91,8 +94,15 @@ class Plan:
     timeout: float
     features: FeatureCache
     """Where costly features of sources are kept."""
+    profiles: Mapping[str, tuple[Profile, ...]] = field(default_factory=dict)
+    """By sequence, what its scores are summed up by."""
     timing: bool = False
     """Whether every rate point's encode and decode is timed by itself."""
+
+    @property
+    def profile_infos(self) -> tuple[MetricInfo, ...]:
+        """Every profile of the run as a metric."""
+        return tuple({one.name: one.info for chosen in self.profiles.values() for one in chosen}.values())
 
     def point(self, q: float) -> OperatingPoint:
         """The operating point at `q` under this run's structure settings."""
@@ -118,10 +128,26 @@ class Plan:
         """By metric name, what a stored score of this codec and sequence must carry to be used again.
 
         The metric's version; for a metric of RGB the colour that frames were converted by, since the code values in a
-        file are the same whatever they are taken for; for one that the codec reports the command that asks it.
+        file are the same whatever they are taken for, and likewise the range for a metric of luma that looks at it, and
+        what is not SDR for one that is defined for SDR; for one that the codec reports the command that asks it; for
+        one of packets how the bitstream is taken apart. Costs are not stored as scores.
         """
-        marks = {"rgb": str(sequence.colour), "report": digest_of({"info": recipe.info})[:16]}
+        format = {"info": recipe.info, "container": recipe.container, "standard": recipe.standard}
+        marks = {
+            "rgb": str(sequence.colour),
+            "range": "full" if sequence.colour.full_range else "limited",
+            "report": digest_of({"info": recipe.info})[:16],
+            "packets": digest_of(format)[:16],
+        }
+        transfer = sequence.colour.transfer
         return {
-            info.name: " ".join([info.version, *(mark for need, mark in marks.items() if need in info.needs)])
+            info.name: " ".join(
+                [
+                    info.version,
+                    *(mark for need, mark in marks.items() if need in info.needs),
+                    *([transfer] if transfer != "sdr" and not info.hdr else []),
+                ]
+            )
             for info in self.metrics
+            if COSTS not in info.needs
         }

@@ -10,33 +10,48 @@ from evalsuite.codec.recipe import Recipe
 from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
-from evalsuite.metrics.pooling import pool
+from evalsuite.metrics.pooling import Pooled, pool
 from evalsuite.results.layout import NO_SCORE_STATUSES, SCHEMA
 from evalsuite.results.load import FrameScores, plain_text
-from evalsuite.types import Failure, Latency, Sequence
+from evalsuite.sources.hdr import as_json
+from evalsuite.types import Failure, Latency, MetricInfo, Sequence, Series
 
 
 def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[str, Any]]:
     """Rows of results.parquet: one for each rate point, metric and statistic."""
+    figures = {point.cell_key: _pooled(plan, outcome.scores[point.cell_key]) for _, point in measured_points(outcome)}
+    for sequence in plan.sequences:
+        _add_profiles(plan, outcome, sequence, figures)
     for lane, point in measured_points(outcome):
         shared = _point_columns(plan, lane, point, store.decode(point.cell_key))
-        scores = outcome.scores[point.cell_key]
-        for info in plan.metrics:
-            if info.name not in scores:
-                continue
-            for pooled in pool(scores[info.name], info):
-                yield {
-                    **shared,
-                    "metric": info.name,
-                    "statistic": pooled.statistic,
-                    "score": None if pooled.status in NO_SCORE_STATUSES else pooled.score,
-                    "unit": info.unit,
-                    "higher_is_better": info.higher_is_better,
-                    "log_domain_ceiling": info.log_domain_ceiling,
-                    "status": pooled.status,
-                    "reason": pooled.reason,
-                    "metric_version": info.version,
-                }
+        for info, pooled in figures[point.cell_key]:
+            yield {
+                **shared,
+                "metric": info.name,
+                "statistic": pooled.statistic,
+                "score": None if pooled.status in NO_SCORE_STATUSES else pooled.score,
+                "unit": info.unit,
+                "higher_is_better": info.higher_is_better,
+                "log_domain_ceiling": info.log_domain_ceiling,
+                "status": pooled.status,
+                "reason": pooled.reason,
+                "metric_version": info.version,
+            }
+
+
+def _pooled(plan: Plan, scores: dict[str, Series]) -> list[tuple[MetricInfo, Pooled]]:
+    return [(info, one) for info in plan.metrics if info.name in scores for one in pool(scores[info.name], info)]
+
+
+def _add_profiles(
+    plan: Plan, outcome: RunOutcome, sequence: Sequence, figures: dict[str, list[tuple[MetricInfo, Pooled]]]
+) -> None:
+    """Sum up the means of every point of a sequence by its profiles, beside them."""
+    keys = list(dict.fromkeys(p.cell_key for lane, p in measured_points(outcome) if lane.sequence is sequence))
+    means = [{info.name: one for info, one in figures[key] if one.statistic == "mean"} for key in keys]
+    for profile in plan.profiles.get(sequence.name, ()):
+        for key, score in zip(keys, profile.scores(means), strict=True):
+            figures[key].append((profile.info, score))
 
 
 def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
@@ -46,7 +61,8 @@ def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
         lane = lanes[failure.codec, failure.sequence]
         point = next((one for one in lane.points if one.cell_key == failure.cell_key), None)
         shared = _point_columns(plan, lane, point, None)
-        for info in plan.metrics:
+        profiles = (profile.info for profile in plan.profiles.get(failure.sequence, ()))
+        for info in (*plan.metrics, *profiles):
             yield {
                 **shared,
                 "q": failure.q,
@@ -153,7 +169,7 @@ def summary(
         "run": run,
         "codecs": [_codec(plan, recipe) for recipe in plan.recipes],
         "sequences": [_sequence(sequence) for sequence in plan.sequences],
-        "metrics": [asdict(info) for info in plan.metrics],
+        "metrics": [asdict(info) for info in (*plan.metrics, *plan.profile_infos)],
         "outcomes": {**asdict(outcome.counts), "failed": len(outcome.failures)},
         "cost_cpu_s": {kind: round(seconds, 3) for kind, seconds in sorted(outcome.cost_s.items())},
         "rate_match": [row for lane in outcome.lanes for row in _rate_match(lane)],
@@ -234,6 +250,9 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "bit_depth": sequence.format.bit_depth,
         "chroma": sequence.format.chroma,
         "colour": str(sequence.colour),
+        "transfer": sequence.colour.transfer,
+        "primaries": sequence.colour.primaries or None,
+        **as_json(sequence.hdr),
         "tags": list(sequence.tags),
         "licence": sequence.licence,
         "origin": sequence.origin,

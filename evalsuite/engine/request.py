@@ -26,8 +26,10 @@ from evalsuite.metrics.registry import select
 from evalsuite.proctree import can_watch
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.load import write_results
+from evalsuite.results.profile import profiles_for
 from evalsuite.results.tables import bd_table
 from evalsuite.sources.dataset import from_file, load_dataset, prepare
+from evalsuite.sources.tags import Stated
 from evalsuite.sources.y4m import Geometry
 from evalsuite.types import OperatingPoint, Sequence
 
@@ -41,9 +43,13 @@ class Request:
     sequences: tuple[str, ...]
     """Files, or names of sequences of the dataset; empty means the whole dataset."""
     geometry: Geometry | None
+    stated: Stated
+    """Of the colour of files."""
     match: str | None
     anchor: str | None
     metrics: str
+    profile: str
+    """`none`, `auto`, or names of profiles."""
     frames: int | None
     intra_period: int
     threads: int
@@ -104,6 +110,11 @@ def make_plan(request: Request) -> Plan:
         )
     metrics = select(request.metrics, tokens=any(recipe.info for recipe in recipes))
     sequences = _sequences(request)
+    profiles = profiles_for(request.profile, {sequence.name: sequence.tags for sequence in sequences})
+    asked = {info.name: info for info in metrics}
+    for profile in {one.name: one for chosen in profiles.values() for one in chosen}.values():
+        asked.update({info.name: info for info in select(",".join(profile.metrics))})
+    metrics = tuple(asked.values())
     for recipe in recipes:
         recipe.check_available()
         recipe.check_point(OperatingPoint(recipe.knob.ladder[0], request.intra_period, request.threads))
@@ -119,6 +130,7 @@ def make_plan(request: Request) -> Plan:
         threads=request.threads,
         timeout=request.timeout,
         features=FeatureCache(cache_dir() / "features", request.feature_bytes),
+        profiles=profiles,
         timing=request.timing,
     )
 
@@ -209,7 +221,14 @@ def _recipes(names: tuple[str, ...]) -> tuple[Recipe, ...]:
 def _sequences(request: Request) -> tuple[Sequence, ...]:
     """The sequences asked for, verified and ready to be read."""
     files = [name for name in request.sequences if _is_file(name)]
-    found = [from_file(Path(name), geometry=request.geometry, frames=request.frames) for name in files]
+    if request.stated != Stated() and not files:
+        raise RequestError(
+            "--matrix, --range and --transfer are of files, and none is named",
+            fix="the colour of a dataset's sequences is in its manifest",
+        )
+    found = [
+        from_file(Path(name), geometry=request.geometry, frames=request.frames, stated=request.stated) for name in files
+    ]
     wanted = [name for name in request.sequences if name not in files]
     if wanted or not request.sequences:
         dataset = load_dataset(request.dataset)
@@ -244,6 +263,7 @@ def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
         "match": request.match or plan.recipes[0].name,
         "anchor": plan.anchor,
         "metrics": [info.name for info in plan.metrics],
+        "profiles": {name: [one.name for one in chosen] for name, chosen in plan.profiles.items() if chosen},
         "frames": request.frames,
         "intra_period": plan.intra_period,
         "threads": plan.threads,

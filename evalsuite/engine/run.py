@@ -18,6 +18,7 @@ from evalsuite.engine.search import RateSearch
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.engine.timekeeper import Timekeeper
 from evalsuite.errors import EvalError, ProcessError
+from evalsuite.metrics.complexity import COSTS, Costs, series_of
 from evalsuite.types import Failure, Series
 
 _GROUP_PIXELS = 4 * 640 * 360
@@ -62,6 +63,7 @@ class Runner:
                     self._begin_ladder(index)
         for outcome in self.pool.outcomes():
             self._take(outcome)
+        self._add_complexity()
         return RunOutcome(
             self.lanes,
             self.scores,
@@ -192,7 +194,8 @@ class Runner:
         for point in lane.points:
             known = self.store.scores(point.cell_key, versions)
             self.scores[point.cell_key] = known
-            if len(known) == len(versions):
+            # Where only costs are asked for, there is a decode to be had, if no score.
+            if len(known) == len(versions) and (known or self.store.decode(point.cell_key)):
                 self.counts.measured_cached += 1
                 self.timekeeper.request(index, lane, point)
             else:
@@ -236,6 +239,22 @@ class Runner:
             self.progress(f"{lane.recipe.name} {lane.sequence.name} q {q:g}: measured", self.counts)
             # Only what decodes is worth timing.
             self.timekeeper.request(index, lane, by_key[cell.cell_key])
+
+    def _add_complexity(self) -> None:
+        """Figures of cost, once the last of them was timed: they are on record, and never stored as scores."""
+        names = tuple(info.name for info in self.plan.metrics if COSTS in info.needs)
+        failed = {failure.cell_key for failure in self.failures}
+        for lane in self.lanes if names else ():
+            for point in lane.points:
+                decode = self.store.decode(point.cell_key)
+                # What failed has a row for the failure, whatever an earlier run has on record.
+                if decode is None or point.cell_key in failed:
+                    continue
+                encode = point.encode
+                costs = Costs(
+                    *(lane.sequence.frames, encode.usage, encode.timing, decode.usage, decode.timing, decode.latency)
+                )
+                self.scores[point.cell_key].update({one.metric: one for one in series_of(costs, names)})
 
     def _take_timing(self, index: int, outcome: Outcome[Job]) -> None:
         lane = self.lanes[index]

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from evalsuite.errors import MetricError
 from evalsuite.sources.colour import to_rgb
-from evalsuite.types import CodecReport, Colour, Frame, MetricInfo, Series, Status, VideoFormat
+from evalsuite.types import CodecReport, Colour, Frame, MetricInfo, Packet, Series, Status, VideoFormat
 
 T = TypeVar("T")
 
 Report = Callable[[], CodecReport]
 """Asks the codec what it says of a bitstream; an EvalError where it fails."""
+
+Packets = Callable[[], tuple[Packet, ...]]
+"""Takes a bitstream apart into what is sent; empty where that cannot be told, an EvalError where it fails."""
 
 
 class NotMeasured(MetricError):  # noqa: N818 - a state that is shown, not a fault
@@ -37,6 +40,8 @@ class Setting:
     frame_rate: Fraction
     report: Report | None = None
     """What the codec says of this bitstream; None where it says nothing, or where there is none."""
+    packets: Packets | None = None
+    """The packets of this bitstream; None where there is none."""
 
 
 Arrays = dict[str, NDArray[Any]]
@@ -85,6 +90,10 @@ class View:
             self._derived[key] = compute()
         value: T = self._derived[key]
         return value
+
+    def forget(self, key: Hashable) -> None:
+        """Drop what is kept under `key`: for what is large, by the last to ask for it."""
+        self._derived.pop(key, None)
 
     def recall(self, name: str, version: str, compute: Callable[[], Arrays]) -> Arrays:
         """Arrays that depend on this frame and the one before alone; kept on disk where the frame is a source's.

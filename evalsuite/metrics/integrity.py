@@ -66,7 +66,8 @@ def similarities(source: View, decoded: View) -> torch.Tensor:
 
     with torch.inference_mode():
         apart = features(source)[-1] - features(decoded)[-1]
-        return 1 - apart.square().sum(1)[0] / 2
+        # What excites no common feature comes out at 0 but for rounding.
+        return (1 - apart.square().sum(1)[0] / 2).clamp(min=0)
 
 
 def _open(_setting: Setting, names: tuple[str, ...]) -> FrameMeter:

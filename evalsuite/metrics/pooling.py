@@ -23,9 +23,10 @@ def pool(series: Series, info: MetricInfo) -> list[Pooled]:
     """Mean, 5th percentile and worst frame, and what else the field pools this metric by.
 
     `p5` is the score that 95 % of the frames reach or better: for lower-is-better metrics the 95th percentile.
-    `harmonic_mean` is libvmaf's: of score + 1. A metric without a direction has no worse frames, and one figure of a
-    whole sequence has no frames: they have their mean alone. One infinite frame makes an infinite mean; it never
-    becomes a number or NaN. Frames that the metric does not apply to are not in `series` and so in no figure.
+    `harmonic_mean` is libvmaf's: of score + 1. `root_mean` is XPSNR's: the decibels of the mean root of the error. A
+    metric without a direction has no worse frames, and one figure of a whole sequence has no frames: they have their
+    mean alone. One infinite frame makes an infinite mean; it never becomes a number or NaN. Frames that the metric does
+    not apply to are not in `series` and so in no figure.
     """
     names = ["mean"]
     if info.per_frame and info.higher_is_better is not None:
@@ -50,6 +51,9 @@ def pool(series: Series, info: MetricInfo) -> list[Pooled]:
     }
     if "harmonic_mean" in names:
         figures["harmonic_mean"] = len(values) / np.sum(1 / (values + 1)) - 1
+    if "root_mean" in names:
+        mean_root = np.mean(10 ** (-values / 20))
+        figures["root_mean"] = -20 * np.log10(mean_root) if mean_root > 0 else np.inf
     return [
         Pooled(
             name,

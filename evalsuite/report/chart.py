@@ -22,7 +22,7 @@ def script(report: Report) -> str:
 
 def payload(report: Report) -> dict[str, Any]:
     """Codecs, sequences, metrics, token figures and points; the scores of each stand in the order of the points."""
-    judged, figures = report.judged, report.described
+    judged, figures = report.judged, report.token_figures
     start = headline_metric(judged)
     with_tokens = token_codecs(report)
     shown = {point.sequence for point in report.points}

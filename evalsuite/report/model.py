@@ -152,10 +152,10 @@ class Report:
         return tuple(metric for metric in self.measured if metric.higher_is_better is not None)
 
     @property
-    def described(self) -> tuple[Metric, ...]:
-        """The measured metrics that only describe, and have a number at some point."""
+    def token_figures(self) -> tuple[Metric, ...]:
+        """The measured metrics that describe tokens, and have a number at some point."""
         held = {label for point in self.points for label, score in point.scores.items() if score.status == "ok"}
-        return tuple(metric for metric in self.metrics if metric.higher_is_better is None and metric.label in held)
+        return tuple(one for one in self.metrics if one.facts.get("family") == "tokens" and one.label in held)
 
     def metric(self, label: str) -> Metric:
         """The metric of this label; one that only a table names gets the plainest description."""

@@ -25,7 +25,7 @@ class TokenTables:
 
 def token_codecs(report: Report) -> tuple[str, ...]:
     """The codecs that have a token figure at some point, in the report's order."""
-    figures = {metric.label for metric in report.described}
+    figures = {metric.label for metric in report.token_figures}
     held = {
         point.codec
         for point in report.points
@@ -43,7 +43,7 @@ def token_tables(report: Report) -> TokenTables | None:
         (name, tuple(point for point in points if point.codec in codecs)) for name, points in by_sequence(report)
     )
     return TokenTables(
-        figures=report.described,
+        figures=report.token_figures,
         codecs=codecs,
         without=tuple(codec.label for codec in report.codecs if codec.label not in codecs),
         by_sequence=tuple((name, points) for name, points in grouped if points),

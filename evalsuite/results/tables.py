@@ -15,6 +15,7 @@ from evalsuite.errors import RequestError, StoreError, did_you_mean
 from evalsuite.results.bdrate import BDResult, Method, bd_rate
 from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, with_caveats
 from evalsuite.results.comparable import likeness, matched_by_name, mixed, other_content, rate_caveats
+from evalsuite.results.profile import formula_of
 
 _CURVE_STATUSES = ("ok", "infinite", "nan")
 _SAME_CODEC = ("codec_version", "threads", "intra_period")
@@ -119,6 +120,8 @@ def _compare(
     for name, side in (("anchor", anchor), ("test", test)):
         if several := mixed(side, _SAME_CODEC):
             return BDResult("refused", f"the {name} mixes codecs: {several}"), found
+    if other := _other_formula(anchor, test):
+        return BDResult("refused", f"not the same formula: {other}"), found
     result = bd_rate(
         anchor["bpp"].to_numpy(dtype=float),
         anchor["score"].to_numpy(dtype=float),
@@ -136,6 +139,13 @@ def _compare(
     if any("averaged" in tags.split(",") for side in (anchor, test) for tags in side["tags"]):
         caveats.append(_AVERAGED)
     return with_caveats(result, caveats), found
+
+
+def _other_formula(anchor: pd.DataFrame, test: pd.DataFrame) -> str:
+    """How the formulas of a profile's scores differ; empty where they are one."""
+    good = (side[side["status"] == "ok"]["reason"] for side in (anchor, test))
+    found = sorted({formula_of(reason) for reasons in good for reason in reasons})
+    return " against ".join(one or "with all metrics" for one in found) if len(found) > 1 else ""
 
 
 def _without_score(side: pd.DataFrame) -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from evalsuite.assets import path_of
 from evalsuite.errors import RequestError
 from evalsuite.files import is_verified, sha256_of, storing
+from evalsuite.sources.colour import is_convertible
 from evalsuite.sources.dataset import from_file, is_in_place, prepared_file
-from evalsuite.sources.manifest import MATRICES, NAME, RANGES, SequenceEntry
+from evalsuite.sources.hdr import manifest_lines
+from evalsuite.sources.manifest import NAME, SequenceEntry
 from evalsuite.sources.reader import open_video
+from evalsuite.sources.tags import MATRICES, Stated
 from evalsuite.sources.y4m import Geometry, RawReader
 from evalsuite.types import Sequence
-
-T = TypeVar("T")
 
 Presence = Literal["ready", "source here", "not fetched"]
 
@@ -56,8 +57,7 @@ def write_manifest(
     tags: Iterable[str] = (),
     geometry: Geometry | None = None,
     frames: int | None = None,
-    matrix: str | None = None,
-    colour_range: str | None = None,
+    stated: Stated | None = None,
     replace: bool = False,
 ) -> tuple[Path, list[Sequence]]:
     """Write ./datasets/NAME.toml for local video files, with the digests of the files and of their sequences.
@@ -70,16 +70,16 @@ def write_manifest(
         tags: of all the files.
         geometry: of raw files.
         frames: use only the first so many of each file.
-        matrix: bt601 or bt709; None for what the files say, else the convention for their size.
-        colour_range: limited or full; None for what the files say, else limited.
+        stated: their colour; None for what the files say, else the convention for their size.
         replace: overwrite a manifest that is there.
 
     Returns:
         The manifest and the sequences, prepared.
 
     Raises:
-        RequestError: a name or colour that cannot be; the dataset is there already; two files of the same name.
-        MediaError: a file is unreadable, damaged, or not 8-bit 4:2:0.
+        RequestError: a name that cannot be; the dataset is there already; two files of the same name; a matrix that a
+            manifest cannot state.
+        MediaError: a file is unreadable, damaged, or of a format that is not supported.
         AssetError: the cache or the manifest cannot be written.
     """
     if not NAME.fullmatch(name):
@@ -87,12 +87,18 @@ def write_manifest(
     path = Path("datasets") / f"{name}.toml"
     if path.exists() and not replace:
         raise RequestError("the dataset is there already", where=path, fix="choose another --name, or give --force")
-    chosen_matrix = _chosen("--matrix", matrix, MATRICES)
-    full_range = _chosen("--range", colour_range, RANGES)
     blocks = [f'version = "1"\ndescription = {_quoted(description)}\n']
     sequences: list[Sequence] = []
     for file in files:
-        sequence = from_file(file, geometry=geometry, frames=frames, matrix=chosen_matrix, full_range=full_range)
+        sequence = from_file(file, geometry=geometry, frames=frames, stated=stated)
+        if not is_convertible(sequence.colour):
+            raise RequestError(
+                "a manifest cannot state the matrix of this file",
+                where=file,
+                expected=" or ".join(MATRICES),
+                got=sequence.colour.matrix,
+                fix="convert the video first, or give --matrix if the file is wrong",
+            )
         if sequence.name in {other.name for other in sequences}:
             raise RequestError(
                 f"two files would be the sequence {sequence.name}", where=file, fix="rename one of the files"
@@ -106,31 +112,39 @@ def write_manifest(
     return path, sequences
 
 
-def _chosen(option: str, word: str | None, known: Mapping[str, T]) -> T | None:
-    if word is not None and word not in known:
-        raise RequestError(f"{option} cannot be {word!r}", expected=" or ".join(known))
-    return None if word is None else known[word]
-
-
 def _block(
     sequence: Sequence, file: Path, folder: Path, tags: tuple[str, ...], licence: str, raw: Geometry | None
 ) -> str:
+    format, colour = sequence.format, sequence.colour
     lines = [
         "[[sequences]]",
         f"name = {_quoted(sequence.name)}",
-        f"width = {sequence.format.width}",
-        f"height = {sequence.format.height}",
+        f"width = {format.width}",
+        f"height = {format.height}",
+    ]
+    if format.pixel_format != "yuv420p":
+        lines.append(f"pixel_format = {_quoted(format.pixel_format)}")
+    lines += [
         f"frame_rate = {_quoted(str(sequence.frame_rate))}",
         f"frames = {sequence.frames}",
-        f"matrix = {_quoted(sequence.colour.matrix)}",
-        f"range = {_quoted('full' if sequence.colour.full_range else 'limited')}",
+        f"matrix = {_quoted(colour.matrix)}",
+        f"range = {_quoted('full' if colour.full_range else 'limited')}",
+    ]
+    if colour.transfer != "sdr":
+        lines.append(f"transfer = {_quoted(colour.transfer)}")
+    if colour.primaries:
+        lines.append(f"primaries = {_quoted(colour.primaries)}")
+    lines += [
+        *manifest_lines(sequence.hdr),
         f"tags = [{', '.join(_quoted(tag) for tag in tags)}]",
         f"licence = {_quoted(licence)}",
         f"sha256 = {_quoted(sequence.sha256)}",
     ]
     if raw is not None:
-        rate = _quoted(str(raw.frame_rate))
-        lines.append(f"raw = {{ width = {raw.width}, height = {raw.height}, frame_rate = {rate} }}")
+        rate, samples = _quoted(str(raw.frame_rate)), ""
+        if raw.pixel_format != "yuv420p":
+            samples = f", pixel_format = {_quoted(raw.pixel_format)}"
+        lines.append(f"raw = {{ width = {raw.width}, height = {raw.height}, frame_rate = {rate}{samples} }}")
     lines += [
         "",
         "[[sequences.sources]]",

@@ -11,10 +11,11 @@ from evalsuite.assets import Asset, resolve
 from evalsuite.errors import RecipeError, RequestError
 from evalsuite.files import sha256_of
 from evalsuite.sources.manifest import Dataset, SequenceEntry, parse_manifest
-from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m, require_8bit
-from evalsuite.sources.reader import open_video, resolve_colour
+from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m
+from evalsuite.sources.reader import open_video
+from evalsuite.sources.tags import Stated, resolve_colour
 from evalsuite.sources.y4m import Geometry, Y4MReader
-from evalsuite.types import Matrix, Sequence
+from evalsuite.types import Sequence
 
 FILES = "files"
 """The dataset name of sequences that the user gave as files."""
@@ -41,7 +42,7 @@ def prepare(entry: SequenceEntry, frames: int | None = None) -> Sequence:
     Raises:
         RequestError: more frames are asked for than the sequence has.
         AssetError: the source cannot be had, or the cache cannot be written, or the result is not the pinned one.
-        MediaError: the source is unreadable, not 8-bit 4:2:0, or too short.
+        MediaError: the source is unreadable, of a format that is not supported, or too short.
         RecipeError: the manifest says another geometry or frame rate than the source has.
     """
     where = f"{entry.dataset}/{entry.name}"
@@ -82,6 +83,7 @@ def prepare(entry: SequenceEntry, frames: int | None = None) -> Sequence:
         tags=entry.tags,
         licence=entry.licence,
         origin=str(entry.sources[0]),
+        hdr=entry.hdr,
     )
 
 
@@ -90,8 +92,7 @@ def from_file(
     *,
     geometry: Geometry | None = None,
     frames: int | None = None,
-    matrix: Matrix | None = None,
-    full_range: bool | None = None,
+    stated: Stated | None = None,
 ) -> Sequence:
     """A sequence of any video file: Y4M is used where it is, everything else becomes Y4M in the cache.
 
@@ -99,18 +100,16 @@ def from_file(
         path: Y4M, raw planar video, or a container.
         geometry: of a raw file.
         frames: use only the first so many.
-        matrix: YCbCr matrix, where the file does not say or is wrong.
-        full_range: range of the code values, likewise.
+        stated: the colour, where the file does not say or is wrong.
 
     Raises:
-        MediaError: unreadable, damaged, not 8-bit 4:2:0, or fewer frames than asked for.
+        MediaError: unreadable, damaged, of a format that is not supported, or fewer frames than asked for.
         AssetError: the cache cannot be written.
     """
     if frames is not None and frames < 1:
         raise RequestError("a sequence has at least one frame", where=path, got=frames, fix="use --frames 1 or more")
     reader = open_video(path, geometry)
-    require_8bit(reader)
-    colour = resolve_colour(reader, matrix, full_range)
+    colour = resolve_colour(reader.format, reader.told, stated)
     digest = sha256_of(path)
     if isinstance(reader, Y4MReader) and frames in (None, total := count_frames(reader)):
         made = Prepared(path, digest, reader.format, reader.frame_rate, total)
@@ -127,6 +126,7 @@ def from_file(
         frames=made.frames,
         colour=colour,
         origin=str(path.absolute()),
+        hdr=reader.told.hdr,
     )
 
 
@@ -160,7 +160,6 @@ def _in_place(entry: SequenceEntry) -> Prepared:
     itself = tuple(source for source in entry.sources if source.sha256 == entry.sha256)
     path = resolve(Asset(entry.asset.name, itself), also=entry.siblings)
     reader = Y4MReader(path)
-    require_8bit(reader)
     return Prepared(path, entry.sha256, reader.format, reader.frame_rate, count_frames(reader))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,18 +13,19 @@ from evalsuite.assets import Asset, LocalSource, PackageSource, Source, UrlSourc
 from evalsuite.errors import MediaError, RecipeError
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table
-from evalsuite.sources.y4m import Geometry, check_sides
-from evalsuite.types import Colour, Matrix, VideoFormat
+from evalsuite.sources.hdr import parse_hdr
+from evalsuite.sources.tags import MATRICES, PRIMARIES, RANGES, TRANSFERS
+from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, check_sides
+from evalsuite.types import Colour, HdrMetadata, Transfer, VideoFormat
 
-MATRICES: Mapping[str, Matrix] = {"bt601": "bt601", "bt709": "bt709"}
-RANGES: Mapping[str, bool] = {"limited": False, "full": True}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Of datasets and sequences: safe in paths, tables and keys."""
 
+_USUAL_SAMPLES = PIXEL_FORMATS["yuv420p"]
 _HIGHEST_FRAME_RATE = 1000
 _FILTER_STEP = re.compile(
     r"scale=(\d{1,5}):(\d{1,5})(?::flags=[a-z_+]+)?"
-    r"|crop=(\d{1,5}):(\d{1,5}):\d{0,4}[02468]:\d{0,4}[02468]"  # even offsets: chroma is half size
+    r"|crop=(\d{1,5}):(\d{1,5}):\d{0,4}[02468]:\d{0,4}[02468]"  # even offsets: chroma may be half size
 )
 
 
@@ -42,6 +42,7 @@ class SequenceEntry:
     """Index of the first frame that is used, in the source's file order."""
     frames: int
     colour: Colour
+    hdr: HdrMetadata
     sources: tuple[Source, ...]
     sha256: str = ""
     """Of the prepared Y4M file; empty where the manifest does not pin it."""
@@ -101,7 +102,8 @@ def parse_manifest(data: dict[str, Any], path: Path) -> Dataset:
 def _sequence(data: dict[str, Any], index: int, path: Path) -> SequenceEntry:
     name = Table(data, f"{path}, sequence {index}").take("name", _name)
     table = Table(data, f"{path}, sequence {name}", taken={"name"})
-    format = VideoFormat(table.take("width", _side), table.take("height", _side))
+    sides = table.take("width", _side), table.take("height", _side)
+    format = VideoFormat(*sides, *table.get("pixel_format", fields.choice(PIXEL_FORMATS), _USUAL_SAMPLES))
     steps = table.get("filter", _filter_steps, ())
     made = steps[-1].size if steps else (format.width, format.height)
     if made != (format.width, format.height):
@@ -119,7 +121,8 @@ def _sequence(data: dict[str, Any], index: int, path: Path) -> SequenceEntry:
         frame_rate=table.take("frame_rate", _frame_rate),
         start=table.get("start", fields.count(0), 0),
         frames=table.take("frames", fields.count(1)),
-        colour=Colour(table.take("matrix", fields.choice(MATRICES)), table.take("range", fields.choice(RANGES))),
+        colour=_colour(table),
+        hdr=parse_hdr(table),
         sources=tuple(
             _source(Table(source, f"{table.where}, source {number}"), path.parent)
             for number, source in enumerate(table.take("sources", fields.tables), 1)
@@ -133,6 +136,16 @@ def _sequence(data: dict[str, Any], index: int, path: Path) -> SequenceEntry:
     )
     table.finish()
     return entry
+
+
+def _colour(table: Table) -> Colour:
+    sdr: Transfer = "sdr"
+    return Colour(
+        matrix=table.take("matrix", fields.choice(MATRICES)),
+        full_range=table.take("range", fields.choice(RANGES)),
+        transfer=table.get("transfer", fields.choice(TRANSFERS), sdr),
+        primaries=table.get("primaries", fields.choice({name: name for name in PRIMARIES.values()}), ""),
+    )
 
 
 def _source(table: Table, folder: Path) -> Source:
@@ -171,7 +184,7 @@ def _geometry(table: Table) -> Geometry:
         table.take("width", _side),
         table.take("height", _side),
         table.take("frame_rate", _frame_rate),
-        table.get("pixel_format", fields.choice({"yuv420p": "yuv420p"}), "yuv420p"),
+        table.get("pixel_format", fields.choice({name: name for name in PIXEL_FORMATS}), "yuv420p"),
     )
     table.finish()
     return geometry

@@ -69,7 +69,7 @@ def prepare_y4m(
         pinned: the sha256 that the Y4M file must have; without one, that of its first making counts.
 
     Raises:
-        MediaError: the source is unreadable, not 8-bit 4:2:0, or too short.
+        MediaError: the source is unreadable, of a format that is not supported, or too short.
         AssetError: the source cannot be had, the cache cannot be written, or the result is not the pinned one.
     """
     note = _note_path(name, plan, source_sha256s)
@@ -123,22 +123,6 @@ def count_frames(reader: VideoReader) -> int:
     return frames
 
 
-def require_8bit(reader: VideoReader) -> None:
-    """Refuse what cannot be a source yet.
-
-    Raises:
-        MediaError: more than 8 bits a sample.
-    """
-    if reader.format.bit_depth != 8:
-        raise MediaError(
-            "only 8-bit 4:2:0 video can be a source so far",
-            where=reader.path,
-            expected="yuv420p",
-            got=reader.format.pixel_format,
-            fix="use an 8-bit version; `evalsuite measure` compares two videos of any depth",
-        )
-
-
 def _not_as_pinned(name: str, source: Path, pinned: str, digest: str) -> AssetError:
     return AssetError(
         f"the sequence {name} did not come out as pinned",
@@ -152,7 +136,15 @@ def _not_as_pinned(name: str, source: Path, pinned: str, digest: str) -> AssetEr
 
 def _note_path(name: str, plan: Plan, source_sha256s: Iterable[str]) -> Path:
     """The file that remembers, in the format of `sha256sum`, what became of a plan."""
-    key = hashlib.sha256(repr((_MAKER_VERSION, plan, *source_sha256s)).encode()).hexdigest()
+    # Spelled out, as `repr` once had it: of the colour only what a Y4M file could ever say, so that what has been made
+    # stays found whatever else comes to be known of a colour.
+    colour = f"Colour(matrix={plan.colour.matrix!r}, full_range={plan.colour.full_range!r})"
+    spelled = (
+        f"Plan(colour={colour}, start={plan.start!r}, frames={plan.frames!r}, raw={plan.raw!r}, "
+        f"filter={plan.filter!r}, filtered_format={plan.filtered_format!r})"
+    )
+    digests = "".join(f", {digest!r}" for digest in source_sha256s)
+    key = hashlib.sha256(f"({_MAKER_VERSION!r}, {spelled}{digests})".encode()).hexdigest()
     return cache_dir() / "sequences" / f"{name}-{key[:16]}.sha256"
 
 
@@ -186,7 +178,6 @@ def _make(name: str, source: Path, plan: Plan, part: Path, pinned: str) -> str:
 
 def _write(source: Path, plan: Plan, target: Path) -> None:
     reader = open_video(source, plan.raw)
-    require_8bit(reader)
     stop = None if plan.frames is None else plan.start + plan.frames
     frames: Iterator[Frame] = islice(reader, plan.start, stop)
     if plan.filtered_format is not None:

@@ -7,6 +7,7 @@ aligned by timestamps.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from evalsuite.errors import MediaError
-from evalsuite.sources.y4m import Geometry, RawReader, Y4MReader, check_sides
-from evalsuite.types import Colour, Frame, Matrix, Plane, VideoFormat
+from evalsuite.sources import hdr
+from evalsuite.sources.tags import Told, told
+from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, RawReader, Y4MReader, check_sides
+from evalsuite.types import Frame, Plane, VideoFormat
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -23,16 +26,13 @@ if TYPE_CHECKING:
 _RAW_SUFFIXES = {".yuv", ".raw", ".rgb"}
 
 _CONTAINER_FORMATS = {
-    "yuv420p": 8,
-    "yuvj420p": 8,
-    "yuv420p10le": 10,
-    "yuv420p12le": 12,
-    "yuv420p16le": 16,
+    **PIXEL_FORMATS,
+    **{f"{name[:-2]}be": sample for name, sample in PIXEL_FORMATS.items() if name.endswith("le")},
+    # YCbCr of JPEG: FFmpeg's older way to say full range.
+    **{f"yuvj{chroma}p": PIXEL_FORMATS[f"yuv{chroma}p"] for chroma in ("420", "422", "444")},
+    # Cb and Cr in turns, in one plane.
+    "nv12": PIXEL_FORMATS["yuv420p"],
 }
-
-# ITU-T H.273 matrix coefficients, as FFmpeg numbers them.
-_MATRICES: dict[int, Matrix] = {1: "bt709", 5: "bt601", 6: "bt601"}
-_FULL_RANGE, _LIMITED_RANGE = 2, 1
 
 
 class VideoReader(Protocol):
@@ -43,10 +43,8 @@ class VideoReader(Protocol):
     frame_rate: Fraction
     frames: int | None
     """Known only where the file says so."""
-    matrix: Matrix | None
-    """None where the file does not say."""
-    full_range: bool | None
-    """None where the file does not say."""
+    told: Told
+    """What the file says of its colour."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in file order."""
@@ -85,16 +83,6 @@ def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
     return ContainerReader(path)
 
 
-def resolve_colour(reader: VideoReader, matrix: Matrix | None = None, full_range: bool | None = None) -> Colour:
-    """The colour to convert by: what the user says, else what the file says, else the convention for its size.
-
-    The convention is that of players: above 576 lines BT.709, else BT.601; limited range.
-    """
-    chosen = matrix or reader.matrix or ("bt709" if reader.format.height > 576 else "bt601")
-    span = full_range if full_range is not None else reader.full_range
-    return Colour(chosen, bool(span))
-
-
 class ContainerReader:
     """The first video stream of a container, decoded by FFmpeg's libraries through PyAV."""
 
@@ -122,15 +110,15 @@ class ContainerReader:
             raise MediaError("the file does not say its frame rate", where=path, fix="convert it to Y4M first")
         self.frame_rate = Fraction(rate)
         self.format = _format_of(first, path)
-        self.matrix = _MATRICES.get(int(first.colorspace))
-        span = int(first.color_range)
-        self.full_range = (
-            True
-            if span == _FULL_RANGE or first.format.name == "yuvj420p"
-            else False
-            if span == _LIMITED_RANGE
-            else None
+        self.told = told(
+            int(first.colorspace),
+            int(first.color_range),
+            int(first.color_trc),
+            int(first.color_primaries),
+            hdr.from_frame(first),
         )
+        if first.format.name.startswith("yuvj"):
+            self.told = replace(self.told, full_range=True)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in presentation order; a damaged stream raises MediaError."""
@@ -172,24 +160,30 @@ class ContainerReader:
 
 
 def _format_of(frame: VideoFrame, where: Path) -> VideoFormat:
-    depth = _CONTAINER_FORMATS.get(frame.format.name)
-    if depth is None:
+    sample = _CONTAINER_FORMATS.get(frame.format.name)
+    if sample is None:
         raise MediaError(
             "the pixel format is not supported",
             where=where,
-            expected="4:2:0 planar: " + ", ".join(_CONTAINER_FORMATS),
+            expected="planar 4:0:0, 4:2:0, 4:2:2 or 4:4:4, 8 to 16 bit, such as yuv420p, yuv422p10le or gray; or nv12",
             got=frame.format.name,
-            fix="convert it to 4:2:0 first, and say so where you publish",
+            fix="convert it to planar YCbCr of the same depth and chroma first; if that changes samples, as it does for"
+            " RGB, say so where you publish",
         )
     check_sides(frame.width, frame.height, where)
-    return VideoFormat(frame.width, frame.height, depth)
+    return VideoFormat(frame.width, frame.height, *sample)
 
 
 def _planes(frame: VideoFrame) -> Frame:
-    sample = np.dtype("u1" if _CONTAINER_FORMATS[frame.format.name] == 8 else "<u2")
+    name = frame.format.name
+    depth, _ = _CONTAINER_FORMATS[name]
+    stored = np.dtype("u1" if depth == 8 else ">u2" if name.endswith("be") else "<u2")
     planes: list[Plane] = []
     for plane in frame.planes:
         # Rows are padded to the codec's alignment: cut to the visible width.
-        rows = np.frombuffer(memoryview(plane), sample).reshape(plane.height, plane.line_size // sample.itemsize)
-        planes.append(np.ascontiguousarray(rows[:, : plane.width]))
-    return planes[0], planes[1], planes[2]
+        rows = np.frombuffer(memoryview(plane), stored).reshape(plane.height, plane.line_size // stored.itemsize)
+        if name == "nv12" and planes:
+            planes += (np.ascontiguousarray(rows[:, first : 2 * plane.width : 2]) for first in (0, 1))
+        else:
+            planes.append(np.ascontiguousarray(rows[:, : plane.width], stored.newbyteorder("<")))
+    return tuple(planes)

@@ -7,7 +7,6 @@ Format: https://wiki.multimedia.cx/index.php/YUV4MPEG2
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,18 +16,32 @@ from typing import BinaryIO
 import numpy as np
 
 from evalsuite.errors import MediaError
-from evalsuite.types import Colour, Frame, Matrix, Plane, VideoFormat
+from evalsuite.sources.tags import Told
+from evalsuite.types import Chroma, Colour, Frame, Plane, VideoFormat
 
 _MAGIC = b"YUV4MPEG2"
 _HEADER_LIMIT = 1024
 """Longest header or FRAME line accepted: a foreign file has no newline to stop at."""
 
-_DEPTHS = {
-    "420": 8,
-    "420jpeg": 8,
-    "420mpeg2": 8,
-    "420paldv": 8,
-    **{f"420p{depth}": depth for depth in (9, 10, 12, 14, 16)},
+DEPTHS = (8, 9, 10, 12, 14, 16)
+CHROMAS: tuple[Chroma, ...] = ("420", "422", "444", "400")
+
+PIXEL_FORMATS: dict[str, tuple[int, Chroma]] = {
+    VideoFormat(1, 1, depth, chroma).pixel_format: (depth, chroma) for chroma in CHROMAS for depth in DEPTHS
+}
+"""Bit depth and chroma by FFmpeg's name, of every planar format that is read."""
+
+
+def _tag(bit_depth: int, chroma: Chroma) -> str:
+    """What the C field of a YUV4MPEG2 header calls a format."""
+    if chroma == "400":
+        return "mono" if bit_depth == 8 else f"mono{bit_depth}"
+    return chroma if bit_depth == 8 else f"{chroma}p{bit_depth}"
+
+
+_TAGS = {
+    **{_tag(*sample): sample for sample in PIXEL_FORMATS.values()},
+    **dict.fromkeys(("420jpeg", "420mpeg2", "420paldv"), PIXEL_FORMATS["yuv420p"]),
 }
 _LARGEST_SIDE = 16384
 
@@ -46,17 +59,17 @@ class Geometry:
         """The sample format that `pixel_format` names.
 
         Raises:
-            MediaError: a pixel format that is not planar 4:2:0, or sides out of range.
+            MediaError: a pixel format that is not planar YCbCr or grey, or sides out of range.
         """
-        match = re.fullmatch(r"yuv420p(?:(9|10|12|14|16)le)?", self.pixel_format)
-        if not match:
+        if self.pixel_format not in PIXEL_FORMATS:
             raise MediaError(
                 "the pixel format is not supported",
-                expected="yuv420p, yuv420p10le, yuv420p12le, yuv420p14le or yuv420p16le",
+                expected="one of " + ", ".join(PIXEL_FORMATS),
                 got=self.pixel_format,
+                fix="convert the video to a planar format of the same depth and chroma, such as yuv420p for nv12",
             )
         check_sides(self.width, self.height)
-        return VideoFormat(self.width, self.height, int(match[1] or 8))
+        return VideoFormat(self.width, self.height, *PIXEL_FORMATS[self.pixel_format])
 
 
 def check_sides(width: int, height: int, where: object = None) -> None:
@@ -77,14 +90,11 @@ def check_sides(width: int, height: int, where: object = None) -> None:
 def split_planes(data: bytes, format: VideoFormat) -> Frame:
     """The planes of one raw frame, as read-only views of `data`."""
     samples: Plane = np.frombuffer(data, dtype=np.dtype("u1" if format.bit_depth == 8 else "<u2"))
-    luma = format.width * format.height
-    chroma_shape = (format.chroma_height, format.chroma_width)
-    chroma = chroma_shape[0] * chroma_shape[1]
-    return (
-        samples[:luma].reshape(format.height, format.width),
-        samples[luma : luma + chroma].reshape(chroma_shape),
-        samples[luma + chroma :].reshape(chroma_shape),
-    )
+    planes, taken = [], 0
+    for height, width in format.plane_shapes:
+        planes.append(samples[taken : taken + height * width].reshape(height, width))
+        taken += height * width
+    return tuple(planes)
 
 
 def join_planes(frame: Frame) -> bytes:
@@ -126,11 +136,9 @@ def _read_up_to(stream: BinaryIO, size: int) -> bytes:
 class RawReader:
     """A headerless planar file whose geometry the user gave."""
 
-    matrix: Matrix | None = None
-    full_range: bool | None = None
-
     def __init__(self, path: Path, geometry: Geometry) -> None:
         self.path = path
+        self.told = Told()
         self.format = geometry.format()
         self.frame_rate = geometry.frame_rate
         size = path.stat().st_size
@@ -151,16 +159,15 @@ class RawReader:
 
 
 class Y4MReader:
-    """A YUV4MPEG2 file: progressive 4:2:0, 8 to 16 bit."""
-
-    matrix: Matrix | None = None
+    """A YUV4MPEG2 file: progressive, 4:0:0 to 4:4:4, 8 to 16 bit."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with path.open("rb") as stream:
             line = stream.readline(_HEADER_LIMIT)
         self._header_bytes = len(line)
-        self.format, self.frame_rate, self.full_range = parse_header(line, path)
+        self.format, self.frame_rate, full_range = parse_header(line, path)
+        self.told = Told(full_range=full_range)
         self.frames: int | None = None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -228,11 +235,22 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
             fix="deinterlace it first",
         )
     chroma = fields.get("C", "420")
-    if chroma not in _DEPTHS:
+    if chroma not in _TAGS:
         raise MediaError(
-            "the chroma format is not supported", where=where, expected="4:2:0 (C420...)", got=f"C{chroma}"
+            "the chroma format is not supported",
+            where=where,
+            expected=f"4:0:0, 4:2:0, 4:2:2 or 4:4:4 (C{', C'.join(_TAGS)})",
+            got=f"C{chroma}",
         )
-    return VideoFormat(width, height, _DEPTHS[chroma]), frame_rate, full_range
+    return VideoFormat(width, height, *_TAGS[chroma]), frame_rate, full_range
+
+
+def header(format: VideoFormat, frame_rate: Fraction, colour: Colour | None = None) -> bytes:
+    """The header line of a YUV4MPEG2 file."""
+    chroma = "420mpeg2" if format.pixel_format == "yuv420p" else _tag(format.bit_depth, format.chroma)
+    span = "" if colour is None else f" XCOLORRANGE={'FULL' if colour.full_range else 'LIMITED'}"
+    rate = f"{frame_rate.numerator}:{frame_rate.denominator}"
+    return f"YUV4MPEG2 W{format.width} H{format.height} F{rate} Ip A1:1 C{chroma}{span}\n".encode()
 
 
 def write_y4m(
@@ -244,14 +262,12 @@ def write_y4m(
 ) -> int:
     """Write a Y4M file and return the number of frames in it.
 
-    The bytes depend on the arguments alone, so that a file's digest identifies its content.
+    The bytes depend on the arguments alone, so that a file's digest identifies its content. Of the colour, the format
+    has words for the range only.
     """
-    chroma = "420mpeg2" if format.bit_depth == 8 else f"420p{format.bit_depth}"
-    span = "" if colour is None else f" XCOLORRANGE={'FULL' if colour.full_range else 'LIMITED'}"
-    rate = f"{frame_rate.numerator}:{frame_rate.denominator}"
     count = 0
     with path.open("wb") as stream:
-        stream.write(f"YUV4MPEG2 W{format.width} H{format.height} F{rate} Ip A1:1 C{chroma}{span}\n".encode())
+        stream.write(header(format, frame_rate, colour))
         for frame in frames:
             stream.write(b"FRAME\n")
             stream.write(join_planes(frame))

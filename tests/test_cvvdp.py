@@ -1,0 +1,66 @@
+"""ColorVideoVDP, fed frame by frame, against the package's own prediction from whole arrays."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import moving_frames
+
+from evalsuite.engine.measure import Measured, measure
+from evalsuite.metrics.base import View
+from evalsuite.metrics.cvvdp import DISPLAYS, FAMILY, Setting
+from evalsuite.metrics.registry import select
+from evalsuite.types import Colour, Frame, Transfer, VideoFormat
+
+FORMAT = VideoFormat(97, 64)
+
+
+@pytest.fixture
+def package() -> Any:
+    if problem := FAMILY.check():
+        pytest.skip(f"cvvdp is not installed: {problem}")
+    import pycvvdp
+
+    return pycvvdp
+
+
+def frames(count: int, amount: float) -> list[Frame]:
+    """Moving frames with noise that comes and goes."""
+    rng = np.random.default_rng(1)
+    return [
+        tuple(
+            np.clip(plane + rng.normal(0, amount * (index % 3), plane.shape), 0, 255).astype(np.uint8)
+            for plane in frame
+        )
+        for index, frame in enumerate(moving_frames(FORMAT, count))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("transfer", "rate", "count"),
+    [("sdr", Fraction(25), 12), ("sdr", Fraction(30000, 1001), 2), ("pq", Fraction(50), 9), ("hlg", Fraction(24), 9)],
+)
+def test_streamed_scores_are_the_packages(package: Any, transfer: Transfer, rate: Fraction, count: int) -> None:
+    setting = Setting(FORMAT, Colour("bt709", transfer=transfer), rate)
+    source, decoded = frames(count, 0), frames(count, 9)
+    result = measure(source, setting, {"it": iter(decoded)}, select("cvvdp"))["it"]
+    assert isinstance(result, Measured)
+    (series,) = result.series
+    metric = package.cvvdp(display_name=DISPLAYS[transfer], quiet=True, device=torch.device("cpu"))
+    test, reference = (np.stack([View(frame, setting).rgb() for frame in video]) for video in (decoded, source))
+    expected, _ = metric.predict(test, reference, dim_order="FCHW", frames_per_second=float(rate))
+    np.testing.assert_allclose(series.values, [expected.item()], atol=1e-5)
+
+
+def test_one_frame_is_a_still_picture(package: Any) -> None:
+    setting = Setting(FORMAT, Colour("bt709"), Fraction(25))
+    source, decoded = frames(3, 0)[2:], frames(3, 9)[2:]
+    result = measure(source, setting, {"it": iter(decoded)}, select("cvvdp"))["it"]
+    assert isinstance(result, Measured)
+    metric = package.cvvdp(display_name=DISPLAYS["sdr"], quiet=True, device=torch.device("cpu"))
+    expected, _ = metric.predict(View(decoded[0], setting).rgb(), View(source[0], setting).rgb(), dim_order="CHW")
+    np.testing.assert_allclose(result.series[0].values, [expected.item()], atol=1e-5)
