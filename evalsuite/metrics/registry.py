@@ -1,4 +1,7 @@
-"""Which metrics there are: every module here that offers a `FAMILY`, and the entry points of installed packages."""
+"""Which metrics there are: every module here that offers a `FAMILY`, and the entry points of installed packages.
+
+Beside them are the doors to packages, `PREFIX:NAME`, of every module here that offers a `DOOR`.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,48 @@ import functools
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
+from types import ModuleType
 
 import evalsuite.metrics
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.base import Family
+from evalsuite.metrics.doors import Door
 from evalsuite.metrics.tokens import NAMES as TOKENS
 from evalsuite.types import MetricInfo
 
 ENTRY_POINTS = "evalsuite.metrics"
 
-DEFAULT = ("psnr_y", "psnr_cb", "psnr_cr", "psnr_yuv", "ssim", "ms_ssim", "vmaf", "vmaf_neg", "lpips")
-"""The default panel, in the order of tables."""
+DEFAULT = (
+    *("psnr_y", "psnr_cb", "psnr_cr", "psnr_yuv", "ssim", "ms_ssim"),
+    *("vmaf", "vmaf_neg", "lpips"),
+    *("warp_error", "warp_error_ratio", "flicker", "frame_diff_mad", "tof", "tlpips"),
+    *("face_ap50", "face_recall", "face_precision", "face_matched", "landmark_nme", "identity_cos"),
+)
+"""The default panel, in the order of tables: fidelity, perceptual, temporal, faces."""
+
+
+@functools.cache
+def _shipped() -> tuple[ModuleType, ...]:
+    names = [module.name for module in pkgutil.iter_modules(evalsuite.metrics.__path__)]
+    return tuple(importlib.import_module(f"evalsuite.metrics.{name}") for name in names)
 
 
 @functools.cache
 def families() -> tuple[Family, ...]:
-    """Every family, shipped ones first."""
-    shipped = [
-        importlib.import_module(f"evalsuite.metrics.{m.name}") for m in pkgutil.iter_modules(evalsuite.metrics.__path__)
-    ]
-    found = [module.FAMILY for module in shipped if hasattr(module, "FAMILY")]
+    """Every family but those behind doors, shipped ones first."""
+    found = [module.FAMILY for module in _shipped() if hasattr(module, "FAMILY")]
     found += [point.load() for point in entry_points(group=ENTRY_POINTS)]
     return tuple(found)
 
 
+@functools.cache
+def doors() -> tuple[Door, ...]:
+    """The packages whose metrics are asked for as `PREFIX:NAME`."""
+    return tuple(module.DOOR for module in _shipped() if hasattr(module, "DOOR"))
+
+
 def infos() -> dict[str, MetricInfo]:
-    """Every metric's description by name: the default panel first, in its order."""
+    """Every metric's description by name, but those behind doors: the default panel first, in its order."""
     known = {info.name: info for family in families() for info in family.infos}
     first = (*DEFAULT, *TOKENS)
     return {name: known[name] for name in (*first, *(n for n in known if n not in first))}
@@ -41,14 +60,24 @@ def family_of(name: str) -> Family:
     """The family that measures the metric.
 
     Raises:
-        RequestError: unknown metric; the message suggests near misses.
+        RequestError: unknown metric, or behind a door to a package that is not installed; the message suggests near
+            misses.
     """
+    prefix, colon, _ = name.partition(":")
+    for door in doors() if colon else ():
+        if door.prefix == prefix:
+            return door.family(name)
     for family in families():
         if any(info.name == name for info in family.infos):
             return family
     raise RequestError(
         f"unknown metric {name!r}", fix=f"{did_you_mean(name, infos())} (`evalsuite metrics list` shows all)"
     )
+
+
+def info_of(name: str) -> MetricInfo:
+    """The metric's description. Raises RequestError as `family_of` does."""
+    return next(info for info in family_of(name).infos if info.name == name)
 
 
 def select(request: str, *, tokens: bool = False) -> tuple[MetricInfo, ...]:
@@ -67,8 +96,7 @@ def select(request: str, *, tokens: bool = False) -> tuple[MetricInfo, ...]:
         panel = (*DEFAULT, *(TOKENS if tokens else ()))
         names = panel if word == "default" else tuple(known) if word == "all" else (word,)
         for name in names:
-            family_of(name)
-            chosen[name] = known[name]
+            chosen[name] = info_of(name)
     if not chosen:
         raise RequestError("no metric is asked for", fix="give --metrics default, all, or names separated by commas")
     return tuple(chosen.values())
