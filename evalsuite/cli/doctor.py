@@ -45,7 +45,7 @@ def _checks() -> Iterator[Check]:
     yield _ffmpeg()
     yield from _codecs()
     yield from _metrics()
-    yield _weights()
+    yield from _weights()
     yield _cache()
     yield _gpu()
 
@@ -89,12 +89,21 @@ def _metrics() -> Iterator[Check]:
         yield Check(name, "missing" if missing else "ok", missing or family.infos[0].version)
 
 
-def _weights() -> Check:
-    from evalsuite.metrics.weights import read_kept
+def _weights() -> Iterator[Check]:
+    from evalsuite.assets import is_present
+    from evalsuite.metrics.detectors import SFACE, YUNET
+    from evalsuite.metrics.weights import ALEXNET, VGG16, read_kept
 
-    if read_kept() is not None:
-        return Check("weights AlexNet (lpips)", "ok", "verified, in the cache")
-    return Check("weights AlexNet (lpips)", "missing", "not in the cache", "fetched by the first run that needs them")
+    kept = {
+        "AlexNet (lpips)": read_kept(ALEXNET) is not None,
+        "VGG16 (lpips_vgg, dists)": read_kept(VGG16) is not None,
+        "YuNet and SFace (faces)": all(any(map(is_present, asset.sources)) for asset in (YUNET, SFACE)),
+    }
+    for name, there in kept.items():
+        if there:
+            yield Check(f"weights {name}", "ok", "verified, in the cache")
+        else:
+            yield Check(f"weights {name}", "missing", "not in the cache", "fetched by the first run that needs them")
 
 
 def _cache() -> Check:
