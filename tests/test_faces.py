@@ -289,7 +289,7 @@ def test_precision_is_of_what_is_taken_for_a_face() -> None:
     assert found["matched"].values.tolist() == [1]
 
 
-def test_faces_that_need_not_be_found_are_neither_hits_nor_false_alarms() -> None:
+def test_trap22_faces_near_the_threshold_are_neither_hits_nor_false_alarms() -> None:
     source = [(0, 0, 50, 0.95), (100, 0, 50, 0.85), (200, 0, 31, 0.95)]
     # The unsure one and the small one are found with high scores; another small one is new.
     decoded = [(100, 0, 50, 0.99), (200, 0, 32, 0.98), (300, 0, 31, 0.97), (0, 0, 50, 0.9)]

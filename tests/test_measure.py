@@ -52,6 +52,12 @@ def test_trap12_another_size_or_depth_is_a_failure() -> None:
     assert "uint16" in str(result["depth"])
 
 
+def test_trap08_frames_are_scored_as_written_not_as_unrounded_floats() -> None:
+    floats = [tuple(plane.astype(np.float32) + 0.25 for plane in frame) for frame in FRAMES]
+    result = measure(FRAMES, SETTING, {"float": iter(floats)}, PSNR)  # type: ignore[dict-item]
+    assert "float32" in str(result["float"])
+
+
 def test_an_error_of_one_decoder_leaves_the_others_alone() -> None:
     def breaks() -> Iterator[Frame]:
         yield FRAMES[0]

