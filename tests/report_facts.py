@@ -25,6 +25,11 @@ METRICS: dict[str, tuple[str, bool, float, float]] = {
     "vmaf_neg": ("", True, 33.0, 44.0),
     "lpips": ("", False, 0.42, -0.21),
 }
+# What describes: the same, without a direction.
+FIGURES: dict[str, tuple[str, None, float, float]] = {
+    "peak_kbps": ("kbps", None, 1234.56, 0.0),
+    "encode_cpu_per_frame": ("s", None, 0.0123456, 0.0),
+}
 # name -> (unit, value at 0.01 bpp, change per decade of rate)
 TOKENS: dict[str, tuple[str, float, float]] = {
     "tokens_per_frame": ("tokens", 396.0, 0.0),
@@ -98,7 +103,7 @@ def sequence_entry(name: str) -> dict[str, Any]:
 
 
 def metric_entry(name: str) -> dict[str, Any]:
-    unit, higher, start, _ = METRICS.get(name, METRICS["vmaf"])
+    unit, higher, start, _ = {**METRICS, **FIGURES}.get(name, METRICS["vmaf"])
     return {
         "name": name,
         "family": "example",

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from report_facts import METRICS, SEQUENCES, TOKENS, codec_entry, metric_entry, sequence_entry, token_entry, token_rows
+from report_facts import (
+    FIGURES,
+    METRICS,
+    SEQUENCES,
+    TOKENS,
+    codec_entry,
+    metric_entry,
+    sequence_entry,
+    token_entry,
+    token_rows,
+)
 from results_samples import rate_match
 
 from evalsuite.results.layout import POINTS_SCHEMA
@@ -238,10 +248,10 @@ def _point(
     }
     rows = []
     for metric in metrics:
-        unit, higher, start, slope = METRICS.get(metric, METRICS["vmaf"])
+        unit, higher, start, slope = {**METRICS, **FIGURES}.get(metric, METRICS["vmaf"])
         status = gaps.get((metric, sequence), gaps.get((metric, "*"), "ok"))
         mean = start + slope * decades
-        for statistic, share in (("mean", 0.0), ("p5", 0.04), ("worst", 0.08)):
+        for statistic, share in (("mean", 0.0), ("p5", 0.04), ("worst", 0.08))[: 1 if metric in FIGURES else 3]:
             score = {
                 "ok": mean - abs(slope) * share * (1 if higher else -1),
                 "infinite": math.inf,

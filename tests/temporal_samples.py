@@ -75,3 +75,11 @@ def noise(frames: Sequence[Frame], levels: float) -> list[Frame]:
     """Fresh noise on luma in every frame, of this standard deviation in levels of 8 bits."""
     rng = np.random.default_rng(0)
     return [(_codes(frame[0] + rng.normal(0, 257 * levels, frame[0].shape)), *frame[1:]) for frame in frames]
+
+
+def flicker_levels(frames: list[Frame], levels: int) -> list[Frame]:
+    """The luma up and down by so many levels, frame by frame."""
+    return [
+        (np.clip(frame[0].astype(int) + levels * (-1) ** index, 0, 255).astype(np.uint8), *frame[1:])
+        for index, frame in enumerate(frames)
+    ]

@@ -97,6 +97,18 @@ def test_measure_tells_identical_from_good(tmp_path: Path) -> None:
     assert "infinite" in run("measure", str(a), str(a), "--metrics", "psnr_y").stdout
 
 
+def test_measure_names_what_has_no_score_by_reason(tmp_path: Path) -> None:
+    a = make_clip(tmp_path / "a.y4m", 64, 48, 2)
+    names = "psnr_y,token_rate,masked_share,ms_ssim,peak_kbps"
+    done = run("measure", str(a), str(a), "--metrics", names, COLUMNS="80")
+    scores, gaps = done.stdout.split("Without a score")
+    assert [name for name in names.split(",") if name in scores] == ["psnr_y"]
+    lines = " ".join(gaps.split())
+    assert "token_rate, masked_share not applicable the codec reports no tokens" in lines
+    assert "ms_ssim too small" in lines
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
 @pytest.mark.parametrize(
     ("frames", "size", "words"),
     [(2, (64, 48), "ends after 2 frames"), (4, (64, 48), "more frames"), (3, (62, 48), "differ in format")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +14,7 @@ from conftest import moving_frames
 
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.metrics.base import View
-from evalsuite.metrics.cvvdp import DISPLAYS, FAMILY, Setting
+from evalsuite.metrics.cvvdp import DISPLAYS, FAMILY, Setting, model
 from evalsuite.metrics.registry import select
 from evalsuite.types import Colour, Frame, Transfer, VideoFormat
 
@@ -23,9 +25,22 @@ FORMAT = VideoFormat(97, 64)
 def package() -> Any:
     if problem := FAMILY.check():
         pytest.skip(f"cvvdp is not installed: {problem}")
+    model(DISPLAYS["sdr"])  # loads what the package needs, in an order that works
     import pycvvdp
 
     return pycvvdp
+
+
+def test_the_package_loads_beside_the_standard_librarys_distutils() -> None:
+    if problem := FAMILY.check():
+        pytest.skip(f"cvvdp is not installed: {problem}")
+    if sys.version_info >= (3, 12):
+        pytest.skip("the standard library has no distutils any more")
+    code = (
+        "import sys; sys.meta_path = [one for one in sys.meta_path if 'Distutils' not in type(one).__name__]\n"
+        "import distutils.core; from evalsuite.metrics.cvvdp import model; model('standard_4k')"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
 def frames(count: int, amount: float) -> list[Frame]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from evalsuite.cli.app import app
 from evalsuite.metrics.describe import BEGIN, END, generated, main, renewed, sheet
-from evalsuite.metrics.registry import infos
+from evalsuite.metrics.registry import DEFAULT, infos
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -23,14 +23,22 @@ def test_the_page_is_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_metric_has_a_section_with_everything_it_must_say() -> None:
+def test_every_metric_has_its_row_and_everything_it_must_say() -> None:
     text = generated()
+    plain = text.replace("\\", "")
     for name, info in infos().items():
-        assert f"\n### {name}\n" in text
-        assert f"[{name}](#{name})" in text
-        said = sheet(info)
+        (row,) = (line for line in plain.splitlines() if line.startswith(f"| {name} |"))
+        for said in (info.unit, info.version, sheet(info)["range"]):
+            assert f" {said} |" in row
+        for said in (f"**{name}**: {info.definition}", f"*Source*: {info.source}", f"*Traps*: {info.traps}"):
+            assert said.replace("\\", "") in plain
         for label in ("definition", "source", "range", "unit", "direction", "version", "traps"):
-            assert said[label], f"{name} says nothing of its {label}"
+            assert sheet(info)[label], f"{name} says nothing of its {label}"
+
+
+def test_the_page_says_which_metrics_are_the_default() -> None:
+    rows = [line.replace("\\", "") for line in generated().splitlines() if line.startswith("| ")]
+    assert {row.split(" | ")[0].removeprefix("| ") for row in rows if row.split(" | ")[1] == "yes"} == set(DEFAULT)
 
 
 @pytest.mark.parametrize("name", ["vmaf", "xpsnr", "vbv_bits", "encode_fps"])
@@ -61,6 +69,7 @@ def test_a_page_is_made_anew_and_only_between_its_marks(tmp_path: Path) -> None:
 
 def test_text_is_kept_from_being_markup() -> None:
     # |a| < b_c * d would be a table cell, a tag and emphasis.
-    lines = [line for line in generated().splitlines() if line.startswith("- **definition**")]
+    lines = [line for line in generated().splitlines() if line.startswith(("| ", "- "))]
     assert lines
-    assert not any(sign in line.replace(f"\\{sign}", "") for line in lines for sign in "<[|")
+    said = [line.removeprefix("| ").removesuffix(" |").replace(" | ", " ") for line in lines]
+    assert not any(sign in line.replace(f"\\{sign}", "") for line in said for sign in "<[|")

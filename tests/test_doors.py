@@ -67,7 +67,7 @@ def test_directions_and_ranges_are_right(name: str) -> None:
 def test_the_smallest_size_is_measured_and_below_it_is_said(name: str) -> None:
     side = family_of(f"piq:{name}").smallest[f"piq:{name}"]
     for shortest, status in ((side, "ok"), (side - 1, "too_small")):
-        setting = Setting(VideoFormat(shortest + 6, shortest), Colour("bt709"), Fraction(25))
+        setting = Setting(VideoFormat(shortest, shortest), Colour("bt709"), Fraction(25))
         source, decoded = (list(moving_frames(setting.format, 1, seed)) for seed in (0, 1))
         series = score(f"piq:{name}", source, decoded, setting)
         assert series.status == status

@@ -165,6 +165,16 @@ def test_what_the_source_gave_is_kept_and_gives_the_same_scores(tmp_path: Path) 
         assert view.recall("faces-yunet", detectors.yunet().version, nothing)["scores"].size == 1
 
 
+def test_embeddings_are_kept_apart_from_those_of_other_references(tmp_path: Path) -> None:
+    frames, setting = clip("carphone", 1)
+    with FeatureCache(tmp_path).source(content="carphone") as kept:
+        for limit in (0.9, 0.5):
+            detector = replace(detectors.yunet(), reference_score=limit)
+            meter = FaceMeter(detector, {"identity": "identity_cos"}, detectors.sface())
+            meter.push(View(frames[0], setting, features=kept), View(frames[0], setting))
+    assert len(list(tmp_path.glob("*-identity-*.features"))) == 2
+
+
 def test_ten_bits_and_grey_pictures_have_the_same_faces() -> None:
     frames, setting = clip("carphone", 2)
     deep = tuple(tuple(plane.astype(np.uint16) * 4 for plane in frame) for frame in frames)

@@ -125,6 +125,33 @@ def test_a_limit_removes_what_was_used_longest_ago(tmp_path: Path) -> None:
     assert one_pass(cache, 4, content="old").made == [0, 1, 2, 3]
 
 
+def test_of_a_source_beyond_the_limit_the_first_frames_are_kept(tmp_path: Path) -> None:
+    one = FeatureCache(tmp_path / "one")
+    one_pass(one, 1)
+    record = the_file(one).stat().st_size
+    cache = FeatureCache(tmp_path / "small", 3 * record + record // 2)
+    assert one_pass(cache, 6).made == [0, 1, 2, 3, 4, 5]
+    for _ in range(2):
+        assert the_file(cache).stat().st_size == 3 * record
+        assert one_pass(cache, 6).made == [3, 4, 5]
+
+
+def test_the_features_of_a_source_share_the_limit_while_they_are_written(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, 10_000)
+
+    def on_disk() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    for _ in range(2):
+        with cache.source(content="a") as source:
+            for index in range(50):
+                for name in ("flow", "faces"):
+                    source.get(name, "1", index, Counter().of(index))
+            during = on_disk()
+        assert during <= 2 * cache.limit_bytes  # what is extended is there twice until it replaces the old
+        assert 0 < on_disk() <= cache.limit_bytes
+
+
 def test_no_space_keeps_nothing(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "features", 0)
     assert one_pass(cache, 3).made == one_pass(cache, 3).made == [0, 1, 2]

@@ -90,16 +90,19 @@ def test_a_metric_that_breaks_says_why_and_the_rest_goes_on(monkeypatch: pytest.
     extra = {
         "explodes": Family((info("explodes"),), lambda s, n: FrameMeter(n, explode), {}, str),
         "refuses": Family((info("refuses"),), refuse, {}, str),
+        "strays": Family((info("strays"),), lambda s, n: FrameMeter(("another",), lambda a, b: (0.5,)), {}, str),
     }
     known = module.family_of
     monkeypatch.setattr(module, "family_of", lambda name: extra.get(name) or known(name))
-    infos = (*PSNR, info("explodes"), info("refuses"))
+    infos = (*PSNR, info("explodes"), info("refuses"), info("strays"))
     result = measure(FRAMES, SETTING, {"it": iter(FRAMES)}, infos)["it"]
     assert isinstance(result, Measured)
     states = {series.metric: (series.status, series.reason) for series in result.series}
     assert states["psnr_y"][0] == "ok"
     assert states["explodes"] == ("failed", "ZeroDivisionError: by design")
     assert states["refuses"] == ("unavailable", "its weights are not here (fetch them)")
+    assert states["strays"] == ("failed", "it was asked for strays and gave another")
+    assert set(states) == {"psnr_y", "explodes", "refuses", "strays"}
 
 
 def test_no_process_is_left_behind() -> None:

@@ -18,7 +18,7 @@ from evalsuite.metrics.base import Setting
 from evalsuite.metrics.pooling import Pooled, pool
 from evalsuite.metrics.registry import families, infos
 from evalsuite.sources.y4m import join_planes, split_planes
-from evalsuite.types import Frame, Plane, Series, VideoFormat
+from evalsuite.types import Colour, Frame, Plane, Series, VideoFormat
 
 # Told by the codec, by its files or its processes, not by frames: tests of their own hold those.
 NOT_OF_FRAMES = {"report", "packets", "costs"}
@@ -165,6 +165,36 @@ def test_scores_stay_in_range_and_the_best_is_the_source_itself(name: str) -> No
         assert low <= pooled.score <= high or (pooled.status == "infinite" and math.isinf(high))
         if name not in NO_REFERENCE and info.higher_is_better is not None:
             assert pooled.score <= best + 1e-9 if info.higher_is_better else pooled.score >= best - 1e-9
+
+
+@functools.cache
+def extremes() -> list[Series]:
+    """Every metric on what is as far from its source as it can be: negatives, one for the other from frame to frame."""
+    _, setting = source()
+    setting = replace(setting, colour=Colour("bt709", full_range=True))
+    rng = np.random.default_rng(5)
+    black, white = (
+        tuple(np.full(shape, level, np.uint8) for shape in setting.format.plane_shapes) for level in (0, 255)
+    )
+    noise: Frame = tuple(rng.integers(0, 256, shape, np.uint8) for shape in setting.format.plane_shapes)
+    negative = tuple(255 - plane for plane in noise)
+    pairs = ((black, white), (noise, negative), (black, noise), (noise, black))
+    found: list[Series] = []
+    for one, other in pairs:
+        result = measure([one, other] * 2, setting, {"it": iter([other, one] * 2)}, METRICS.values())["it"]
+        assert isinstance(result, Measured), result
+        found += result.series
+    return found
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_scores_of_extremes_stay_in_range(name: str) -> None:
+    low, high = METRICS[name].range
+    for series in extremes():
+        assert series.status != "failed", series.reason
+        if series.metric == name and series.status == "ok":
+            numbers = series.values[np.isfinite(series.values)]
+            assert ((numbers > low - 1e-6) & (numbers < high + 1e-6)).all(), numbers
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in GROWING.items() for name in sorted(names)])

@@ -180,6 +180,17 @@ def test_golden_dists_examples(golden: Path, picture: str, expected: float) -> N
     assert dists.distance(*pair) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("level", [50, 128, 200])
+def test_dists_of_equal_flat_frames_is_nought(level: int) -> None:
+    vgg_weights()
+    flat = tuple(np.full_like(plane, level if index == 0 else 128) for index, plane in enumerate(FRAMES[0]))
+    other = (flat[0] + np.uint8(3), *flat[1:])
+    same, brighter = score("dists", [flat] * 2, [flat, other])[0].values
+    # What float32 leaves of a mean of squares less a squared mean is -0.05 here.
+    assert same == pytest.approx(0, abs=1e-6)
+    assert brighter > 0.001
+
+
 def test_dists_of_large_frames_is_that_of_frames_of_256() -> None:
     vgg_weights()
     rng = np.random.default_rng(0)

@@ -20,7 +20,7 @@ from evalsuite.cli.app import app
 from evalsuite.errors import EvalError, RecipeError, RequestError
 from evalsuite.metrics.pooling import Pooled
 from evalsuite.metrics.registry import infos
-from evalsuite.results.profile import Profile, Term, load_profile, parse_profile, profiles_for
+from evalsuite.results.profile import Profile, Term, formula_of, left_out, load_profile, parse_profile, profiles_for
 from evalsuite.results.tables import bd_table
 from evalsuite.sources.dataset import load_dataset
 
@@ -92,6 +92,21 @@ def test_shipped_profiles_agree_with_the_metrics_they_name(name: str) -> None:
         assert low <= min(term.worst, term.best) < max(term.worst, term.best) <= high
     # Why it is weighed so is part of the file.
     assert resources.find("profiles", name).read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "warp_error" in load_profile(name).metrics])
+def test_ends_are_in_the_unit_of_the_metric(name: str) -> None:
+    # Of carphone's error signal, x1e-4, published: blurred, frozen, flickering (golden table of test_temporal.py).
+    (term,) = (term for term in load_profile(name).terms if term.metric == "warp_error")
+    assert infos()["warp_error"].unit == "1e-4"
+    shares = [term.share(value) for value in (2.01, 4.01, 9.72)]
+    assert 0 < shares[2] < shares[1] < shares[0] < 1
+
+
+def test_reasons_that_are_alike_are_said_once() -> None:
+    said = left_out({"vmaf": "this is PQ", "text_cer": "no text", "lpips": "this is PQ"})
+    assert said == "without vmaf, text_cer, lpips (vmaf, lpips: this is PQ; text_cer: no text)"
+    assert formula_of(said) == "without vmaf, text_cer, lpips"
 
 
 def test_every_kind_of_content_is_there_and_demo_sequences_find_theirs() -> None:

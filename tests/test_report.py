@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
 from report_page import build, plain
-from report_sample import REASONS, SEQUENCES, failure, write_sample
+from report_sample import FACTORS, REASONS, SEQUENCES, failure, write_sample
 
 from evalsuite.report import findings, text
 from evalsuite.report.comparisons import Group
@@ -47,6 +48,21 @@ def test_where_bits_cannot_be_compared_quality_at_the_same_bitrate_is_told():
         "Refused on 2 sequences. At the same bitrate x265 scores +44.75 in VMAF against tvc (↑ higher is better), "
         "mean of 2 sequences."
     )
+
+
+def test_a_refused_metric_says_why_once_and_shows_its_quality(tmp_path):
+    low_delay = {"vvenc": {"structure": "low delay"}}
+    shift = {("x265", name): 0.2 for name in ("face", "bikes")}
+    run = write_sample(tmp_path / "run", sequences=["face", "bikes"], shift=shift, costs=low_delay)
+    made, _ = build(tmp_path, run)
+    row = made.row("VMAF", "refused")
+    assert "the quality ranges overlap by" in row[2]
+    assert "like with like" in made.row("face")[-1]
+    assert "like with like" not in row[2]  # it stands with the findings, and in the rows of the sequences
+    # At one rate, a straight line over the logarithm of it: 45 a decade.
+    expected = sum(45 * math.log10(0.2 / FACTORS[name]) for name in ("face", "bikes")) / 2
+    assert plain(row[3]).removesuffix("2 of 2").replace("\u2212", "-") == f"{expected:.2f}"
+    assert plain(row[-1]) == "0 of 2"
 
 
 def test_trap26_a_refused_sequence_is_named_and_not_in_the_mean(tmp_path):

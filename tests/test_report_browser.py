@@ -22,6 +22,7 @@ from report_browser import (
     launched,
     silent_tabs,
 )
+from report_facts import METRICS
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
@@ -179,6 +180,20 @@ def test_switches_change_the_curves_and_the_link(tab, report):
     assert drawn(seen) == ["vvenc", "x264"]
     assert seen.evaluate("document.getElementById('chart').layout.xaxis.type") == "linear"
     assert seen.input_value("#controls select[name=sequence]") == "bunny"
+
+
+def test_metrics_are_chosen_by_family(tab, report):
+    page = tab().open(report)
+    groups = page.locator("#controls select[name=metric] optgroup")
+    assert groups.evaluate_all("found => found.map(group => group.label)") == ["example"]
+    assert groups.first.locator("option").count() == len(METRICS)
+
+
+def test_a_scores_table_keeps_the_codec_in_sight(tab, report):
+    page = tab(viewport=PHONE).open(report)
+    box = page.locator("#scores .scroll").first
+    box.evaluate("each => { each.scrollLeft = 500 }")
+    assert box.locator("tbody th").first.bounding_box()["x"] == pytest.approx(box.bounding_box()["x"], abs=1)
 
 
 def test_a_section_link_keeps_the_state(tab, report):

@@ -47,6 +47,18 @@ def test_trap27_what_has_no_direction_is_compared_nowhere(tmp_path):
     assert row[2] == "describes, no better or worse"
 
 
+def test_other_figures_that_describe_have_a_table_and_are_compared_nowhere(tmp_path):
+    figures = ("peak_kbps", "encode_cpu_per_frame")
+    made, data = build(tmp_path, write_sample(tmp_path / "run", sequences=["face"], metrics=["vmaf", *figures]))
+    head, *rows = tables(made, "peak kbpskbps")
+    assert head[3:] == ["peak kbpskbps", "encode cpu per frames"]
+    # Four significant digits, whatever the magnitude.
+    assert [row[3:] for row in rows[:8]] == [["1235", "0.01235"]] * 8
+    assert [metric["name"] for metric in data["metrics"]] == ["vmaf"]
+    assert [row[0].split()[0] for row in tables(made, "BD-rate")[1:]] == ["VMAF", "face"]
+    assert "figures" not in ids(build(tmp_path, write_sample(tmp_path / "without"))[0])
+
+
 def test_the_section_and_its_link_are_there_only_with_tokens(tmp_path):
     made, data = build(tmp_path, write_sample(tmp_path / "run", codecs=CODECS, tokenized=["tvc"]))
     assert "tokens" in ids(made)

@@ -27,7 +27,9 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_the_main_job_end_to_end(bench: Bench) -> None:
     done = bench.run(*bench.arguments())
-    assert "BD-rate against toy" in done.stdout
+    assert "BD-rate of toytwo against toy" in done.stdout
+    shown = [line.split()[0] for line in done.stdout.splitlines() if " ↑ " in line]
+    assert shown == ["psnr_y", "psnr_yuv"]  # as in the panel
     assert "report:" in done.stdout
     points = bench.points()
     assert set(points["codec"]) == {"toy", "toytwo"}

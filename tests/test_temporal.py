@@ -11,12 +11,21 @@ import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
-import torch
 from conftest import moving_frames
 from sample_carphone import FORMAT, SETTING, carphone
-from temporal_samples import blur, deep, deep_setting, flicker, freeze, lpips_weights, means, noise, scores
+from temporal_samples import (
+    blur,
+    deep,
+    deep_setting,
+    flicker,
+    flicker_levels,
+    freeze,
+    lpips_weights,
+    means,
+    noise,
+    scores,
+)
 
-from evalsuite.metrics import lpips
 from evalsuite.metrics.base import Arrays, Setting, View
 from evalsuite.metrics.flow import motion_into, occluded
 from evalsuite.metrics.registry import infos
@@ -303,105 +312,3 @@ def test_kept_features_give_the_scores_of_fresh_ones() -> None:
     # A frame's motion in 16 bits a sample and direction, and a bit for its mask.
     sizes = [len(data) for (name, _, _), data in kept.files.items() if name == "motion"]
     assert max(sizes) < 176 * 144 * 4.25 + 1000
-
-
-# --- flicker, frame_diff_mad
-
-
-def flicker_levels(frames: list[Frame], levels: int) -> list[Frame]:
-    return [
-        (np.clip(frame[0].astype(int) + levels * (-1) ** index, 0, 255).astype(np.uint8), *frame[1:])
-        for index, frame in enumerate(frames)
-    ]
-
-
-def grey_frames(count: int) -> list[Frame]:
-    return [tuple(np.full_like(plane, 100) for plane in frame) for frame in moving_frames(SMALL.format, count)]
-
-
-def test_flicker_of_known_size() -> None:
-    source = grey_frames(4)
-    found = scores("flicker,frame_diff_mad", source, flicker_levels(source, 3), SMALL)
-    for series in found.values():
-        np.testing.assert_allclose(series.values, 6, rtol=1e-6)
-
-
-def test_flicker_of_one_block_counts_by_its_share() -> None:
-    source = grey_frames(2)
-    luma = source[1][0].copy()
-    luma[16:32, 32:48] += 24
-    found = scores("flicker,frame_diff_mad", source, [source[0], (luma, *source[1][1:])], SMALL)
-    for series in found.values():
-        np.testing.assert_allclose(series.values, 24 / 24)  # one block of 24
-
-
-def test_texture_that_changes_around_its_mean_is_no_flicker() -> None:
-    source = grey_frames(2)
-    checks = (np.indices((64, 96)).sum(0) % 2 * 8 - 4 + source[1][0]).astype(np.uint8)
-    found = scores("flicker,frame_diff_mad", source, [source[0], (checks, *source[1][1:])], SMALL)
-    np.testing.assert_allclose(found["flicker"].values, 0, atol=1e-5)
-    np.testing.assert_allclose(found["frame_diff_mad"].values, 4)
-
-
-def test_trap20_a_frozen_picture_pays_for_the_change_it_does_not_show() -> None:
-    source = carphone(5)
-    found = scores("frame_diff_mad", source, source[:1] * 5, SETTING)["frame_diff_mad"].values
-    changes = [np.abs(a[0].astype(int) - b[0]).mean() for a, b in pairwise(source)]
-    np.testing.assert_allclose(found, changes, rtol=1e-6)
-
-
-# --- tof
-
-
-def published_tof(source: list[np.ndarray], decoded: list[np.ndarray]) -> list[float]:
-    """As TecoGAN's metrics.py has it, of 8-bit grey: its crop of the flow, the Euclidean length, the mean."""
-
-    def flow(frames: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        whole = cv2.calcOpticalFlowFarneback(*frames, None, 0.5, 3, 15, 3, 5, 1.2, 0)
-        height, width = (side // 32 * 32 for side in whole.shape[:2])
-        while height > whole.shape[0] - 16:
-            height -= 32
-        while width > whole.shape[1] - 16:
-            width -= 32
-        y, x = (whole.shape[0] - height) // 2, (whole.shape[1] - width) // 2
-        return whole[y : y + height, x : x + width]
-
-    pairs = zip(pairwise(source), pairwise(decoded), strict=True)
-    return [float(np.sqrt(np.square(flow(a) - flow(b)).sum(-1)).mean()) for a, b in pairs]
-
-
-def test_tof_agrees_with_the_published_code() -> None:
-    source, decoded = carphone(6), carphone(6, "distorted")
-    grey = [
-        [cv2.cvtColor(View(frame, SETTING).rgb8(), cv2.COLOR_RGB2GRAY) for frame in frames]
-        for frames in (source, decoded)
-    ]
-    found = scores("tof", source, decoded, SETTING)["tof"].values
-    np.testing.assert_allclose(found, published_tof(*grey), rtol=1e-3)
-
-
-# --- tlpips
-
-
-def test_tlpips_agrees_with_the_package() -> None:
-    lpips_weights()
-    source, decoded = carphone(4), carphone(4, "distorted")
-
-    def changes(frames: list[Frame]) -> list[float]:
-        pictures = [torch.from_numpy(View(frame, SETTING).rgb())[None] for frame in frames]
-        with torch.inference_mode():
-            return [lpips.network()(a, b, normalize=True).item() for a, b in pairwise(pictures)]
-
-    expected = 100 * np.abs(np.subtract(changes(decoded), changes(source)))
-    np.testing.assert_allclose(scores("tlpips", source, decoded, SETTING)["tlpips"].values, expected, atol=1e-3)
-
-
-def test_one_pass_of_the_network_serves_three_metrics() -> None:
-    lpips_weights()
-    passes = []
-    handle = lpips.network().net.register_forward_hook(lambda *_: passes.append(1))
-    try:
-        means("lpips,tlpips,scene_integrity", carphone(3), carphone(3, "distorted"), SETTING)
-    finally:
-        handle.remove()
-    assert len(passes) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from evalsuite.metrics.pooling import Pooled
     from evalsuite.results.profile import Profile
     from evalsuite.types import MetricInfo
+
+
+_SHOWN = ("mean", "p5", "worst")
+"""Statistics of the table; `--json` has all."""
 
 
 def measure(
@@ -40,6 +45,7 @@ def measure(
     from evalsuite.engine.compare import compare_files
     from evalsuite.metrics.pooling import pool
     from evalsuite.metrics.registry import select
+    from evalsuite.results.profile import formula_of
 
     profiles = _profiles(profile)
     infos = {info.name: info for info in select(",".join([metrics, *(n for one in profiles for n in one.metrics)]))}
@@ -70,18 +76,30 @@ def measure(
             }
         )
         return
+    scored = {name: figures for name, figures in pooled.items() if figures[0].status in ("ok", "infinite", "nan")}
     print_table(
         f"{result.frames} frames",
-        ("metric", "", "unit", "mean", "p5", "worst"),
-        ((name, arrow(infos[name]), infos[name].unit, *_cells(figures)) for name, figures in pooled.items()),
-        numbers=3,
+        ("metric", "", "unit", *_SHOWN),
+        ((name, arrow(infos[name]), infos[name].unit, *_cells(figures)) for name, figures in scored.items()),
+        numbers=len(_SHOWN),
     )
-    for name, figures in pooled.items():
-        if figures[0].status not in ("ok", "infinite"):
-            say(f"{name}: {figures[0].status.replace('_', ' ')}: {figures[0].reason}")
+    _print_gaps({name: figures[0] for name, figures in pooled.items() if name not in scored})
     for one in profiles:
-        left_out = pooled[one.info.name][0].reason
+        left_out = formula_of(pooled[one.info.name][0].reason) if one.info.name in scored else ""
         typer.echo(f"{one.info.name} = {one.formula}" + (f" ({left_out})" if left_out else ""))
+
+
+def _print_gaps(gaps: Mapping[str, Pooled]) -> None:
+    """The metrics that have no score, those of one reason together."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, pooled in gaps.items():
+        alike.setdefault((pooled.status.replace("_", " "), pooled.reason), []).append(name)
+    if alike:
+        print_table(
+            "Without a score",
+            ("metrics", "state", "why"),
+            ((", ".join(names), state, reason) for (state, reason), names in alike.items()),
+        )
 
 
 def _profiles(request: str) -> tuple[Profile, ...]:
@@ -112,8 +130,8 @@ def _source(result: Compared) -> dict[str, Any]:
 
 
 def _cells(figures: list[Pooled]) -> list[str]:
-    cells = [_cell(one) for one in figures[:3]]
-    return cells + [""] * (3 - len(cells))
+    by_statistic = {one.statistic: _cell(one) for one in figures}
+    return [by_statistic.get(statistic, "") for statistic in _SHOWN]
 
 
 def _cell(pooled: Pooled) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from evalsuite.cli.output import arrow, print_json, print_table
+from evalsuite.cli.output import arrow, by_family, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="List and explain metrics.")
 
 
 @app.command("list")
 def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON list.")) -> None:
-    """List every metric, and what is missing where it cannot run.
+    """List every metric by family, and what is missing where one cannot run.
 
     Example: evalsuite metrics list
     """
@@ -41,13 +41,26 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
         return
     print_table(
         "",
-        ("metric", "", "unit", "family", "version", "needs"),
-        ((i.name, arrow(i), i.unit, i.family, i.version, needs[i.name] or "nothing more") for i in known.values()),
+        ("family", "metric", "", "unit", "default"),
+        (
+            (family, i.name, arrow(i), i.unit, "yes" if i.name in DEFAULT else "")
+            for family, i in by_family(known.values())
+        ),
     )
+    absent: dict[str, list[str]] = {}
+    for name, need in needs.items():
+        if need:
+            absent.setdefault(need, []).append(name)
+    if absent:
+        print_table(
+            "Missing on this machine",
+            ("metrics", "to do"),
+            ((", ".join(names), need) for need, names in absent.items()),
+        )
     print_table(
         "Doors to packages: ask for PREFIX:NAME",
-        ("door", "what", "names", "needs"),
-        ((f"{one.prefix}:", one.title, ", ".join(one.names()), one.check() or "nothing more") for one in doors()),
+        ("door", "names", "needs"),
+        ((f"{one.prefix}:", ", ".join(one.names()), one.check() or "nothing more") for one in doors()),
     )
     print_table(
         "Profiles sum up metrics for a kind of content, for --profile",

@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 def arrow(info: MetricInfo) -> str:
     """Which way a metric points, as a sign; nothing for one that describes."""
     return {True: "↑", False: "↓", None: ""}[info.higher_is_better]
+
+
+def by_family(infos: Iterable[MetricInfo]) -> Iterator[tuple[str, MetricInfo]]:
+    """Metrics with the word for a table's column of families: only where a new family begins."""
+    before = None
+    for info in infos:
+        yield "" if info.family == before else info.family, info
+        before = info.family
 
 
 def print_json(document: Any) -> None:

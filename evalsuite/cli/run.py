@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from evalsuite.cli.output import parse_bytes, parse_geometry, print_json, print_table, say, say_command
+from evalsuite.cli.output import arrow, parse_bytes, parse_geometry, print_json, print_table, say, say_command
 
 if TYPE_CHECKING:
     from evalsuite.engine.request import Finished
+    from evalsuite.results.bdrows import BDRow
+    from evalsuite.types import MetricInfo
 
 SOME_FAILED = 3
+MOST_REASONS = 12
+"""Lines that say why comparisons were refused; the report has all of them."""
 
 
 def run(
@@ -127,35 +132,62 @@ def _rate_word(rate_source: str) -> str:
     return " (estimated rate)" if "estimate" in rate_source else ""
 
 
+def _print_bd(means: list[BDRow], infos: Mapping[str, MetricInfo]) -> None:
+    """The means of one test codec, its metrics in the order of the panel."""
+    first = means[0]
+    places = list(infos)
+    print_table(
+        f"BD-rate of {first.test}{_rate_word(first.test_rate)} against {first.anchor}{_rate_word(first.anchor_rate)}: "
+        "negative saves bits, ≠ is not like with like",
+        ("metric", "sequences", "BD-rate", "95 % interval", "BD-quality"),
+        (
+            (
+                f"{row.metric} {arrow(infos[row.metric])}",
+                str(row.sequences),
+                "refused"
+                if row.bd_rate_percent is None
+                else f"{'≠ ' if row.unlike else ''}{row.bd_rate_percent:+.1f} %",
+                "n/a" if row.ci_low is None or row.ci_high is None else f"{row.ci_low:+.1f} .. {row.ci_high:+.1f}",
+                "n/a" if row.bd_quality is None else f"{row.bd_quality:+.3g}",
+            )
+            for row in sorted(means, key=lambda row: places.index(row.metric))
+        ),
+        numbers=4,
+    )
+
+
+def _say_reasons(rows: list[BDRow]) -> None:
+    """Why comparisons were refused or have caveats: alike reasons once, and no more than can be read.
+
+    What is not like with like stands below the tables.
+    """
+    from evalsuite.results.bdrows import own_reason
+
+    alike: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for row in rows:
+        if row.sequence != "*" and (reason := own_reason(row)):
+            alike.setdefault((row.status, row.test, reason), {}).setdefault(row.metric, []).append(row.sequence)
+    for (status, test, reason), where in list(alike.items())[:MOST_REASONS]:
+        metrics_by_place: dict[str, list[str]] = {}
+        for metric, sequences in where.items():
+            metrics_by_place.setdefault(", ".join(sequences), []).append(metric)
+        said = "; ".join(f"{', '.join(metrics)} on {place}" for place, metrics in metrics_by_place.items())
+        say(f"{status}: {test}, {said}: {reason}")
+    if len(alike) > MOST_REASONS:
+        say(f"{len(alike) - MOST_REASONS} more reasons are in the report and in bd_rate.csv")
+
+
 def _print(finished: Finished, page: Path) -> None:
     anchor = finished.plan.anchor
     means = [row for row in finished.bd_rate if row.sequence == "*"]
-    if means:
-        print_table(
-            f"BD-rate against {anchor}{_rate_word(means[0].anchor_rate)}: negative saves bits, ≠ is not like with like",
-            ("codec", "metric", "sequences", "BD-rate", "95 % interval", "BD-quality"),
-            (
-                (
-                    row.test + _rate_word(row.test_rate),
-                    row.metric,
-                    str(row.sequences),
-                    "refused"
-                    if row.bd_rate_percent is None
-                    else f"{'≠ ' if row.unlike else ''}{row.bd_rate_percent:+.1f} %",
-                    "n/a" if row.ci_low is None or row.ci_high is None else f"{row.ci_low:+.1f} .. {row.ci_high:+.1f}",
-                    "n/a" if row.bd_quality is None else f"{row.bd_quality:+.3g}",
-                )
-                for row in means
-            ),
-            numbers=4,
-        )
+    infos = {info.name: info for info in (*finished.plan.metrics, *finished.plan.profile_infos)}
+    for test in dict.fromkeys(row.test for row in means):
+        _print_bd([row for row in means if row.test == test], infos)
     for info in finished.plan.profile_infos:
         typer.echo(f"{info.name} = {info.definition}")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         typer.echo(f"≠ {test} against {anchor}: {unlike}")
-    for row in finished.bd_rate:
-        if row.sequence != "*" and row.status != "ok":
-            say(f"{row.status}: {row.test} {row.metric} {row.sequence}: {row.reason}")
+    _say_reasons(finished.bd_rate)
     matched = finished.summary["rate_match"]
     if matched:
         from evalsuite.engine.search import TOLERANCE

@@ -17,6 +17,7 @@ from evalsuite.engine.measure import Measured, measure
 from evalsuite.engine.store import StoredEncode
 from evalsuite.errors import EvalError
 from evalsuite.metrics.base import Report, Setting
+from evalsuite.sources.colour import RGB_VERSION
 from evalsuite.sources.reader import open_video
 from evalsuite.types import CodecReport, MetricInfo, OperatingPoint, Sequence, Usage
 
@@ -76,7 +77,8 @@ def measure_cells(
     """
     setting = Setting(sequence.format, sequence.colour, sequence.frame_rate)
     with ExitStack() as stack:
-        kept = features.source(content=sequence.sha256, format=str(sequence.format), colour=str(sequence.colour))
+        colour = f"{sequence.colour} {RGB_VERSION}"
+        kept = features.source(content=sequence.sha256, format=str(sequence.format), colour=colour)
         decoders = {
             key: stack.enter_context(
                 decode(

@@ -35,7 +35,8 @@ class FeatureCache:
 
     Args:
         folder: made where it is missing.
-        limit_bytes: of all files together, after each source; 0 keeps nothing.
+        limit_bytes: of all files together, after each source; of a source that takes more than this by itself the first
+            frames are kept. 0 keeps nothing.
     """
 
     def __init__(self, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
@@ -70,6 +71,7 @@ class SourceFeatures(Recall):
         self._key = key
         self._files: dict[tuple[str, str], _FeatureFile] = {}
         self._scratch: Scratch | None = None
+        self._room = cache.limit_bytes
         if cache.limit_bytes > 0:
             with suppress(OSError):  # a folder that cannot be written costs time, not the pass
                 self._scratch = Scratch(cache.folder / "tmp")
@@ -81,13 +83,18 @@ class SourceFeatures(Recall):
         file = self._files.get((name, version))
         if file is None:
             stem = f"{self._key[:32]}-{name}-{digest_of({'version': version})[:16]}"
-            file = _FeatureFile(self._cache.folder / f"{stem}.features", self._scratch.path / stem)
+            file = _FeatureFile(self._cache.folder / f"{stem}.features", self._scratch.path / stem, self._fits)
             self._files[name, version] = file
         arrays = file.read(index)
         if arrays is None:
             arrays = compute()
             file.write(index, arrays)
         return arrays
+
+    def _fits(self, size: int) -> bool:
+        """Take so many bytes of the limit; whether it had them. Once it had not, nothing more is kept."""
+        self._room -= size
+        return self._room >= 0
 
     def __enter__(self) -> SourceFeatures:
         return self
@@ -106,9 +113,10 @@ class SourceFeatures(Recall):
 class _FeatureFile:
     """One feature of one source: read as far as it goes, extended in a copy that replaces it at the end."""
 
-    def __init__(self, path: Path, part: Path) -> None:
+    def __init__(self, path: Path, part: Path, fits: Callable[[int], bool]) -> None:
         self._path = path
         self._part = part
+        self._fits = fits
         self._last = -1
         """Index of the last record that was read or written."""
         self._arrays: Arrays = {}
@@ -120,6 +128,7 @@ class _FeatureFile:
         self._usable = True
         with suppress(OSError):
             self._reader = path.open("rb")
+            fits(os.fstat(self._reader.fileno()).st_size)
             os.utime(path)
 
     def read(self, index: int) -> Arrays | None:
@@ -136,13 +145,15 @@ class _FeatureFile:
         return self._arrays if self._last == index else None
 
     def write(self, index: int, arrays: Arrays) -> None:
-        """Append the arrays of a frame, unless the file holds frames beyond it."""
+        """Append the arrays of a frame, unless the file holds frames beyond it or there is no room."""
         if not self._usable or self._reader is not None or index <= self._last:
+            return
+        body = save(arrays)
+        if not self._fits(_HEADER.size + len(body)):
             return
         try:
             if self._writer is None:
                 self._writer = self._begin()
-            body = save(arrays)
             self._writer.write(_HEADER.pack(index, zlib.crc32(body, index), len(body)))
             self._writer.write(body)
         except OSError:  # the disk is full

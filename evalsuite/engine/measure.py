@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from evalsuite.errors import EvalError, ShapeError
+from evalsuite.errors import EvalError, MetricError, ShapeError
 from evalsuite.metrics.base import Family, Meter, NotMeasured, Packets, Recall, Report, Setting, View
 from evalsuite.metrics.registry import family_of
 from evalsuite.sources.colour import is_convertible
@@ -57,6 +57,10 @@ class _GuardedMeter:
         if self._meter is not None:
             try:
                 series = self._meter.finish()
+                if {one.metric for one in series} != set(self.names):
+                    # The store would not know their versions, and what is missing would be measured again for ever.
+                    given = ", ".join(one.metric for one in series) or "nothing"
+                    raise MetricError(f"it was asked for {', '.join(self.names)} and gave {given}")
                 self.cost_s += self._meter.child_cpu_s
                 return series
             except Exception as error:  # as above

@@ -12,6 +12,7 @@ from evalsuite.engine.features import FeatureCache
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.complexity import COSTS
 from evalsuite.results.profile import Profile
+from evalsuite.sources.colour import RGB_VERSION
 from evalsuite.types import MetricInfo, OperatingPoint, Sequence
 
 
@@ -134,7 +135,7 @@ class Plan:
         """
         format = {"info": recipe.info, "container": recipe.container, "standard": recipe.standard}
         marks = {
-            "rgb": str(sequence.colour),
+            "rgb": f"{sequence.colour} {RGB_VERSION}",
             "range": "full" if sequence.colour.full_range else "limited",
             "report": digest_of({"info": recipe.info})[:16],
             "packets": digest_of(format)[:16],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evalsuite.assets import Asset, PackageSource, resolve
 from evalsuite.errors import AssetError
 from evalsuite.metrics.base import Arrays, Family, Setting, View
-from evalsuite.metrics.detectors import Detector, quiet, reduced, reduction
+from evalsuite.metrics.detectors import LONG_SIDE, Detector, quiet, reduced, reduction
 from evalsuite.metrics.facemeter import FaceMeter
 from evalsuite.metrics.faces import SMALLEST, detector_infos, traps_of
 from evalsuite.metrics.networks import without
@@ -119,7 +119,8 @@ def centerface() -> Detector:
         }
 
     digest = CENTERFACE.sources[0].sha256[:16]
-    return Detector("centerface", f"1 {digest} opencv {OPENCV} {_FLOOR} {_SUPPRESSION}", _REFERENCE_SCORE, find)
+    version = f"1 {digest} opencv {OPENCV} {LONG_SIDE} {_FLOOR} {_SUPPRESSION}"
+    return Detector("centerface", version, _REFERENCE_SCORE, find)
 
 
 INFOS = detector_infos(

@@ -10,6 +10,9 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
+import logging
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +57,11 @@ _INFO = MetricInfo(
 @functools.cache
 def model(display: str) -> Any:
     """The package's metric for one of its displays; loaded once per process."""
+    # Its import brings PyTorch's compiler tools, which warn where CUDA is installed and no GPU is there.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    # And setuptools, which refuses to load where the standard library's distutils has been loaded already.
+    if "distutils" in sys.modules:
+        os.environ.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
     from pycvvdp import cvvdp
 
     return cvvdp(display_name=display, quiet=True, device=device())

@@ -6,6 +6,7 @@ python -m evalsuite.metrics.describe --check docs/metrics.md   # fail where it i
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ END = "<!-- end of what is generated -->"
 DIRECTIONS = {True: "higher is better", False: "lower is better", None: "describes: no better or worse"}
 """What `MetricInfo.higher_is_better` says, in words."""
 
+_COLUMNS = (
+    *("metric", "default", "unit", "better", "range", "of", "needs", "smallest side", "HDR", "BD-rate on", "version"),
+)
 _BETTER = {True: "higher", False: "lower", None: "–"}
 _NEEDS = {
     "yuv": "the planes as decoded",
@@ -66,26 +70,52 @@ def _bd_rate(info: MetricInfo) -> str:
 
 
 def generated() -> str:
-    """The generated part of the page: one table of all metrics, then a section for each."""
+    """The generated part of the page: for each family a table, then what each metric is."""
     # The page is of what is shipped, not of what else is installed on this machine.
-    known = {name: info for name, info in infos().items() if family_of(name).open.__module__.startswith("evalsuite.")}
-    lines = ["| metric | unit | better | family | default |", "|---|---|---|---|---|"]
-    lines += [
-        f"| [{name}](#{name}) | {info.unit} | {_BETTER[info.higher_is_better]} | {info.family} | "
-        f"{'yes' if name in DEFAULT else ''} |"
-        for name, info in known.items()
-    ]
-    for name, info in known.items():
-        lines += ["", f"### {name}", ""]
-        lines += [f"- **{label}**: {_escaped(text)}" for label, text in sheet(info).items() if text]
-    return "\n".join(lines)
+    known = [info for name, info in infos().items() if family_of(name).open.__module__.startswith("evalsuite.")]
+    lines: list[str] = []
+    for family, members in itertools.groupby(known, key=lambda info: info.family):
+        lines += ["", *_section(family, tuple(members))]
+    return "\n".join(lines[1:])
+
+
+def _section(family: str, infos: tuple[MetricInfo, ...]) -> list[str]:
+    lines = [f"### {family.capitalize()}", "", f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
+    lines += [f"| {' | '.join(_escaped(cell) for cell in _row(info))} |" for info in infos]
+    alike: dict[tuple[str, str], list[MetricInfo]] = {}
+    for info in infos:
+        alike.setdefault((info.source, info.traps), []).append(info)
+    for (source, traps), group in alike.items():
+        lines += ["", f"#### {_escaped(', '.join(info.name for info in group))}", ""]
+        lines += [f"- **{_escaped(info.name)}**: {_escaped(info.definition)}" for info in group]
+        lines += [f"- *Source*: {_escaped(source)}", f"- *Traps*: {_escaped(traps)}"]
+    return lines
+
+
+def _row(info: MetricInfo) -> tuple[str, ...]:
+    said = sheet(info)
+    return (
+        info.name,
+        "yes" if info.name in DEFAULT else "",
+        info.unit,
+        _BETTER[info.higher_is_better],
+        said["range"],
+        ", ".join(["frames" if info.per_frame else "sequence", *info.statistics]),
+        said["needs"],
+        str(family_of(info.name).smallest.get(info.name, "")),
+        "yes" if info.hdr else "",
+        said["BD-rate"].removeprefix("on ").replace("none", "–"),
+        info.version,
+    )
 
 
 def _escaped(text: str) -> str:
-    # A formula may hold what Markdown or HTML takes for its own.
-    for sign in ("\\", "*", "_", "<", "[", "|"):
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    # A formula may hold what Markdown or HTML takes for its own; between backticks they take nothing.
+    parts = text.split("`")
+    for index in range(0, len(parts), 2):
+        for sign in ("\\", "*", "_", "<", "[", "|"):
+            parts[index] = parts[index].replace(sign, f"\\{sign}")
+    return "`".join(parts)
 
 
 def renewed(page: str) -> str:

@@ -1,4 +1,4 @@
-"""DISTS: structure and texture similarity of VGG16 features, by piq, with verified weights.
+"""DISTS: structure and texture similarity of VGG16 features, which piq takes with verified weights.
 
 Ding et al., "Image Quality Assessment: Unifying Structure and Texture Similarity", IEEE TPAMI 44(5), 2022.
 """
@@ -34,15 +34,18 @@ _CHANNELS = (3, 64, 128, 256, 512, 512)
 
 _SIDE = 256
 
+_TINY = 1e-6
+"""What is added above and below each ratio: c1 and c2 of the paper, with the authors' value."""
+
 _INFO = MetricInfo(
     name="dists",
     family="perceptual",
     unit="",
     higher_is_better=False,
-    version=f"1 vgg {VGG16.version} {_ALPHA_BETA.sha256[:8]}",
+    version=f"2 vgg {VGG16.version} {_ALPHA_BETA.sha256[:8]}",
     definition="DISTS: 1 - structure and texture similarity of VGG16 features, of RGB frames scaled bilinearly to "
     f"{_SIDE} samples on the shorter side where they are larger, per frame",
-    source="Ding et al., IEEE TPAMI 44(5), 2022; package piq 0.8, weights of dists-pytorch 0.1",
+    source="Ding et al., IEEE TPAMI 44(5), 2022; network of package piq 0.8, weights of dists-pytorch 0.1",
     # Not [0, 1]: a covariance may be negative.
     range=(0, 2),
     needs=("rgb",),
@@ -109,6 +112,20 @@ def features(view: View) -> list[torch.Tensor]:
         return layers
 
 
+def _similarities(first: list[torch.Tensor], second: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Structure of every layer, then texture of every layer: each (1, channels, 1, 1), 1 for the same."""
+    structure, texture = [], []
+    for one, other in zip(first, second, strict=True):
+        means = [layer.mean((2, 3), keepdim=True) for layer in (one, other)]
+        structure.append((2 * means[0] * means[1] + _TINY) / (means[0] ** 2 + means[1] ** 2 + _TINY))
+        # piq takes the covariance as the mean of products less the product of means. What float32 leaves of that is as
+        # large as `_TINY` where a frame is flat: two equal grey frames score -0.05.
+        one, other = (layer - mean for layer, mean in zip((one, other), means, strict=True))
+        variances = (one * one).mean((2, 3), keepdim=True) + (other * other).mean((2, 3), keepdim=True)
+        texture.append((2 * (one * other).mean((2, 3), keepdim=True) + _TINY) / (variances + _TINY))
+    return [*structure, *texture]
+
+
 def distance(source: View, decoded: View) -> float:
     """DISTS of one frame pair; 0 for identical frames up to rounding."""
     import torch
@@ -119,8 +136,7 @@ def distance(source: View, decoded: View) -> float:
     if source.previous is not None:
         source.previous.forget("dists")
     with torch.inference_mode():
-        similarities = model.compute_distance(features(decoded), of_source)
-        weighted = zip(similarities, model.weights, strict=True)
+        weighted = zip(_similarities(features(decoded), of_source), model.weights, strict=True)
         return 1 - float(sum((similarity * weight.to(similarity)).sum() for similarity, weight in weighted))
 
 

@@ -107,7 +107,9 @@ class FaceMeter:
         return source.derive(("face references", self._detector.name), compute)
 
     def _source_embeddings(self, source: View, wanted: _References, recogniser: Recogniser) -> NDArray[np.float32]:
-        version = f"{recogniser.version} of {self._detector.version}"
+        # Whose they are hangs on which faces are references, too.
+        which = f"{self._detector.reference_score:g} {REFERENCE_SIDE}"
+        version = f"{recogniser.version} of {self._detector.version} {which}"
         kept = source.recall("identity", version, lambda: {"it": recogniser.embeddings(source, wanted.landmarks)})
         return kept["it"]
 

@@ -32,7 +32,7 @@ _INFOS = (
         "e = decoded - source, luma in levels of 8 bits; per frame from the second on",
         source="after Fan et al., Flickering Reduction in All Intra Frame Coding, JVT-E070, 2002: a block's change "
         "over time against the source's; here the change of its mean, and of every block, not of still ones alone",
-        range=(0, 255),
+        range=(0, 510),
         needs=("luma",),
         traps=_TRAPS,
         hdr=True,
@@ -46,7 +46,7 @@ _INFOS = (
         definition="mean absolute difference of the frame differences, |(X_t - X_{t-1}) - (R_t - R_{t-1})| of "
         "decoded X and source R, luma in levels of 8 bits; per frame from the second on",
         source="closed form; the frame difference of ITU-T P.910's temporal information, against the source's",
-        range=(0, 255),
+        range=(0, 510),
         needs=("luma",),
         traps=_TRAPS
         + " The difference of the two mean frame differences is another figure: blur and noise cancel in it.",

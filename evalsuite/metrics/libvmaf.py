@@ -55,7 +55,8 @@ def _info(
         version=version,
         definition=definition,
         source=f"{source}; {_BY}",
-        range=(0, ceiling or math.inf),
+        # Sensitivity magnifies coarse errors: the PSNR-HVS of the largest is below 0 dB.
+        range=(-math.inf if name == "psnr_hvs" else 0, ceiling or math.inf),
         needs=("yuv",) if name == "psnr_hvs" else ("luma",),
         log_domain_ceiling=ceiling,
         traps=traps,

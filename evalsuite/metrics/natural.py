@@ -41,7 +41,7 @@ def luma8(view: View) -> Floats:
         levels = (view.frame[0].astype(np.float64) - black) * (255 / (white - black))
         return np.rint(np.clip(levels, 0, 255, out=levels), out=levels)
 
-    return view.derive("luma8", compute)
+    return view.derive("luma8 expanded", compute)
 
 
 def normalised(luma: Floats, border: int) -> Floats:

@@ -30,6 +30,13 @@ def device() -> torch.device:
     return torch.device("cuda")
 
 
+def engine() -> str:
+    """What networks are computed by, a part of the versions of kept features: others round differently."""
+    import torch
+
+    return f"torch {torch.__version__} {device().type}"
+
+
 def picture(view: View) -> torch.Tensor:
     """The frame's RGB in [0, 1] as (1, 3, height, width), float32, channels last, on `device()`.
 

@@ -22,7 +22,7 @@ from evalsuite.errors import AssetError
 from evalsuite.files import sha256_of
 from evalsuite.metrics.base import Arrays, Family, Setting, View
 from evalsuite.metrics.detection import LOOKS_PER_SECOND, Tally, looked_at, match
-from evalsuite.metrics.networks import device, missing, picture, without
+from evalsuite.metrics.networks import device, engine, missing, picture, without
 from evalsuite.types import MetricInfo, Series
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _open(_setting: Setting, names: tuple[str, ...]) -> ObjectMeter:
         net: Any = network(weights_file())
     except AssetError as error:
         raise without(error) from error
-    return ObjectMeter(names[0], functools.partial(find, net), _INFO.version)
+    return ObjectMeter(names[0], functools.partial(find, net), f"{_INFO.version} {engine()}")
 
 
 def _check() -> str:

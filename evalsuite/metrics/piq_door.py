@@ -46,7 +46,7 @@ METRICS = {
     "gmsd": _Metric("GMSD: deviation of gradient magnitude similarity", False, (0, 1), "Xue et al., 2013", 8),
     "multi_scale_gmsd": _Metric("MS-GMSD: GMSD at four scales", False, (0, 1), "Zhang et al., 2017", 17),
     "vsi": _Metric("VSI: similarity weighted by visual saliency", True, (0, 1), "Zhang et al., 2014", 8),
-    "dss": _Metric("DSS: similarity of DCT subbands", True, (0, 1), "Balanov et al., 2015", 31),
+    "dss": _Metric("DSS: similarity of DCT subbands", True, (0, 1), "Balanov et al., 2015", 32),
     "haarpsi": _Metric("HaarPSI: similarity of Haar wavelets", True, (0, 1), "Reisenhofer et al., 2018", 16),
     "mdsi": _Metric(
         "MDSI: deviation of gradient and chroma similarity", False, (0, _INFINITE), "Nafchi et al., 2016", 8
@@ -100,6 +100,7 @@ def _find(name: str) -> Family:
         range=metric.range,
         needs=("rgb",),
         traps="As piq has it, with its defaults; its own port of a metric may differ from the authors'."
+        + (" What piq downloads for it is not verified by evalsuite." if metric.network or name == "brisque" else "")
         + ("" if metric.reference else " It looks at the decoded frame alone."),
     )
     return picture_family(info, lambda: _load(name), reference=metric.reference, smallest=metric.smallest)

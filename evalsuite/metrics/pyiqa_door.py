@@ -81,8 +81,8 @@ def _find(name: str) -> Family:
         source=f"package pyiqa {version}; non-commercial licence",
         range=(-math.inf, math.inf),
         needs=("rgb",),
-        traps="As pyiqa has it, with weights that it downloads; its own port of a metric may differ from the authors'."
-        + ("" if reference else " It looks at the decoded frame alone."),
+        traps="As pyiqa has it; its own port of a metric may differ from the authors'. What pyiqa downloads is not "
+        "verified by evalsuite." + ("" if reference else " It looks at the decoded frame alone."),
     )
     return picture_family(info, lambda: _load(name), reference=reference, smallest=32)
 

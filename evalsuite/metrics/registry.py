@@ -28,6 +28,12 @@ DEFAULT = (
 )
 """The default panel, in the order of tables: fidelity, perceptual, temporal, faces."""
 
+FAMILIES = (
+    *("fidelity", "perceptual", "sharpness", "temporal", "faces", "text", "objects", "no-reference"),
+    *("tokens", "traffic", "complexity"),
+)
+"""The families of what is shipped, in the order of tables; those of other packages come after them."""
+
 
 @functools.cache
 def _shipped() -> tuple[ModuleType, ...]:
@@ -50,10 +56,13 @@ def doors() -> tuple[Door, ...]:
 
 
 def infos() -> dict[str, MetricInfo]:
-    """Every metric's description by name, but those behind doors: the default panel first, in its order."""
+    """Every metric's description by name, but those behind doors: by family, the default panel first in each."""
     known = {info.name: info for family in families() for info in family.infos}
     first = (*DEFAULT, *TOKENS)
-    return {name: known[name] for name in (*first, *(n for n in known if n not in first))}
+    order = dict.fromkeys((*FAMILIES, *(info.family for info in known.values())))
+    place = {family: index for index, family in enumerate(order)}
+    names = (*first, *(name for name in known if name not in first))
+    return {name: known[name] for name in sorted(names, key=lambda name: place[known[name].family])}
 
 
 def family_of(name: str) -> Family:

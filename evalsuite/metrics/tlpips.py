@@ -14,7 +14,7 @@ from evalsuite.errors import AssetError
 from evalsuite.metrics.base import Family, Setting, View
 from evalsuite.metrics.lpips import FAMILY as LPIPS
 from evalsuite.metrics.lpips import distance_between, features, network, release
-from evalsuite.metrics.networks import missing, without
+from evalsuite.metrics.networks import engine, missing, without
 from evalsuite.metrics.sparse import Pair, Row, SparseMeter, change_meter
 from evalsuite.types import MetricInfo
 
@@ -44,7 +44,7 @@ def change(before: View, view: View) -> float:
         release(before)
         return {"distance": np.array([distance])}
 
-    return float(view.recall("lpips_change", _VERSION, compute)["distance"][0])
+    return float(view.recall("lpips_change", f"{_VERSION} {engine()}", compute)["distance"][0])
 
 
 def tlpips(before: Pair, now: Pair) -> float:

@@ -67,7 +67,8 @@ def _info(name: str, definition: str) -> MetricInfo:
         version="1",
         definition=definition,
         source=_SOURCE,
-        range=(0, math.inf),
+        # Weights magnify errors where the source is flat: the largest of them are below 0 dB.
+        range=(-math.inf, math.inf),
         needs=("luma",) if name == "xpsnr_y" else ("yuv",),
         traps=_TRAPS,
         statistics=("root_mean",),

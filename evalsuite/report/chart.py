@@ -41,6 +41,7 @@ def payload(report: Report) -> dict[str, Any]:
             {
                 "name": metric.label,
                 "title": metric.title,
+                "family": str(metric.facts.get("family") or ""),
                 "unit": metric.unit,
                 "direction": metric.direction,
                 "decimals": metric.decimals,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from evalsuite.report import text
 from evalsuite.report.model import Metric, Report
-from evalsuite.results.bdrows import ALL, BDRow
+from evalsuite.results.bdrows import ALL, BDRow, own_reason
 
 HEADLINE_METRICS = ("vmaf", "psnr_yuv")
 """The metric of the headline: the first of these that was compared, else the first of any."""
@@ -58,8 +58,11 @@ class Group:
 
     @property
     def why(self) -> str:
-        """Why nothing could be compared: the reasons, each once, with how often it came up."""
-        reasons = [row.reason or "refused" for row in self.refused]
+        """Why nothing could be compared: the reasons, each once, with how often it came up.
+
+        What is not like with like is said of the pair, and of each row.
+        """
+        reasons = [own_reason(row) or "refused" for row in self.refused]
         return "; ".join(
             f"{reason} ({text.plural(reasons.count(reason), 'sequence')})" for reason in dict.fromkeys(reasons)
         )

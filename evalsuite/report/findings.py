@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalsuite.report import text
 from evalsuite.report.comparisons import Group, Verdict, groups, headline_metric
 from evalsuite.report.model import Report
-from evalsuite.results.bdrows import BDRow
+from evalsuite.results.bdrows import BDRow, own_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,8 @@ def _caveats(group: Group) -> Iterable[str]:
 def _by_reason(rows: Iterable[BDRow], what: str) -> Iterable[str]:
     names: dict[str, list[str]] = {}
     for row in rows:
-        names.setdefault(row.reason, []).append(row.sequence)
+        # What is not like with like stands above.
+        names.setdefault(own_reason(row) or row.reason, []).append(row.sequence)
     for reason, sequences in names.items():
         yield f"{text.listing(sequences)} {what}: {reason or 'no reason given'}."
 

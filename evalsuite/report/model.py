@@ -154,8 +154,17 @@ class Report:
     @property
     def token_figures(self) -> tuple[Metric, ...]:
         """The measured metrics that describe tokens, and have a number at some point."""
+        return tuple(one for one in self._figures if one.facts.get("family") == "tokens")
+
+    @property
+    def described(self) -> tuple[Metric, ...]:
+        """The other metrics that describe, such as those of traffic, and have a number at some point."""
+        return tuple(one for one in self._figures if one.facts.get("family") != "tokens")
+
+    @property
+    def _figures(self) -> tuple[Metric, ...]:
         held = {label for point in self.points for label, score in point.scores.items() if score.status == "ok"}
-        return tuple(one for one in self.metrics if one.facts.get("family") == "tokens" and one.label in held)
+        return tuple(one for one in self.metrics if one.higher_is_better is None and one.label in held)
 
     def metric(self, label: str) -> Metric:
         """The metric of this label; one that only a table names gets the plainest description."""

@@ -90,6 +90,16 @@ def with_caveats(result: BDResult, caveats: Sequence[str]) -> BDResult:
     )
 
 
+def not_alike(unlike: str) -> str:
+    """The caveat of a comparison that is not like with like; empty where it is."""
+    return f"not like with like: {unlike}" if unlike else ""
+
+
+def own_reason(row: BDRow) -> str:
+    """A row's reason without what is unlike, for where that is said of all rows at once."""
+    return row.reason.removeprefix(not_alike(row.unlike)).removeprefix("; ")
+
+
 def bd_row(
     metric: str, anchor: str, test: str, sequence: str, result: BDResult, likeness: Likeness | None = None
 ) -> BDRow:
@@ -136,7 +146,7 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
         reasons.append(f"BD-quality holds {len(qualities)}")
     unlike = _unlike(held or rows)
     if unlike:
-        reasons.append(f"not like with like: {unlike}")
+        reasons.append(not_alike(unlike))
     low, high = summary.interval if summary and summary.interval else (None, None)
     return BDRow(
         metric=rows[0].metric,

@@ -131,12 +131,15 @@ class Profile:
 
 
 def left_out(reasons: Mapping[str, str]) -> str:
-    """What dropped out of a formula, and why, in words: `formula_of` takes it apart again.
+    """What dropped out of a formula, and why, each reason once: `formula_of` takes it apart again.
 
     >>> left_out({"text_cer": "no text"})
     'without text_cer (text_cer: no text)'
     """
-    why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    alike: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        alike.setdefault(reason, []).append(name)
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in alike.items())
     return f"without {', '.join(reasons)} ({why})" if reasons else ""
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evalsuite.errors import RequestError, StoreError, did_you_mean
 from evalsuite.results.bdrate import BDResult, Method, bd_rate
-from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, with_caveats
+from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, not_alike, with_caveats
 from evalsuite.results.comparable import likeness, matched_by_name, mixed, other_content, rate_caveats
 from evalsuite.results.profile import formula_of
 
@@ -132,7 +132,7 @@ def _compare(
         log_domain_ceiling=log_domain_ceiling,
     )
     if found.unlike:
-        caveats.insert(0, f"not like with like: {found.unlike}")
+        caveats.insert(0, not_alike(found.unlike))
     caveats += rate_caveats(found)
     if matched_by_name(anchor, test):
         caveats.append("content matched by name, size and frames, not by digest")

@@ -24,6 +24,9 @@ LUMA_WEIGHTS = {
     "bt2020": (0.2627, 0.0593),
 }
 
+RGB_VERSION = 2
+"""Raised whenever `to_rgb` could give another picture: part of the key of every score and feature of RGB."""
+
 _BAND_SAMPLES = 1 << 17
 """Luma samples that are converted at a time, so that what one step writes is still in the cache for the next."""
 

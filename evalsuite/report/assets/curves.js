@@ -4,7 +4,9 @@
 
 const COLOURS = 8;
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "triangle-down", "cross", "star"];
-const STATISTICS = { mean: "mean", p5: "95 % of frames reach", worst: "worst frame", harmonic_mean: "harmonic mean" };
+const STATISTICS = {
+  mean: "mean", p5: "95 % of frames reach", worst: "worst frame", harmonic_mean: "harmonic mean", root_mean: "root mean",
+};
 const NARROW_SPACE = "\u202f";
 
 const colourIndex = (codec) => codec.index % COLOURS;
@@ -163,11 +165,18 @@ class Chart {
 
   fillControls() {
     const form = byId("controls");
-    const option = (value, text) => new Option(text, value);
-    form.metric.replaceChildren(
-      ...this.data.metrics.map((metric) => option(metric.name, `${metric.title} ${metric.direction[0]}`)),
-    );
-    form.sequence.replaceChildren(...this.data.sequences.map((name) => option(name, name)));
+    const families = [...new Set(this.data.metrics.map((metric) => metric.family))];
+    form.metric.replaceChildren(...families.map((family) => this.familyGroup(family)));
+    form.sequence.replaceChildren(...this.data.sequences.map((name) => new Option(name, name)));
+  }
+
+  familyGroup(family) {
+    const group = document.createElement("optgroup");
+    group.label = family;
+    for (const metric of this.data.metrics.filter((candidate) => candidate.family === family)) {
+      group.append(new Option(`${metric.title} ${metric.direction[0]}`, metric.name));
+    }
+    return group;
   }
 
   drawLegends(all) {
