@@ -1,11 +1,13 @@
 """Speed of the metrics against the tools that one would string together, as ratios of one run; memory at 1080p.
 
-    python benchmarks/metrics.py [panel] [libvmaf] [lpips] [memory] [--sequence face]
+    python benchmarks/metrics.py [panel] [workers] [libvmaf] [lpips] [memory] [--sequence face]
 
 Decodes a demo sequence of 640x360 from eight bitstreams of x264 and measures the same files both ways, two workers
 against tools with the threads that they take by themselves. The means must agree to 1e-3 before a ratio is printed.
 
 - panel: the default panel, against `benchmarks/strung_together.py`. Starting processes and loading networks counts.
+- workers: the default panel by two workers of one thread against one worker of two threads, and with and without
+  allocator settings; not run unless it is named.
 - libvmaf: fidelity and VMAF of one decoded file, against one bare ffmpeg with libvmaf that computes the same features.
 - lpips: LPIPS of eight decoded files, against the package called frame by frame, per frame pair, without start-up.
 - memory: peak resident set of one worker with the whole default panel at 1920x1080, over 10 and over 40 frames.
@@ -85,11 +87,11 @@ def _means(result: Measured | EvalError, metrics: str) -> Means:
     return {name: mean.score for name, mean in pooled if mean.status == "ok"}
 
 
-def ours(source: Path, decoded: list[Path], metrics: str, folder: Path, workers: int = WORKERS) -> list[Means]:
+def ours(source: Path, decoded: list[Path], metrics: str, folder: Path, jobs: int = WORKERS) -> list[Means]:
     """The same by a pool of workers that starts cold, with nothing kept from earlier."""
     cache = FeatureCache(folder)
-    share = -(-len(decoded) // workers)
-    with Pool[int](workers) as tasks:
+    share = -(-len(decoded) // jobs)
+    with Pool[int](jobs) as tasks:
         for first in range(0, len(decoded), share):
             tasks.submit(first, Task(measure_files, (source, decoded[first : first + share], metrics, cache)))
         outcomes = {outcome.key: outcome for outcome in tasks.outcomes()}
@@ -128,6 +130,39 @@ def panel(source: Path, decoded: list[Path], folder: Path) -> None:
     worst = check(mine, theirs, AGREEMENT)
     print(f"default panel, {len(DEFAULT)} metrics, {len(decoded)} rate points: {cold:.1f} s against {strung:.1f} s")
     print(f"  {strung / cold:.2f} times faster (with kept features {strung / warm:.2f}); means agree to {worst:.1e}")
+
+
+def workers(source: Path, decoded: list[Path], folder: Path) -> None:
+    """Other ways to use two cores, each in a fresh process: threads and allocators are settled when it starts."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "2")
+    never = str(1 << 30)
+    ways = {
+        "two workers of one thread": ("2", {}),
+        "one worker of two threads": ("1", threads),
+        "two workers that keep what they freed": (
+            "2",
+            {"MALLOC_MMAP_THRESHOLD_": never, "MALLOC_TRIM_THRESHOLD_": never},
+        ),
+        "two workers with huge pages": ("2", {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
+    }
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from metrics import DEFAULT, ours\n"
+        "if __name__ == '__main__':\n"
+        "    source, *decoded = map(Path, sys.argv[3:])\n"
+        "    ours(source, decoded, ','.join(DEFAULT), Path(sys.argv[1]), int(sys.argv[2]))\n"
+    )
+    script = folder / "way.py"
+    script.write_text(code)
+    path = os.pathsep.join((str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")))
+    taken = {}
+    for name, (count, settings) in ways.items():
+        features = folder / f"features-{len(taken)}"
+        command = [sys.executable, str(script), str(features), count, str(source), *map(str, decoded)]
+        started = time.perf_counter()
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path, **settings})
+        taken[name] = time.perf_counter() - started
+        print(f"{name}: {taken[name]:.1f} s, {taken[name] / next(iter(taken.values())):.2f} times the first")
 
 
 def libvmaf(source: Path, decoded: list[Path], folder: Path) -> None:
@@ -236,7 +271,7 @@ def main() -> None:
             if part == "memory":
                 memory(source, folder)
             else:
-                {"panel": panel, "libvmaf": libvmaf, "lpips": lpips}[part](source, decoded, folder)
+                {"panel": panel, "workers": workers, "libvmaf": libvmaf, "lpips": lpips}[part](source, decoded, folder)
 
 
 if __name__ == "__main__":
