@@ -39,6 +39,14 @@ def test_trap26_headline_makes_no_claim_where_refused(tmp_path):
     assert made.row("VMAF")[1] == "refused"
 
 
+@pytest.mark.parametrize(("others", "told"), [(8, "no claim by M0, M1"), (9, "no claim by 9 metrics")])
+def test_many_metrics_without_a_claim_are_counted(tmp_path, others, told):
+    metrics = ["vmaf", *(f"m{index}" for index in range(others))]
+    shift = {("x265", "face"): 0.001}
+    made, _ = build(tmp_path, write_sample(tmp_path / "run", sequences=["face"], metrics=metrics, shift=shift))
+    assert f"By the other metrics: {told}" in made.text
+
+
 def test_where_bits_cannot_be_compared_quality_at_the_same_bitrate_is_told():
     metric = Metric("vmaf", "vmaf", "VMAF", "", True, 2)
     refused = BDResult("refused", "the quality ranges do not overlap", quality=44.75, overlap=0.0)

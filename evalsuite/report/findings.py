@@ -10,6 +10,9 @@ from evalsuite.report.comparisons import Group, Verdict, groups, headline_metric
 from evalsuite.report.model import Report
 from evalsuite.results.bdrows import BDRow, own_reason
 
+_MOST_NAMED = 8
+"""Metrics that are named where there is nothing to say by them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -118,5 +121,7 @@ def _others(group: Group, all_groups: Iterable[Group]) -> Iterable[str]:
             size = f" ({text.percent(other.percent)})" if other.percent is not None else ""
             kinds[other.verdict].append(other.metric.title + size)
     for kind, names in kinds.items():
-        if names:
+        if kind == "refused" and len(names) > _MOST_NAMED:
+            yield f"{phrases[kind]} {len(names)} metrics: the table of BD-rates says why"
+        elif names:
             yield f"{phrases[kind]} {text.listing(names)}"
