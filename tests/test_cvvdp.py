@@ -31,14 +31,15 @@ def package() -> Any:
     return pycvvdp
 
 
-def test_the_package_loads_beside_the_standard_librarys_distutils() -> None:
+@pytest.mark.parametrize("first", ["", "import distutils.core"])
+def test_the_package_loads_beside_the_standard_librarys_distutils(first: str) -> None:
     if problem := FAMILY.check():
         pytest.skip(f"cvvdp is not installed: {problem}")
     if sys.version_info >= (3, 12):
         pytest.skip("the standard library has no distutils any more")
     code = (
         "import sys; sys.meta_path = [one for one in sys.meta_path if 'Distutils' not in type(one).__name__]\n"
-        "import distutils.core; from evalsuite.metrics.cvvdp import model; model('standard_4k')"
+        f"{first}\nfrom evalsuite.metrics.cvvdp import model; model('standard_4k')"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 

@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
-import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,10 +59,12 @@ def model(display: str) -> Any:
     """The package's metric for one of its displays; loaded once per process."""
     # Its import brings PyTorch's compiler tools, which warn where CUDA is installed and no GPU is there.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    # And setuptools, which refuses to load where the standard library's distutils has been loaded already.
-    if "distutils" in sys.modules:
-        os.environ.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
-    from pycvvdp import cvvdp
+    # And setuptools, which puts a distutils of its own in the standard library's place and refuses to load where that
+    # does not work out.
+    os.environ.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pycvvdp import cvvdp
 
     return cvvdp(display_name=display, quiet=True, device=device())
 
