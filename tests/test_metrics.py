@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import moving_frames, run_ffmpeg
 from sample_carphone import carphone, carphone_file
+from temporal_samples import lpips_weights
 
 from evalsuite.engine.compare import compare_files
 from evalsuite.engine.measure import Measured, measure
@@ -41,13 +42,6 @@ def noisy(frames: Iterable[Frame], amount: float) -> list[Frame]:
         tuple(np.clip(plane + rng.normal(0, amount, plane.shape), 0, 255).astype(np.uint8) for plane in frame)  # type: ignore[misc]
         for frame in frames
     ]
-
-
-def lpips_weights() -> None:
-    try:
-        lpips.network()
-    except AssetError as error:
-        pytest.skip(f"the weights of AlexNet cannot be had: {error.got}")
 
 
 FRAMES = list(moving_frames(SETTING.format, 3))

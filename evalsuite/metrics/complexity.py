@@ -6,13 +6,14 @@ last of them was timed. How it is measured, and when it can be compared, is told
 
 from __future__ import annotations
 
-import math
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from evalsuite.metrics.base import Family, Meter, NotMeasured, Setting
-from evalsuite.types import Latency, MetricInfo, Series, Timing, Usage
+from evalsuite.metrics.describing import describing
+from evalsuite.types import Latency, Series, Timing, Usage
 
 COSTS = "costs"
 """What a metric `needs` that is made of the records of a run."""
@@ -24,22 +25,7 @@ _TIME = (
 )
 
 
-def _info(name: str, unit: str, definition: str) -> MetricInfo:
-    return MetricInfo(
-        name=name,
-        family="complexity",
-        unit=unit,
-        higher_is_better=None,
-        version="1",
-        definition=definition,
-        source=_RECORDS,
-        range=(0, math.inf),
-        needs=(COSTS,),
-        traps=_TIME,
-        per_frame=False,
-        hdr=True,
-    )
-
+_info = functools.partial(describing, family="complexity", source=_RECORDS, needs=COSTS, traps=_TIME)
 
 _INFOS = (
     _info("encode_fps", "fps", "frames over the wall seconds of the encode, less what loading a model took"),

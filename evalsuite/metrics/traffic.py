@@ -7,6 +7,7 @@ burst and then nothing.
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from evalsuite.errors import MetricError
 from evalsuite.metrics.base import Family, NotMeasured, Packets, Setting, View
-from evalsuite.types import MetricInfo, Packet, Series
+from evalsuite.metrics.describing import describing
+from evalsuite.types import Packet, Series
 
 _SOURCE = (
     "closed form on the sizes of access units of the bitstream (evalsuite/codec/bitstream.py, checked against FFmpeg)"
@@ -27,25 +29,10 @@ _TRAPS = (
 )
 
 
-def _info(name: str, unit: str, definition: str, smallest: float = 0.0) -> MetricInfo:
-    return MetricInfo(
-        name=name,
-        family="traffic",
-        unit=unit,
-        higher_is_better=None,
-        version="1",
-        definition=definition,
-        source=_SOURCE,
-        range=(smallest, math.inf),
-        needs=("packets",),
-        traps=_TRAPS,
-        per_frame=False,
-        hdr=True,
-    )
-
+_info = functools.partial(describing, family="traffic", source=_SOURCE, needs="packets", traps=_TRAPS)
 
 _INFOS = (
-    _info("peak_to_mean", "", "largest frame over the mean frame, in bits", 1.0),
+    _info("peak_to_mean", "", "largest frame over the mean frame, in bits", range=(1, math.inf)),
     _info(
         "peak_kbps", "kbps", "largest number of bits within one second (round(frame rate) frames in a row), as a rate"
     ),
