@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evalsuite.errors import RequestError, ShapeError
-from evalsuite.results.bdrate import BDResult, bd_rate
+from evalsuite.results.bdrate import SAMPLES, BDResult, bd_rate
 
 # The example in the README of the package `bjontegaard`: libx265, two presets.
 EXAMPLE = (
@@ -313,3 +313,83 @@ def test_trap28_noise_floor_of_published_points():
         assert "overlap" in refused.reason
         assert np.mean(np.abs(held)) < 1, metric
         assert np.max(np.abs(held)) < 2
+
+
+def test_relative_curve_of_a_known_saving_is_flat():
+    result = compare(RATES, SCORES, RATES * 0.8, SCORES)
+    assert result.relative.percents == pytest.approx(np.full(SAMPLES, -20.0))
+    assert result.relative.scores[[0, -1]] == pytest.approx([30, 39])
+    assert result.relative.crossings == ()
+
+
+@pytest.mark.parametrize(("scores", "higher"), [(SCORES, True), (100 - SCORES, False)])
+def test_one_number_hides_a_crossing(scores, higher):
+    """Half the rate at the bottom, twice at the top, a straight line between in log-rate: a BD-rate of nothing."""
+    goodness = SCORES if higher else 100 - scores
+    factor = 2 ** (2 * (goodness - 30) / 9 - 1)
+    result = compare(RATES, scores, RATES * factor, scores, higher_is_better=higher)
+    assert result.percent == pytest.approx(0, abs=1.5)
+    assert result.relative.percents[[0, -1]] == pytest.approx([-50, 100])
+    (crossing,) = result.relative.crossings
+    assert crossing == pytest.approx(34.5 if higher else 65.5, abs=0.1)
+
+
+def test_relative_curve_stays_in_the_metrics_unit_in_the_log_domain():
+    vmaf = np.array([60.0, 75, 88, 94, 97])
+    result = compare(RATES, vmaf, RATES * 0.9, vmaf, log_domain_ceiling=100)
+    assert result.relative.scores[[0, -1]] == pytest.approx([60, 97])
+    assert result.relative.percents == pytest.approx(np.full(SAMPLES, -10.0))
+
+
+@settings(max_examples=50, deadline=None)
+@given(curves(), curves(), st.sampled_from(METHODS))
+def test_bd_rate_is_the_mean_of_the_relative_curve_in_log_rate(anchor, test, method):
+    result = compare(*anchor, *test, method=method)
+    if result.percent is None:
+        assert result.relative is None
+        return
+    logs = np.log(np.maximum(1 + result.relative.percents / 100, 1e-12))
+    mean = np.trapezoid(logs, dx=1 / (SAMPLES - 1))
+    assert 100 * math.expm1(mean) == pytest.approx(result.percent, rel=0.02, abs=0.5)
+    assert result.relative.percents.min() - 0.5 <= result.percent <= result.relative.percents.max() + 0.5
+
+
+def test_identical_curves_do_not_cross():
+    assert compare(RATES, SCORES, RATES, SCORES).relative.crossings == ()
+
+
+def test_noise_floor_of_points_on_one_smooth_curve_is_small():
+    """Score and log-rate on a straight line: any half of the points gives the same curve."""
+    rates, scores = 100 * 2.0 ** np.arange(8), 30 + 3.0 * np.arange(8)
+    assert compare(rates, scores, rates, scores).noise_floor == pytest.approx(0, abs=1e-9)
+
+
+def test_noise_floor_is_the_bd_rate_of_interleaved_points():
+    """By the package `bjontegaard`, whose PCHIP takes any number of points."""
+    scores = np.array([30.0, 33.4, 35.1, 37.9, 38.8, 40])
+    rates = 100 * 2.0 ** np.arange(6)
+    odd, even = [0, 1, 3, 5], [0, 2, 4, 5]
+    theirs = bjontegaard.bd_rate(rates[odd], scores[odd], rates[even], scores[even], method="pchip")
+    straight = compare(rates, scores, rates, scores)
+    assert straight.noise_floor == pytest.approx(abs(theirs), rel=1e-9)
+
+
+def test_four_points_cannot_tell_their_noise():
+    assert compare(*EXAMPLE).noise_floor is None
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden published-RD file is not here")
+def test_trap28_noise_floor_is_an_upper_estimate_of_what_other_points_would_give():
+    """Five of VTM's ten QPs estimate a floor; the five others give the true one. Of 53 sequences."""
+    estimated, true = [], []
+    for sequences in json.loads(GOLDEN.read_text()).values():
+        for points in sequences.values():
+            rows = sorted((p["ave_all_frame_bpp"], p["ave_all_frame_psnr_y"]) for p in points.values())
+            rates, scores = np.array(rows).T
+            own = compare(rates[::2], scores[::2], rates[::2], scores[::2])
+            other = compare(rates[::2], scores[::2], rates[1::2], scores[1::2])
+            if own.noise_floor is not None and other.percent is not None:
+                estimated.append(own.noise_floor)
+                true.append(abs(other.percent))
+    assert len(true) >= 50
+    assert np.mean(true) <= np.mean(estimated) <= 4 * np.mean(true)

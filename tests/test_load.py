@@ -185,7 +185,7 @@ def test_no_folder_and_foreign_folder(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"schema": 1}', '{"schema": 2}', "NaN", "[" * 100_000, "\udcff", '{"schema": NaN}'],
+    ["", "{", "[]", "null", '{"schema": 2}', '{"schema": 3}', "NaN", "[" * 100_000, "\udcff", '{"schema": NaN}'],
 )
 def test_foreign_summaries(run, text):
     (run / "summary.json").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -237,7 +237,7 @@ def test_a_foreign_table_is_refused_even_with_the_right_digest(run, name):
             read_run(run).frames()
     pq.write_table(pa.table({"codec": ["x265"], "psnr": [30.0]}), path)
     _sign(run, name, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
-    with pytest.raises(StoreError, match="does not have the columns of schema 2"):
+    with pytest.raises(StoreError, match="does not have the columns of schema 3"):
         read_run(run).frames()
 
 

@@ -6,23 +6,97 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.results.stats import MIN_SEQUENCES, RESAMPLES, SEED, mean_interval, summarise
+from evalsuite.results.stats import (
+    MIN_SEQUENCES,
+    RESAMPLES,
+    SEED,
+    chance_of_no_more,
+    holm,
+    mean_interval,
+    sequences_to_decide,
+    summarise,
+)
 
 percents = st.lists(st.floats(-99, 1000), min_size=5, max_size=40)
 
 
+@pytest.mark.parametrize("level", [0.9, 0.95])
 @given(percents)
-def test_interval_is_scipys_percentile_bootstrap(values):
-    interval = mean_interval(values)
+def test_interval_is_scipys_percentile_bootstrap_at_hesterbergs_level(level, values):
+    """Hesterberg 2015: alpha / 2 becomes Phi(-sqrt(n / (n - 1)) t(alpha / 2, n - 1))."""
+    n = len(values)
+    quantile = scipy.stats.t.ppf((1 - level) / 2, n - 1)
+    expanded = scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * quantile)
     theirs = scipy.stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=RESAMPLES,
+        confidence_level=1 - 2 * expanded,
         method="percentile",
         vectorized=True,
         rng=np.random.default_rng(SEED),
     ).confidence_interval
-    assert interval == pytest.approx(tuple(theirs), rel=1e-12, abs=1e-12)
+    assert mean_interval(values, level=level) == pytest.approx(tuple(theirs), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [5, 10, 50])
+def test_interval_covers_what_it_says(count):
+    """Of normal values; the plain percentile bootstrap covers 84 % at five."""
+    random = np.random.default_rng(11)
+    intervals = [mean_interval(random.normal(0, 1, count)) for _ in range(2000)]
+    covered = sum(low <= 0 <= high for low, high in intervals) / 2000
+    assert 0.9 <= covered <= 0.97
+
+
+@given(st.lists(st.floats(-50, 50), min_size=5, max_size=8, unique=True))
+def test_beyond_what_resamples_resolve_the_interval_is_students(values):
+    level = 0.9999
+    theirs = scipy.stats.t.interval(level, len(values) - 1, np.mean(values), scipy.stats.sem(values))
+    assert mean_interval(values, level=level) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+
+
+@given(percents, st.floats(0.001, 0.2))
+def test_chance_is_the_interval_turned_round(values, chance):
+    """A limit just below the lower bound of level 1 - 2 p has a chance of at most p, one just above it at least p."""
+    spread = np.std(values)
+    low, _ = mean_interval(values, level=1 - 2 * chance)
+    if spread > 1:
+        assert chance_of_no_more(values, low - 0.05 * spread) <= chance + 1e-3
+        assert chance_of_no_more(values, low + 0.05 * spread) >= chance - 1e-3
+
+
+def test_chance_of_values_far_from_the_limit_is_students():
+    values = [2.0, 2.1, 1.9, 2.05, 1.95, 2.02]
+    theirs = scipy.stats.ttest_1samp(values, 1.0, alternative="greater").pvalue
+    assert chance_of_no_more(values, 1.0) == pytest.approx(theirs, rel=1e-9)
+    assert chance_of_no_more(values[:4], 1.0) is None
+
+
+def test_chance_of_equal_values():
+    assert chance_of_no_more([2.0] * 5, 1.0) == 0
+    assert chance_of_no_more([2.0] * 5, 2.0) == 1
+
+
+def test_holm_on_the_example_of_the_literature():
+    """Four hypotheses as in the article on the Holm-Bonferroni method: 0.01, 0.04, 0.03, 0.005."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_each_alone_and_bonferroni(chances):
+    adjusted = holm(chances)
+    for own, given_, count in zip(adjusted, chances, [len(chances)] * len(chances), strict=True):
+        assert given_ <= own <= min(1, count * given_) + 1e-12
+
+
+def test_sequences_to_decide_is_where_students_interval_narrows_enough():
+    values = [0.5, 1.5, 0.8, 1.4, 0.6]
+    more = sequences_to_decide(values, 0.7)
+    half = lambda n: scipy.stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n)  # noqa: E731
+    assert half(5 + more) < np.mean(values) - 0.7 <= half(5 + more - 1)
+    assert sequences_to_decide(values, float(np.mean(values))) is None
+    assert sequences_to_decide([1.0, 1.1], 0.0) == 3  # five are needed for any interval
 
 
 def test_interval_has_the_width_of_the_bootstrap_distribution():
@@ -53,6 +127,12 @@ def test_same_numbers_same_interval():
 def test_interval_lies_within_the_values(values):
     low, high = mean_interval(values)
     assert min(values) - 1e-9 <= low <= high <= max(values) + 1e-9
+
+
+def test_log_interval_is_the_interval_of_the_logarithms():
+    values = [-10.0, -20, 5, 0, 12]
+    low, high = mean_interval(np.log1p(np.array(values) / 100))
+    assert summarise(values).log_interval == pytest.approx((100 * math.expm1(low), 100 * math.expm1(high)))
 
 
 def test_summary_of_known_numbers():

@@ -11,8 +11,9 @@ import typer
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
-    from evalsuite.results.bdrate import BDResult, Method
+    from evalsuite.results.bdrate import BDResult
     from evalsuite.results.bdrows import BDRow
+    from evalsuite.results.curve import Method
     from evalsuite.results.rdcsv import RateUnit, RDTable
 
 

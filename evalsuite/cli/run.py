@@ -50,6 +50,9 @@ def run(
     timing: bool = typer.Option(
         False, "--timing", help="Time every rate point by itself: one task at a time, after a warm-up."
     ),
+    hull: bool = typer.Option(
+        False, "--hull", help="Add the convex hull of each codec's variants (x265,x265:half) as a codec, x265:hull."
+    ),
     memory_limit: str = typer.Option(
         None, help="Memory of each encoder, decoder or measuring program with all it starts, such as 8GB or 512MB."
     ),
@@ -94,6 +97,7 @@ def run(
         threads=threads,
         jobs=jobs,
         timing=timing,
+        hull=hull,
         memory_limit=parse_bytes(memory_limit),
         timeout=timeout,
         feature_bytes=0 if feature_cache == "0" else parse_bytes(feature_cache) or 0,

@@ -99,6 +99,8 @@ class Plan:
     """By sequence, what its scores are summed up by."""
     timing: bool = False
     """Whether every rate point's encode and decode is timed by itself."""
+    hull: bool = False
+    """Whether the convex hull of each codec's variants is a codec too."""
 
     @property
     def profile_infos(self) -> tuple[MetricInfo, ...]:

@@ -11,10 +11,14 @@ from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.metrics.pooling import Pooled, pool
+from evalsuite.results.hull import families, hull_codec, hull_rows
 from evalsuite.results.layout import NO_SCORE_STATUSES, SCHEMA
 from evalsuite.results.load import FrameScores, plain_text
 from evalsuite.sources.hdr import as_json
 from evalsuite.types import Failure, Latency, MetricInfo, Sequence, Series
+
+_NO_QUALITY = ("tokens", "traffic", "complexity")
+"""Families of metrics that say what a codec costs, not what it gives."""
 
 
 def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[str, Any]]:
@@ -167,7 +171,7 @@ def summary(
         "schema": SCHEMA,
         "request": request,
         "run": run,
-        "codecs": [_codec(plan, recipe) for recipe in plan.recipes],
+        "codecs": [*(entries := _codecs(plan)), *_hull_entries(plan, entries)],
         "sequences": [_sequence(sequence) for sequence in plan.sequences],
         "metrics": [asdict(info) for info in (*plan.metrics, *plan.profile_infos)],
         "outcomes": {**asdict(outcome.counts), "failed": len(outcome.failures)},
@@ -210,6 +214,27 @@ def _commands(lane: Lane, point: Point, decode: StoredDecode | None) -> dict[str
         "encode": list(point.encode.commands[-1]),
         "decode": list(decode.command) if decode else [],
     }
+
+
+def hulls(plan: Plan) -> dict[str, list[str]]:
+    """The hulls of this run: names of their members, by name; none unless they are asked for."""
+    return families(_codecs(plan)) if plan.hull else {}
+
+
+def rows_of_hulls(plan: Plan, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows of results.parquet of every hull: of metrics of quality, not of what a codec costs."""
+    of_quality = {info.name for info in (*plan.metrics, *plan.profile_infos) if info.family not in _NO_QUALITY}
+    for name, members in hulls(plan).items():
+        yield from hull_rows(rows, name, members, of_quality)
+
+
+def _hull_entries(plan: Plan, entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for name, members in hulls(plan).items():
+        yield hull_codec(name, [entry for entry in entries if entry["name"] in members])
+
+
+def _codecs(plan: Plan) -> list[dict[str, Any]]:
+    return [_codec(plan, recipe) for recipe in plan.recipes]
 
 
 def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from evalsuite.engine.execute import Pool
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.lanes import Counts, Job, RunOutcome
 from evalsuite.engine.plan import Plan, parse_match
-from evalsuite.engine.records import failed_rows, frame_rows, result_rows, summary
+from evalsuite.engine.records import failed_rows, frame_rows, hulls, result_rows, rows_of_hulls, summary
 from evalsuite.engine.run import Runner
 from evalsuite.engine.store import Store
 from evalsuite.errors import RequestError, did_you_mean
@@ -56,6 +56,8 @@ class Request:
     jobs: int | None
     timing: bool
     """One task at a time, after a warm-up."""
+    hull: bool
+    """Make a codec of the convex hull of each codec's variants."""
     memory_limit: int | None
     """Bytes for each program and all that it starts; None for no limit."""
     timeout: float
@@ -94,8 +96,6 @@ def make_plan(request: Request) -> Plan:
     typed = dict(zip(request.codecs, names, strict=True))
     match = parse_match(typed.get(request.match or "", request.match), names)
     anchor = typed.get(request.anchor or "", request.anchor or names[0])
-    if anchor not in names:
-        raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.frames is not None and request.frames < 1:
         raise RequestError("--frames must be at least 1", got=request.frames)
     if request.timing and request.jobs not in (None, 1):
@@ -120,7 +120,7 @@ def make_plan(request: Request) -> Plan:
         recipe.check_point(OperatingPoint(recipe.knob.ladder[0], request.intra_period, request.threads))
         for sequence in sequences:
             recipe.check_format(sequence)
-    return Plan(
+    plan = Plan(
         recipes=recipes,
         sequences=sequences,
         metrics=metrics,
@@ -132,7 +132,18 @@ def make_plan(request: Request) -> Plan:
         features=FeatureCache(cache_dir() / "features", request.feature_bytes),
         profiles=profiles,
         timing=request.timing,
+        hull=request.hull,
     )
+    names += hulls(plan)
+    if anchor not in names:
+        raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
+    if request.hull and not hulls(plan):
+        raise RequestError(
+            "--hull has nothing to make a hull of",
+            expected="two or more variants of one codec that differ in size or preset, such as x265,x265:half",
+            got=", ".join(names),
+        )
+    return plan
 
 
 def run_request(request: Request, progress: Progress) -> Finished:
@@ -171,7 +182,8 @@ def run_request(request: Request, progress: Progress) -> Finished:
             },
         }
         document = summary(plan, outcome, store, _as_json(request, plan), run)
-        rows = [*result_rows(plan, outcome, store), *failed_rows(plan, outcome)]
+        rows = list(result_rows(plan, outcome, store))
+        rows += [*rows_of_hulls(plan, rows), *failed_rows(plan, outcome)]
     bd_rows = _bd_rows(rows, plan.anchor)
     write_results(request.out, rows, frame_rows(plan, outcome), {**document, "bd_rate": bd_rows})
     return Finished(request.out, plan, outcome, document, bd_rows)
@@ -269,5 +281,6 @@ def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
         "threads": plan.threads,
         "timeout_s": plan.timeout,
         "timing": plan.timing,
+        "hull": plan.hull,
         "memory_limit_bytes": request.memory_limit,
     }

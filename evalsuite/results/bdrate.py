@@ -7,23 +7,19 @@ JCTVC-L1100 and JVET-T2010 as the default; checked against the package `bjontega
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import Akima1DInterpolator, PchipInterpolator, PPoly
+from numpy.typing import ArrayLike
+from scipy.interpolate import PPoly
 
-from evalsuite.errors import RequestError, ShapeError, did_you_mean
+from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.results.curve import Array, Curve, Method, make_curve
 
-Array = NDArray[np.float64]
-Method = Literal["pchip", "akima", "cubic"]
 BDStatus = Literal["ok", "flagged", "refused"]
-
-MIN_POINTS = 4
-"""Fewest usable points a side: VCEG-M33 is defined on four."""
 
 REFUSE_OVERLAP = 0.5
 """Below this overlap more than half of what was measured would be compared with nothing."""
@@ -31,7 +27,34 @@ REFUSE_OVERLAP = 0.5
 FLAG_OVERLAP = 0.75
 """Below this overlap the package `bjontegaard` warns (its `min_overlap`, same definition of overlap)."""
 
+SAMPLES = 65
+"""Qualities at which the relative curve is evaluated: its extremes and crossings are those of these samples."""
+
 _ILL_POSED = "the points lie too close together, or too far apart, for a number"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RelativeCurve:
+    """The test codec's rate relative to the anchor's as a function of quality: what BD-rate is the mean of."""
+
+    scores: Array
+    """(samples,) scores in the metric's unit, from the worst quality that both curves reach to the best."""
+    percents: Array
+    """(samples,) change of the rate at that score; negative saves bits."""
+
+    @property
+    def crossings(self) -> tuple[float, ...]:
+        """Scores at which the two curves cross: on either side another codec needs fewer bits."""
+        # Where curves coincide, what is left is rounding.
+        signs = np.sign(np.where(abs(self.percents) < 1e-9, 0, self.percents))
+        places = np.flatnonzero(signs)
+        found = []
+        for before, after in pairwise(places.tolist()):
+            if signs[before] != signs[after]:
+                a, b = self.percents[before], self.percents[after]
+                share = a / (a - b)
+                found.append(float(self.scores[before] + share * (self.scores[after] - self.scores[before])))
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +84,10 @@ class BDResult:
     """How many of the anchor's points were left out, by reason."""
     dropped_test: Mapping[str, int] = field(default_factory=dict)
     """How many of the test codec's points were left out, by reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """The Pareto front of one side, by rising rate and strictly rising goodness."""
-
-    log_rates: Array
-    scores: Array
-    goodness: Array
-    """The scores, or their log-domain map, turned so that higher is better."""
-    dropped: Mapping[str, int]
-    given: int
-    falling: bool
-    """Goodness falls as the rate rises, by rank correlation over all usable points."""
+    relative: RelativeCurve | None = field(default=None, compare=False)
+    """The change of rate over quality; there wherever `percent` is."""
+    noise_floor: float | None = None
+    """What these points cannot tell from zero, in percent: see `noise_floor`. None where a side has four points."""
 
 
 def bd_rate(
@@ -106,6 +119,20 @@ def bd_rate(
         ShapeError: rates and scores of one side differ in length, or are not one-dimensional.
         RequestError: unknown method, or a ceiling that makes no sense.
     """
+    check_request(method, higher_is_better, log_domain_ceiling)
+    anchor, test = (
+        make_curve(rates, scores, higher_is_better=higher_is_better, log_domain_ceiling=log_domain_ceiling, side=side)
+        for side, rates, scores in (("anchor", anchor_rates, anchor_scores), ("test", test_rates, test_scores))
+    )
+    return compare_curves(anchor, test, method)
+
+
+def check_request(method: str, higher_is_better: bool, log_domain_ceiling: float | None) -> None:
+    """Check what is asked of a comparison.
+
+    Raises:
+        RequestError: unknown method, or a ceiling that makes no sense.
+    """
     if method not in get_args(Method):
         raise RequestError(f"unknown method {method!r}", fix=did_you_mean(method, get_args(Method)))
     if log_domain_ceiling is not None and not (higher_is_better and 0 < log_domain_ceiling < np.inf):
@@ -114,63 +141,36 @@ def bd_rate(
             expected="higher is better, and a finite ceiling above 0",
             got=f"ceiling {log_domain_ceiling:g}, {'higher' if higher_is_better else 'lower'} is better",
         )
-    anchor = _curve("anchor", anchor_rates, anchor_scores, higher_is_better, log_domain_ceiling)
-    test = _curve("test", test_rates, test_scores, higher_is_better, log_domain_ceiling)
+
+
+def compare_curves(anchor: Curve, test: Curve, method: Method = "pchip") -> BDResult:
+    """Compare two curves of one sequence and metric; a curve may take part in any number of comparisons."""
     # Near-coincident points at the ends of the float range overflow; the results are checked to be finite instead.
     with np.errstate(all="ignore"):
         return _compare(anchor, test, method)
 
 
-def _curve(side: str, rates: ArrayLike, scores: ArrayLike, higher_is_better: bool, ceiling: float | None) -> _Curve:
-    rate, score = np.asarray(rates, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if rate.ndim != 1 or rate.shape != score.shape:
-        raise ShapeError(
-            f"the {side}'s rates and scores do not pair up",
-            expected="two one-dimensional arrays of the same length",
-            got=f"shapes {rate.shape} and {score.shape}",
-        )
-    reasons: list[str] = []
-    usable = np.ones(rate.shape, dtype=np.bool_)
-    for name, bad in (
-        ("rate not positive and finite", ~((rate > 0) & np.isfinite(rate))),
-        ("score missing (NaN)", np.isnan(score)),
-        ("score infinite", np.isinf(score)),
-        ("score at its ceiling", score >= ceiling if ceiling is not None else np.zeros_like(usable)),
-    ):
-        reasons += [name] * int((usable & bad).sum())
-        usable &= ~bad
-    rate, score = rate[usable], score[usable]
-    signed = score if higher_is_better else -score
-    goodness = signed if ceiling is None else -10 * np.log10(1 - score / ceiling)
-    order = np.lexsort((-goodness, rate))
-    log_rate, score, goodness = np.log10(rate[order]), score[order], goodness[order]
-    kept: list[int] = []
-    for i in range(len(order)):
-        if not kept or (goodness[i] > goodness[kept[-1]] and log_rate[i] > log_rate[kept[-1]]):
-            kept.append(i)
-        elif log_rate[i] == log_rate[kept[-1]]:
-            reasons.append("repeated" if goodness[i] == goodness[kept[-1]] else "same rate, worse score")
-        else:
-            reasons.append("not better than a cheaper point")
-    return _Curve(
-        log_rates=log_rate[kept],
-        scores=score[kept],
-        goodness=goodness[kept],
-        dropped=dict(Counter(reasons)),
-        given=len(usable),
-        falling=_falls(log_rate, goodness),
-    )
+def noise_floor(curve: Curve, method: Method = "pchip") -> float | None:
+    """|BD-rate| of a codec against itself on interleaved points, in percent; None where its points cannot be halved.
+
+    Each half has both ends and every other inner point. The halves are coarser than the set itself, so this is an upper
+    estimate of what the choice of points does to a number: `docs/bd-rate.md` has the figures.
+    """
+    return curve.once("floor", method, lambda: _noise_floor(curve, method))
 
 
-def _falls(log_rate: Array, goodness: Array) -> bool:
-    if not len(goodness):
-        return False
-    rate_ranks, ranks = (np.unique(values, return_inverse=True)[1] for values in (log_rate, goodness))
-    return bool(((rate_ranks - rate_ranks.mean()) * (ranks - ranks.mean())).sum() < 0)
+def _noise_floor(curve: Curve, method: Method) -> float | None:
+    halves = curve.halves()
+    if halves is None:
+        return None
+    with np.errstate(all="ignore"):
+        gap = _mean_gap(curve.goodness[[0, -1]], *(half.rate_of_goodness(method) for half in halves))
+        percent = None if gap is None else abs(_percent(gap))
+    return percent if percent is not None and np.isfinite(percent) else None
 
 
-def _compare(anchor: _Curve, test: _Curve, method: Method) -> BDResult:
-    def result(status: BDStatus, reasons: list[str], **numbers: float | None) -> BDResult:
+def _compare(anchor: Curve, test: Curve, method: Method) -> BDResult:
+    def result(status: BDStatus, reasons: list[str], **found: float | RelativeCurve | None) -> BDResult:
         return BDResult(
             status=status,
             reason="; ".join(reasons),
@@ -178,62 +178,64 @@ def _compare(anchor: _Curve, test: _Curve, method: Method) -> BDResult:
             points_test=len(test.log_rates),
             dropped_anchor=anchor.dropped,
             dropped_test=test.dropped,
-            **numbers,
+            **found,  # type: ignore[arg-type]
         )
 
     sides = (("anchor", anchor), ("test", test))
-    refusals = [f"{name}: {why}" for name, curve in sides if (why := _unusable(curve))]
+    refusals = [f"{name}: {curve.unusable}" for name, curve in sides if curve.unusable]
     if refusals:
         return result("refused", refusals)
-    flags = [f"{name}: dropped {said}" for name, curve in sides if (said := _said(curve, skip="repeated"))]
+    flags = [f"{name}: dropped {said}" for name, curve in sides if (said := curve.said(skip="repeated"))]
 
     overlap = _overlap(anchor.goodness, test.goodness)
     rate_overlap = _overlap(anchor.log_rates, test.log_rates)
     notes: list[str] = []
-    quality = percent = None
+    quality = None
     if rate_overlap >= REFUSE_OVERLAP:
-        quality, _ = _mean_gap(anchor.log_rates, anchor.scores, test.log_rates, test.scores, method)
+        common_rates = _common(anchor.log_rates, test.log_rates)
+        quality = _mean_gap(common_rates, anchor.score_of_rate(method), test.score_of_rate(method))
         if quality is None:
             notes.append(f"BD-quality is refused: {_ILL_POSED}")
     if rate_overlap < FLAG_OVERLAP:
         said = _ranges("rate", rate_overlap, 10**anchor.log_rates, 10**test.log_rates)
         notes.append(f"BD-quality {'is refused' if quality is None else 'holds for a part'}: {said}")
+    found = {"quality": quality, "overlap": overlap, "rate_overlap": rate_overlap}
     thin = _ranges("quality", overlap, anchor.scores, test.scores)
     if overlap < REFUSE_OVERLAP:
-        reasons = [f"{thin}; at least {REFUSE_OVERLAP:.0%} is needed", *notes]
-        return result("refused", reasons, quality=quality, overlap=overlap, rate_overlap=rate_overlap)
+        return result("refused", [f"{thin}; at least {REFUSE_OVERLAP:.0%} is needed", *notes], **found)
     if overlap < FLAG_OVERLAP:
         flags.insert(0, thin)
-    gap, bent = _mean_gap(anchor.goodness, anchor.log_rates, test.goodness, test.log_rates, method)
-    if bent:
+    common = _common(anchor.goodness, test.goodness)
+    before, after = anchor.rate_of_goodness(method), test.rate_of_goodness(method)
+    gap = _mean_gap(common, before, after)
+    percent = None if gap is None else _percent(gap)
+    if percent is None or not np.isfinite(percent) or before is None or after is None:
+        return result("refused", [_ILL_POSED, *notes], **found)
+    if method != "pchip" and (_turns_back(before, common) or _turns_back(after, common)):
         flags.append(f"the {method} curve of a monotone set of points is not monotone itself")
-    if gap is not None:
-        percent = float(100 * np.expm1(gap * np.log(10)))
-    if percent is None or not np.isfinite(percent):
-        reasons = [_ILL_POSED, *notes]
-        return result("refused", reasons, quality=quality, overlap=overlap, rate_overlap=rate_overlap)
+    floors = [noise_floor(curve, method) for curve in (anchor, test)]
     return result(
         "flagged" if flags else "ok",
         flags + notes,
         percent=percent,
-        quality=quality,
-        overlap=overlap,
-        rate_overlap=rate_overlap,
+        relative=_relative(anchor, common, before, after),
+        noise_floor=None if None in floors else max(floor for floor in floors if floor is not None),
+        **found,
     )
 
 
-def _unusable(curve: _Curve) -> str:
-    if curve.falling:
-        return "scores get worse as the rate rises; is the metric's direction right?"
-    if len(curve.log_rates) < MIN_POINTS:
-        said = _said(curve)
-        dropped = f" (dropped {said})" if said else ""
-        return f"{len(curve.log_rates)} usable of {curve.given} points, at least {MIN_POINTS} are needed{dropped}"
-    return ""
+def _relative(anchor: Curve, common: Array, before: PPoly, after: PPoly) -> RelativeCurve:
+    goodness = np.linspace(common[0], common[1], SAMPLES)
+    percents = 100 * np.expm1((after(goodness) - before(goodness)) * np.log(10))
+    return RelativeCurve(anchor.score_at(goodness), percents)
 
 
-def _said(curve: _Curve, skip: str = "") -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in curve.dropped.items() if reason != skip)
+def _percent(gap: float) -> float:
+    return float(100 * np.expm1(gap * np.log(10)))
+
+
+def _common(a: Array, b: Array) -> Array:
+    return np.array([max(a[0], b[0]), min(a[-1], b[-1])])
 
 
 def _overlap(a: Array, b: Array) -> float:
@@ -247,30 +249,18 @@ def _ranges(what: str, overlap: float, a: Array, b: Array) -> str:
     return f"the {what} ranges overlap by {overlap:.0%} ({ranges})"
 
 
-def _mean_gap(xa: Array, ya: Array, xb: Array, yb: Array, method: Method) -> tuple[float | None, bool]:
-    """Mean of (b - a) over the common range of x, or None; and whether either curve turns back inside it."""
-    low, high = max(xa[0], xb[0]), min(xa[-1], xb[-1])
-    try:
-        curves = [_interpolate(x, y, method) for x, y in ((xa, ya), (xb, yb))]
-    except ValueError:  # slopes that overflow, or points too close together
-        return None, False
-    before, after = (float(curve.integrate(low, high)) / (high - low) for curve in curves)
+def _mean_gap(common: Array, a: PPoly | None, b: PPoly | None) -> float | None:
+    """Mean of (b - a) over the common range, or None."""
+    if a is None or b is None:
+        return None
+    low, high = common
+    before, after = (float(curve.integrate(low, high)) / (high - low) for curve in (a, b))
     gap = float(after - before)
-    inside = np.linspace(low, high, 512)
-    steps = [np.diff(curve(inside)) for curve in curves]
+    return gap if np.isfinite(gap) else None
+
+
+def _turns_back(curve: PPoly, common: Array) -> bool:
+    """Whether a curve through a monotone set of points turns back in the common range."""
+    step = np.diff(curve(np.linspace(common[0], common[1], 512)))
     # Rounding alone moves a monotone curve by some 1e-16 of its height.
-    bent = any(bool((step < -1e-9 * abs(step.sum())).any()) for step in steps)
-    return (gap if np.isfinite(gap) else None), bent
-
-
-def _interpolate(x: Array, y: Array, method: Method) -> PPoly:
-    if method == "pchip":
-        return PchipInterpolator(x, y)
-    if method == "akima":
-        return Akima1DInterpolator(x, y)
-    # One least-squares cubic, as the package `bjontegaard`; exact through four points. On [0, 1] it is well posed.
-    width = x[-1] - x[0]
-    coefficients, _, rank, _, _ = np.polyfit((x - x[0]) / width, y, 3, full=True)
-    if rank < MIN_POINTS:
-        raise ValueError("points too close together for a cubic")
-    return PPoly((coefficients / width ** np.arange(3, -1, -1)).reshape(4, 1), x[[0, -1]])
+    return bool((step < -1e-9 * abs(step.sum())).any())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from evalsuite.results.bdrate import BDResult, BDStatus
-from evalsuite.results.stats import Summary, summarise
+from evalsuite.results.stats import Summary, mean_interval, summarise
 
 ALL = "*"
 """What the row over all sequences has for a sequence."""
@@ -59,6 +59,27 @@ class BDRow:
     anchor_rate: str = ""
     """Where the anchor's rates come from: file, estimate or published; several are joined by a slash."""
     test_rate: str = ""
+    change_low: float | None = None
+    """Smallest change of the rate at any one quality, in percent. Of a `*` row: on any sequence."""
+    change_high: float | None = None
+    """Largest change of the rate at any one quality."""
+    crossings: int = 0
+    """How often the curves cross. Of a `*` row: on how many sequences they do."""
+    noise_floor: float | None = None
+    """What the points cannot tell from zero, in percent: see `bdrate.noise_floor`. Of a `*` row: the mean of those."""
+    median: float | None = None
+    """Of the BD-rates of the sequences, in percent; this and what follows only of `*` rows."""
+    lowest: float | None = None
+    highest: float | None = None
+    log_mean: float | None = None
+    """Mean of the log-ratios, as percent."""
+    log_ci_low: float | None = None
+    log_ci_high: float | None = None
+    win_rate: float | None = None
+    """Share of the sequences on which the test codec saves bits, in [0, 1]."""
+    quality_ci_low: float | None = None
+    """95 % bootstrap interval of the mean BD-quality."""
+    quality_ci_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,10 @@ def bd_row(
         unlike=likeness.unlike if likeness else "",
         anchor_rate=likeness.anchor_rate if likeness else "",
         test_rate=likeness.test_rate if likeness else "",
+        change_low=float(result.relative.percents.min()) if result.relative else None,
+        change_high=float(result.relative.percents.max()) if result.relative else None,
+        crossings=len(result.relative.crossings) if result.relative else 0,
+        noise_floor=result.noise_floor,
     )
 
 
@@ -148,6 +173,9 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
     if unlike:
         reasons.append(not_alike(unlike))
     low, high = summary.interval if summary and summary.interval else (None, None)
+    log_low, log_high = summary.log_interval if summary and summary.log_interval else (None, None)
+    quality_low, quality_high = mean_interval(qualities) or (None, None)
+    floors = [row.noise_floor for row in held if row.noise_floor is not None]
     return BDRow(
         metric=rows[0].metric,
         anchor=rows[0].anchor,
@@ -167,6 +195,19 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
         unlike=unlike,
         anchor_rate=_union((row.anchor_rate for row in rows), "/"),
         test_rate=_union((row.test_rate for row in rows), "/"),
+        change_low=min((row.change_low for row in held if row.change_low is not None), default=None),
+        change_high=max((row.change_high for row in held if row.change_high is not None), default=None),
+        crossings=sum(row.crossings > 0 for row in held),
+        noise_floor=float(np.mean(floors)) if floors else None,
+        median=summary.median if summary else None,
+        lowest=summary.lowest if summary else None,
+        highest=summary.highest if summary else None,
+        log_mean=summary.log_mean if summary else None,
+        log_ci_low=log_low,
+        log_ci_high=log_high,
+        win_rate=summary.win_rate if summary else None,
+        quality_ci_low=quality_low,
+        quality_ci_high=quality_high,
     )
 
 

@@ -76,6 +76,9 @@ PROPERTIES: dict[str, Property] = {
 
 _GEOMETRY = ("frames", "width", "height")
 
+CONTENT_COLUMNS = ("source_sha256", *_GEOMETRY)
+"""Columns of results.parquet that say what the content is."""
+
 
 def likeness(anchor: pd.DataFrame, test: pd.DataFrame) -> Likeness:
     """Compare the properties of two curves.
@@ -113,7 +116,7 @@ def other_content(anchor: pd.DataFrame, test: pd.DataFrame) -> str:
     Digests decide where both sides have one. Published points have none: then frames, width and height must be known
     and equal, and the name of the sequence, by which the curves were brought together, is all else there is.
     """
-    columns = _GEOMETRY if matched_by_name(anchor, test) else ("source_sha256", *_GEOMETRY)
+    columns = _GEOMETRY if matched_by_name(anchor, test) else CONTENT_COLUMNS
     return ", ".join(
         f"{column} {_shown(a)} against {_shown(t)}"
         for column, a, t in _texts(anchor, test, columns)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from evalsuite.errors import StoreError
 from evalsuite.results.bdrows import BD_COLUMNS
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the layout: a number that grows whenever a reader would have to change."""
 
 NO_SCORE_STATUSES = ("too_small", "not_applicable", "unavailable", "failed")

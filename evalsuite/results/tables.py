@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from evalsuite.errors import RequestError, StoreError, did_you_mean
-from evalsuite.results.bdrate import BDResult, Method, bd_rate
+from evalsuite.results.bdrate import BDResult, check_request, compare_curves
 from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, not_alike, with_caveats
-from evalsuite.results.comparable import likeness, matched_by_name, mixed, other_content, rate_caveats
+from evalsuite.results.comparable import rate_caveats
+from evalsuite.results.curve import Method
 from evalsuite.results.profile import formula_of
+from evalsuite.results.sides import CurveTable, Scale, Side
 
-_CURVE_STATUSES = ("ok", "infinite", "nan")
-_SAME_CODEC = ("codec_version", "threads", "intra_period")
 _AVERAGED = "the curve is an average over sequences, which the sequences with the highest rates rule"
 
 
@@ -42,11 +42,10 @@ def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> 
     names = sorted(set(labels))
     if anchor not in names:
         raise RequestError(f"the anchor {anchor!r} is not among the results", fix=did_you_mean(anchor, names))
-    curves = {
-        (str(metric), str(label), str(sequence)): group
-        for (metric, label, sequence), group in means.groupby(["metric", labels, "sequence"], sort=True)
-    }
-    scored = {(metric, label) for metric, label, _ in curves}
+    table = CurveTable(means, labels)
+    sequences_of: dict[tuple[str, str], set[str]] = {}
+    for metric, label, sequence in table.places:
+        sequences_of.setdefault((metric, label), set()).add(sequence)
     published = {str(label) for label, group in means.groupby(labels) if (group["rate_source"] == "published").all()}
     rows: list[BDRow] = []
     for metric in sorted(set(means["metric"])):
@@ -55,30 +54,27 @@ def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> 
         _one(of_metric, "metric_version")
         if higher is None:
             continue  # it describes: no rate is saved at the same masked share
+        scale = Scale(bool(higher), None if ceiling is None else float(ceiling))
+        check_request(method, *scale)
         for test in (name for name in names if name != anchor):
-            if any((metric, side) not in scored for side in published & {anchor, test}):
+            if any((metric, side) not in sequences_of for side in published & {anchor, test}):
                 continue
-            sequences = sorted({s for m, label, s in curves if m == metric and label in (anchor, test)})
+            both = sequences_of.get((metric, anchor), set()) | sequences_of.get((metric, test), set())
             per_sequence = []
-            for sequence in sequences:
-                sides = curves.get((metric, anchor, sequence)), curves.get((metric, test, sequence))
-                if _only_published(*sides):
+            for sequence in sorted(both):
+                ours, theirs = (table.side((metric, label, sequence)) for label in (anchor, test))
+                if _only_published(ours, theirs):
                     continue
-                result, likeness = _compare(
-                    *sides,
-                    higher_is_better=bool(higher),
-                    method=method,
-                    log_domain_ceiling=None if ceiling is None else float(ceiling),
-                )
-                per_sequence.append(bd_row(metric, anchor, test, sequence, result, likeness))
+                compared = _compare(table, ours, theirs, scale, method)
+                per_sequence.append(bd_row(metric, anchor, test, sequence, *compared))
             if per_sequence:
                 rows += [*per_sequence, mean_row(per_sequence)]
     return rows
 
 
-def _only_published(*sides: pd.DataFrame | None) -> bool:
+def _only_published(*sides: Side | None) -> bool:
     held = [side for side in sides if side is not None]
-    return len(held) == 1 and bool((held[0]["rate_source"] == "published").all())
+    return len(held) == 1 and held[0].published
 
 
 def _labels(points: pd.DataFrame) -> pd.Series[str]:
@@ -102,56 +98,44 @@ def _one(points: pd.DataFrame, column: str) -> Any:
 
 
 def _compare(
-    anchor: pd.DataFrame | None,
-    test: pd.DataFrame | None,
-    *,
-    higher_is_better: bool,
-    method: Method,
-    log_domain_ceiling: float | None,
+    table: CurveTable, anchor: Side | None, test: Side | None, scale: Scale, method: Method
 ) -> tuple[BDResult, Likeness | None]:
     if anchor is None or test is None:
         return BDResult("refused", f"the {'anchor' if anchor is None else 'test codec'} has no points here"), None
     sides = (("anchor", anchor), ("test", test))
     caveats = [f"{name}: {said}" for name, side in sides if (said := _without_score(side))]
-    found = likeness(anchor, test)
-    anchor, test = (side[side["status"].isin(_CURVE_STATUSES)] for side in (anchor, test))
-    if unlike := other_content(anchor, test):
+    found = table.likeness(anchor, test)
+    if unlike := table.other_content(anchor, test):
         return BDResult("refused", f"not the same content: {unlike}"), found
-    for name, side in (("anchor", anchor), ("test", test)):
-        if several := mixed(side, _SAME_CODEC):
+    for name, side in sides:
+        if several := table.mixed(side):
             return BDResult("refused", f"the {name} mixes codecs: {several}"), found
     if other := _other_formula(anchor, test):
         return BDResult("refused", f"not the same formula: {other}"), found
-    result = bd_rate(
-        anchor["bpp"].to_numpy(dtype=float),
-        anchor["score"].to_numpy(dtype=float),
-        test["bpp"].to_numpy(dtype=float),
-        test["score"].to_numpy(dtype=float),
-        higher_is_better=higher_is_better,
-        method=method,
-        log_domain_ceiling=log_domain_ceiling,
-    )
+    result = compare_curves(table.curve(anchor, scale), table.curve(test, scale), method)
     if found.unlike:
         caveats.insert(0, not_alike(found.unlike))
     caveats += rate_caveats(found)
-    if matched_by_name(anchor, test):
+    if table.by_name(anchor, test):
         caveats.append("content matched by name, size and frames, not by digest")
-    if any("averaged" in tags.split(",") for side in (anchor, test) for tags in side["tags"]):
+    if table.averaged(anchor, test):
         caveats.append(_AVERAGED)
     return with_caveats(result, caveats), found
 
 
-def _other_formula(anchor: pd.DataFrame, test: pd.DataFrame) -> str:
+def _other_formula(anchor: Side, test: Side) -> str:
     """How the formulas of a profile's scores differ; empty where they are one."""
-    good = (side[side["status"] == "ok"]["reason"] for side in (anchor, test))
-    found = sorted({formula_of(reason) for reasons in good for reason in reasons})
+    good = (side.reasons[side.statuses == "ok"] for side in (anchor, test))
+    found = sorted({formula_of(reason) for reasons in good for reason in set(reasons)})
     return " against ".join(one or "with all metrics" for one in found) if len(found) > 1 else ""
 
 
-def _without_score(side: pd.DataFrame) -> str:
-    left = side[~side["status"].isin(_CURVE_STATUSES)]
+def _without_score(side: Side) -> str:
+    if side.on_curve.all():
+        return ""
+    left = ~side.on_curve
     counts = Counter(
         f"{status} ({reason})" if reason else str(status)
-        for status, reason in zip(left["status"], left["reason"], strict=True)
+        for status, reason in zip(side.statuses[left], side.reasons[left], strict=True)
     )
     return ", ".join(f"{count} {said}" for said, count in counts.items())
