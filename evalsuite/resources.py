@@ -1,4 +1,4 @@
-"""Where recipes, datasets, profiles and boards are found: one lookup for every kind of file.
+"""Where recipes, datasets, profiles and gates are found: one lookup for every kind of file.
 
 The order is: a path the user gives; that kind's folder under the current directory; what the package ships.
 """
@@ -12,11 +12,21 @@ from typing import Any, Literal
 import evalsuite
 from evalsuite.errors import RecipeError, RequestError, did_you_mean
 
-Kind = Literal["codecs", "datasets", "profiles"]
+Kind = Literal["codecs", "datasets", "profiles", "gates"]
 
-_FOLDERS: dict[Kind, str] = {"codecs": "codecs/recipes", "datasets": "datasets", "profiles": "profiles"}
-_NOUNS: dict[Kind, str] = {"codecs": "codec", "datasets": "dataset", "profiles": "profile"}
-_LISTS: dict[Kind, str] = {"codecs": "codecs list", "datasets": "datasets list", "profiles": "metrics list"}
+_FOLDERS: dict[Kind, str] = {
+    "codecs": "codecs/recipes",
+    "datasets": "datasets",
+    "profiles": "profiles",
+    "gates": "gates",
+}
+_NOUNS: dict[Kind, str] = {"codecs": "codec", "datasets": "dataset", "profiles": "profile", "gates": "gate"}
+_LISTS: dict[Kind, str] = {
+    "codecs": "codecs list",
+    "datasets": "datasets list",
+    "profiles": "metrics list",
+    "gates": "gate --help",
+}
 
 
 def _shipped(kind: Kind) -> Path:

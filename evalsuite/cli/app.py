@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import evalsuite
-from evalsuite.cli import bd, codecs, datasets, doctor, import_, measure, metrics, report, run
+from evalsuite.cli import bd, codecs, datasets, doctor, gate, import_, measure, metrics, report, run
 from evalsuite.cli.output import say_command
 from evalsuite.errors import EvalError, ProcessError, RequestError
 
@@ -91,6 +91,7 @@ def _use_tool(given: str) -> None:
 app.command("run")(run.run)
 app.command("measure")(measure.measure)
 app.command("bd")(bd.bd)
+app.command("gate")(gate.gate)
 app.command("report")(report.report)
 app.command("import")(import_.import_)
 app.add_typer(codecs.app, name="codecs")

@@ -25,7 +25,8 @@ from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.registry import select
 from evalsuite.proctree import can_watch
 from evalsuite.results.bdrows import BDRow
-from evalsuite.results.load import write_results
+from evalsuite.results.history import keep_run
+from evalsuite.results.load import read_run, write_results
 from evalsuite.results.profile import profiles_for
 from evalsuite.results.tables import bd_table
 from evalsuite.sources.dataset import from_file, load_dataset, prepare
@@ -186,6 +187,7 @@ def run_request(request: Request, progress: Progress) -> Finished:
         rows += [*rows_of_hulls(plan, rows), *failed_rows(plan, outcome)]
     bd_rows = _bd_rows(rows, plan.anchor)
     write_results(request.out, rows, frame_rows(plan, outcome), {**document, "bd_rate": bd_rows})
+    keep_run(read_run(request.out), request.store)
     return Finished(request.out, plan, outcome, document, bd_rows)
 
 

@@ -28,6 +28,9 @@ from evalsuite.errors import StoreError
 from evalsuite.results.bdrows import BD_COLUMNS
 from evalsuite.results.layout import FRAMES_SCHEMA, POINTS_SCHEMA, RERUN, SCHEMA, check_points, check_summary
 
+RESULT_FILES = ("results.parquet", "frames.parquet", "bd_rate.csv", "summary.json")
+"""What a run folder holds, the one that vouches for the others last."""
+
 _BATCH_ROWS = 1 << 16
 
 
@@ -101,10 +104,10 @@ def write_results(
             _write_csv(new / "bd_rate.csv", document["bd_rate"])
             text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
             (new / "summary.json").write_text(text + "\n", encoding="utf-8")
-            for name in ("results.parquet", "frames.parquet", "bd_rate.csv", "summary.json"):
+            for name in RESULT_FILES:
                 with (new / name).open("rb") as file:
                     os.fsync(file.fileno())
-            for name in ("results.parquet", "frames.parquet", "bd_rate.csv", "summary.json"):
+            for name in RESULT_FILES:
                 (new / name).replace(folder / name)
     except OSError as error:
         raise StoreError(

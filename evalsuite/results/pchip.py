@@ -1,8 +1,8 @@
 """PCHIP through one short curve: the interpolator of a leaderboard's tens of thousands of comparisons.
 
 scipy's constructor spends 0.2 ms on checks for arrays of any kind and shape; BD-rates of 100,000 points, with their
-noise floors, take three times as long with it (`benchmarks/bd_tables.py`). Here are its slopes for plain numbers; the
-polynomial itself, its values and integrals are scipy's. The tests hold the two to each other.
+noise floors, take two and a half times as long with it (`benchmarks/bd_tables.py`). Here are its slopes for plain
+numbers; the polynomial itself, its values and integrals are scipy's. The tests hold the two to each other.
 """
 
 from __future__ import annotations

@@ -202,21 +202,15 @@ def _term(table: Table) -> Term:
     metric = table.take("name", fields.text)
     weight = table.take("weight", _above_zero)
     domain: Domain = table.get("domain", fields.choice({"linear": "linear", "log": "log"}), "linear")
-    parse = _above_zero if domain == "log" else _finite
+    parse = _above_zero if domain == "log" else fields.number
     worst = table.take("worst", parse)
     best = table.take("best", lambda value: _other_than(worst, parse(value)))
     table.finish()
     return Term(metric, weight, worst, best, domain)
 
 
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("a number")
-    return float(value)
-
-
 def _above_zero(value: object) -> float:
-    if (number := _finite(value)) <= 0:
+    if (number := fields.number(value)) <= 0:
         raise ValueError("a number above 0")
     return number
 

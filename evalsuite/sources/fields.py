@@ -5,6 +5,7 @@ A parser here takes any value and returns it typed, or raises ValueError with wh
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -86,6 +87,20 @@ def count(least: int) -> Callable[[object], int]:
         return value
 
     return parse
+
+
+def number(value: object) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("a number")
+    return float(value)
+
+
+def flag(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
 
 
 def choice(known: Mapping[str, T]) -> Callable[[object], T]:

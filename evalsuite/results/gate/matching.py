@@ -1,0 +1,231 @@
+"""Which cells of a baseline and a candidate are the same: codec, sequence and operating point.
+
+Only what both sides have is compared. What one of them lacks is listed, never made up for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.results.comparable import sequence_key
+from evalsuite.results.gate.rules import Gate
+from evalsuite.results.load import RunResults
+
+BASELINE, CANDIDATE = "baseline", "candidate"
+"""What the two sides are called in the column `codec` of matched points."""
+
+TARGET_TOLERANCE = 0.05
+"""Relative distance of two target rates that are taken for the same point: rates to match may move a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """One codec on both sides."""
+
+    codec: str
+    """Its name in the candidate."""
+    baseline_codec: str
+    points: pd.DataFrame
+    """Rows of results.parquet of both sides; `codec` is `baseline` or `candidate`, `sequence` the candidate's name, and
+    `point` says which points belong together (empty where they do not pair)."""
+    tags: Mapping[str, tuple[str, ...]]
+    """By sequence."""
+    missing: tuple[str, ...]
+    """What one side lacks, and which points do not pair, in words."""
+    failures: tuple[int, int]
+    """Failed cells of the baseline's and the candidate's codec."""
+    same_machine: str
+    """Why costs are not comparable; empty where they are."""
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences that both sides have."""
+        return tuple(self.tags)
+
+
+def match_runs(baseline: RunResults, candidate: RunResults, gate: Gate) -> tuple[Matched, ...]:
+    """Bring two runs together, codec by codec.
+
+    Raises:
+        RequestError: no codec, or no sequence of a codec, is on both sides.
+    """
+    found = [_match(baseline, candidate, before, after) for before, after in _codec_pairs(baseline, candidate, gate)]
+    if not any(match.sequences for match in found):
+        raise RequestError(
+            "the baseline and the candidate have nothing in common",
+            where=f"{baseline.folder}, {candidate.folder}",
+            got="; ".join(dict.fromkeys(line for match in found for line in match.missing)) or "no points",
+            fix="give two runs of the same sequences, frames and points",
+        )
+    return tuple(found)
+
+
+def _codec_pairs(baseline: RunResults, candidate: RunResults, gate: Gate) -> list[tuple[str, str]]:
+    ours, theirs = (list(dict.fromkeys(run.points["codec"])) for run in (baseline, candidate))
+    for name, known, run in (
+        (gate.codec, theirs, candidate),
+        (gate.baseline_codec or gate.codec if gate.baseline_codec or gate.codec in ours else "", ours, baseline),
+    ):
+        if name and name not in known:
+            raise RequestError(f"the run has no codec {name!r}", where=run.folder, fix=did_you_mean(name, known))
+    if gate.codec or gate.baseline_codec:
+        after = gate.codec or (gate.baseline_codec if gate.baseline_codec in theirs else _only(theirs, candidate))
+        before = gate.baseline_codec or (after if after in ours else _only(ours, baseline))
+        return [(before, after)]
+    common = [name for name in ours if name in theirs]
+    return [(name, name) for name in common] or [(_only(ours, baseline), _only(theirs, candidate))]
+
+
+def _only(names: list[str], run: RunResults) -> str:
+    if len(names) != 1:
+        raise RequestError(
+            "which codec is to be compared is not clear",
+            where=run.folder,
+            expected="a codec of the same name on both sides, or one codec a side",
+            got=", ".join(names) or "none",
+            fix="name it with --codec and --baseline-codec",
+        )
+    return names[0]
+
+
+def _match(baseline: RunResults, candidate: RunResults, before: str, after: str) -> Matched:
+    missing: list[str] = []
+    parts: list[pd.DataFrame] = []
+    tags: dict[str, tuple[str, ...]] = {}
+    ours = baseline.points[baseline.points["codec"] == before]
+    theirs = candidate.points[candidate.points["codec"] == after]
+    for own, other, name in _sequences(ours, theirs, missing):
+        pairs, said = _points(own, other)
+        missing += [f"{name}: {one}" for one in said]
+        if pairs is not None:
+            parts += [
+                _labelled(own, BASELINE, name, {cells[0]: point for point, cells in pairs.items()}),
+                _labelled(other, CANDIDATE, name, {cells[1]: point for point, cells in pairs.items()}),
+            ]
+            tags[name] = tuple(filter(None, str(other["tags"].iloc[0]).split(",")))
+    return Matched(
+        codec=after,
+        baseline_codec=before,
+        points=pd.concat(parts, ignore_index=True) if parts else theirs.iloc[:0].assign(point=""),
+        tags=tags,
+        missing=tuple(missing),
+        failures=(_failures(baseline, before), _failures(candidate, after)),
+        same_machine=_machines(baseline.summary, candidate.summary),
+    )
+
+
+def _sequences(
+    ours: pd.DataFrame, theirs: pd.DataFrame, missing: list[str]
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, str]]:
+    """The sequences of both sides; what has no partner goes to `missing`, with the reason."""
+    left = {str(name): rows for name, rows in ours.groupby("sequence", sort=True)}
+    for key, other in theirs.groupby("sequence", sort=True):
+        name = str(key)
+        partner = next((one for one, own in left.items() if _same_content(own, other)), None)
+        if partner is not None:
+            yield left.pop(partner), other, name
+        elif name in left:
+            missing.append(f"{name}: {_differs(left.pop(name), other)}")
+        else:
+            missing.append(f"{name}: not in the baseline")
+    missing += [f"{name}: not in the candidate" for name in left]
+
+
+def _same_content(own: pd.DataFrame, other: pd.DataFrame) -> bool:
+    if _facts(own)[1:] != _facts(other)[1:]:
+        return False
+    digests = {_facts(own)[0], _facts(other)[0]}
+    if "" in digests:  # published points have none
+        return sequence_key(str(own["sequence"].iloc[0])) == sequence_key(str(other["sequence"].iloc[0]))
+    return len(digests) == 1
+
+
+def _facts(rows: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(str(rows[column].iloc[0]) for column in ("source_sha256", "frames", "width", "height"))
+
+
+def _differs(own: pd.DataFrame, other: pd.DataFrame) -> str:
+    for title, column in (("frames", 1), ("pixels in width", 2), ("pixels in height", 3)):
+        before, after = _facts(own)[column], _facts(other)[column]
+        if before != after:
+            return f"{before} {title} in the baseline, {after} in the candidate"
+    return "other content on the two sides (the digests of the sources differ)"
+
+
+def _points(own: pd.DataFrame, other: pd.DataFrame) -> tuple[dict[str, tuple[str, str]] | None, list[str]]:
+    """The cells of points that belong together, by what they are called; and what has no partner.
+
+    Where no point has one, all are compared, as curves. None where a side has no point at all.
+    """
+    before, after = _cells(own), _cells(other)
+    said = [
+        f"{failed} in the {side}" for side, rows in ((BASELINE, own), (CANDIDATE, other)) for failed in _failed(rows)
+    ]
+    if before.empty or after.empty:
+        return None, [*said, f"no point in the {BASELINE if before.empty else CANDIDATE}"]
+    targets = bool(before["target_bpp"].notna().all() and after["target_bpp"].notna().all())
+    column = "target_bpp" if targets else "q"
+    pairs: dict[str, tuple[str, str]] = {}
+    left = after
+    for row in before.to_dict("records"):
+        value = row[column]
+        if value != value or left.empty:
+            continue
+        distance = np.abs(left[column].to_numpy(dtype=float) - float(value)) / abs(float(value) or 1)
+        best = int(np.nanargmin(distance)) if np.isfinite(distance).any() else -1
+        if best >= 0 and distance[best] <= (TARGET_TOLERANCE if targets else 1e-9):
+            pairs[f"{value:.4g} bpp" if targets else f"q {value:g}"] = (row["cell_key"], left["cell_key"].iloc[best])
+            left = left.drop(index=left.index[best])
+    if not pairs:
+        pairs = {f"#b{i}": (key, "") for i, key in enumerate(before["cell_key"])}
+        pairs |= {f"#c{i}": ("", key) for i, key in enumerate(after["cell_key"])}
+        return pairs, [*said, "no point is on both sides: all points of each are used, and points do not pair"]
+    alone = (
+        ("not in the candidate", before[~before["cell_key"].isin([cells[0] for cells in pairs.values()])]),
+        ("not in the baseline", left),
+    )
+    for words, rows in alone:
+        names = [f"{value:.4g}" if targets else f"{value:g}" for value in rows[column] if value == value]
+        if len(rows):
+            said.append(f"{'rate' if targets else 'q'} {', '.join(names) or 'unknown'}: {words}")
+    return pairs, said
+
+
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    good = rows[(rows["status"] != "failed") & rows["bpp"].notna()]
+    cells: pd.DataFrame = good.drop_duplicates("cell_key")[["cell_key", "q", "target_bpp", "bpp"]]
+    return cells.astype({"q": float, "target_bpp": float}).reset_index(drop=True)
+
+
+def _failed(rows: pd.DataFrame) -> list[str]:
+    failed = rows[rows["status"] == "failed"].groupby("q", dropna=False)["metric"].nunique()
+    whole = rows["metric"].nunique()
+    return [f"q {q:g} failed" if q == q else "failed" for q, count in failed.items() if count == whole]
+
+
+def _labelled(rows: pd.DataFrame, side: str, sequence: str, points: Mapping[str, str]) -> pd.DataFrame:
+    kept = rows[rows["cell_key"].isin([key for key in points if key]) & (rows["bpp"].notna())]
+    names = kept["cell_key"].map(lambda key: points[key]).where(lambda name: ~name.str.startswith("#"), "")
+    # One codec a side, whatever its preset is called: what differs is said by the comparison.
+    return kept.assign(codec=side, preset="", sequence=sequence, point=names)
+
+
+def _failures(run: RunResults, codec: str) -> int:
+    return sum(failure.get("codec") == codec for failure in run.summary["failures"])
+
+
+def _machines(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
+    facts = [
+        {key: run["run"].get("machine", {}).get(key) for key in ("processor", "cores", "jobs")}
+        for run in (baseline, candidate)
+    ]
+    if facts[0] == facts[1] and facts[0]["processor"]:
+        return ""
+    shown = [", ".join(f"{key} {value}" for key, value in one.items()) for one in facts]
+    return f"the two sides were not run on the same kind of machine ({shown[0]}; {shown[1]})"

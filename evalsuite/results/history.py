@@ -1,0 +1,114 @@
+"""The runs that a store has seen: a copy of each one's results, so that any of them can be compared with later.
+
+`STORE` means the latest of them, `STORE@1` the one before, and so on. A copy is a run folder like any other, without
+its report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from evalsuite.errors import RequestError, StoreError
+from evalsuite.results.load import RESULT_FILES, RunResults, read_run
+
+_FOLDER = "runs"
+_DATABASE = "store.sqlite"
+
+
+def keep_run(run: RunResults, store: Path) -> Path:
+    """Copy a run's results into the store's history.
+
+    Returns:
+        The copy: named by when the run began, so that names sort by age.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    began = re.sub(r"[^0-9TZ]", "", str(run.summary["run"]["started"]).replace("+00:00", "Z"))
+    digest = hashlib.sha256((run.folder / "summary.json").read_bytes()).hexdigest()
+    kept = store / _FOLDER / f"{began}-{digest[:8]}"
+    if kept.exists():
+        return kept
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".keeping-") as temporary:
+            whole = Path(temporary) / "run"
+            whole.mkdir()
+            for name in RESULT_FILES:
+                shutil.copyfile(run.folder / name, whole / name)
+            whole.replace(kept)
+    except OSError as error:
+        raise StoreError(
+            f"the run cannot be kept in the store: {error.strerror or error}",
+            where=kept,
+            fix="free some space or make the folder writable; the results themselves are written",
+        ) from error
+    return kept
+
+
+def accept_run(run: RunResults, folder: Path) -> None:
+    """Keep a run as a baseline that can be committed: its results, without the paths and commands of its machine.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    summary = {
+        **run.summary,
+        "request": {**run.summary["request"], "command": []},
+        "run": {**run.summary["run"], "environment": {}},
+        "codecs": [{**one, "binary": Path(str(one.get("binary", ""))).name} for one in run.summary["codecs"]],
+        "commands": [],
+        "failures": [{**one, "command": [], "stderr_tail": ""} for one in run.summary["failures"]],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+            new = Path(temporary)
+            for name in RESULT_FILES[:-1]:
+                shutil.copyfile(run.folder / name, new / name)
+            text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
+            (new / RESULT_FILES[-1]).write_text(text + "\n", encoding="utf-8")
+            for name in RESULT_FILES:
+                (new / name).replace(folder / name)
+    except OSError as error:
+        raise StoreError(
+            f"the baseline cannot be written: {error.strerror or error}", where=folder, fix="give another folder"
+        ) from error
+
+
+def open_run(text: str) -> RunResults:
+    """The run that a path means: the folder of a run or of published points, or a store's latest run.
+
+    Args:
+        text: a folder; a store's may end in `@N`, the N-th run before its latest.
+
+    Raises:
+        RequestError: it is neither, or the store has no such run.
+        StoreError: a file of the run is missing, damaged or of another version.
+    """
+    path, back = Path(text), 0
+    if not path.exists() and (found := re.fullmatch(r"(.+)@(\d{1,6})", text)):
+        path, back = Path(found[1]), int(found[2])
+    if (path / "summary.json").is_file() and not back:
+        return read_run(path)
+    if not (path / _DATABASE).is_file():
+        raise RequestError(
+            "this is neither a run nor a store",
+            where=path,
+            expected="a folder that `evalsuite run --out` or `evalsuite import` wrote, or a store's folder",
+            got="no such folder" if not path.is_dir() else "a folder without summary.json and without store.sqlite",
+        )
+    runs = sorted(one for one in (path / _FOLDER).glob("[0-9]*") if one.is_dir())
+    if back >= len(runs):
+        raise RequestError(
+            f"the store does not have {back + 1} finished runs" if back else "the store has no finished run",
+            where=path,
+            got=", ".join(one.name for one in runs) or "none",
+            fix="run with this store first: `evalsuite run --store`",
+        )
+    return read_run(runs[-1 - back])
