@@ -50,8 +50,6 @@ class Values:
     """Why nothing at all can be said; empty where something can."""
     absent: bool = False
     """The metric is on neither side."""
-    cost: bool = False
-    """Values of time or memory, which vary from run to run even for one program."""
 
 
 def values_of(rule: Rule, match: Matched) -> Values:
@@ -229,8 +227,11 @@ def _costs(rule: Rule, match: Matched, points: pd.DataFrame, covered: list[str])
     if rule.bound == "allowed" and match.same_machine:
         return Values((), rule.unit, match.same_machine)
     cells = points[points["statistic"] == "mean"].drop_duplicates(["codec", "cell_key"])
+    if rule.measure.endswith("time") and not _ran_alone(cells[column.replace("cpu_s", "ran_alone")]):
+        # What else runs slows a whole run down: it shifts every sequence alike, which no interval over them can tell.
+        return Values((), rule.unit, "times were taken beside other work: make both runs with --timing")
     found = tuple(_cost(rule, cells[cells["sequence"] == name], column, name) for name in covered)
-    return Values(found, rule.unit, cost=True)
+    return Values(found, rule.unit)
 
 
 def _cost(rule: Rule, cells: pd.DataFrame, column: str, name: str) -> Value:
@@ -252,7 +253,8 @@ def _cost(rule: Rule, cells: pd.DataFrame, column: str, name: str) -> Value:
     ratio = np.log(after_values[good] / before[good])
     # Of times every point tells; of memory the largest decides.
     change = ratio.mean() if time else math.log(after_values[good].max() / before[good].max())
-    alone = "ran_alone" if not time else column.replace("cpu_s", "ran_alone")
-    shared = time and not bool(cells[alone].fillna(False).astype(bool).all())
-    note = "taken beside other work; --timing times each point by itself" if shared else ""
-    return Value(name, float(100 * math.expm1(change)), note, points=int(good.sum()))
+    return Value(name, float(100 * math.expm1(change)), points=int(good.sum()))
+
+
+def _ran_alone(flags: pd.Series) -> bool:
+    return bool(flags.astype("boolean").fillna(False).all())
