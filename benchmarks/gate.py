@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class Bench:
             *("--store", str(self.work / "store"), "--out", str(out)),
             *(["--sequences", sequences] if sequences else []),
         ]
-        subprocess.run(command, check=True, cwd=self.work, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        subprocess.run(command, check=True, cwd=self.work, stdout=subprocess.DEVNULL)
         return read_run(out)
 
     def faulty(self, fault: Fault, threads: int, clean: RunResults) -> RunResults:
@@ -164,9 +164,12 @@ def none_for_null(value: Any) -> Any:
 
 def gated(baseline: RunResults, candidate: RunResults, codec: str) -> GateResult:
     """The standard gate on one codec."""
-    from dataclasses import replace
-
     return run_gate(replace(load_gate("standard"), codec=codec), baseline, candidate)
+
+
+def streams(run: RunResults, codec: str) -> set[str]:
+    """Digests of a codec's bitstreams."""
+    return set(run.points[run.points["codec"] == codec]["bitstream_sha256"])
 
 
 def unchanged(bench: Bench, threads: list[int]) -> None:
@@ -179,8 +182,7 @@ def unchanged(bench: Bench, threads: list[int]) -> None:
         for before, after in itertools.permutations(threads, 2):
             result = gated(runs[before], runs[after], codec)
             verdicts[result.verdict] = verdicts.get(result.verdict, 0) + 1
-            streams = [set(runs[one].points.query("codec == @codec")["bitstream_sha256"]) for one in (before, after)]
-            different += streams[0] != streams[1]
+            different += streams(runs[before], codec) != streams(runs[after], codec)
             for one in result.judgements:
                 if one.value is not None:
                     found.setdefault(one.rule.name, []).append(one.value)

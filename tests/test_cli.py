@@ -18,6 +18,7 @@ COMMANDS = (
     ["run"],
     ["measure"],
     ["bd"],
+    ["gate"],
     ["report"],
     ["import"],
     ["doctor"],

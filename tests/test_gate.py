@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pytest
 from gate_samples import RATES, SEQUENCES, gate_of, rate_rule, rows, write_run
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from evalsuite.errors import RequestError
 from evalsuite.results.gate.gate import run_gate
@@ -382,12 +380,10 @@ def test_nothing_is_explained_of_what_passed(judged):
 # ---------------------------------------------------------------- the gate does not waver
 
 
-@settings(max_examples=40)
-@given(st.integers(0, 10_000))
-def test_noise_of_threads_is_no_alarm(tmp_path_factory, seed):
-    """Every rate off by 0.3 % at random, three times what threads of x265 do: the standard limit is 1 %."""
-    folder = tmp_path_factory.mktemp("runs")
-    before, after = (write_run(folder / str(n), rows(noise=0.003, seed=2 * seed + n)) for n in range(2))
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_of_threads_is_no_alarm(tmp_path, seed):
+    """Every rate off by 0.3 % at random, some times what threads of encoders do: the standard limit is 1 %."""
+    before, after = (write_run(tmp_path / str(n), rows(noise=0.003, seed=2 * seed + n)) for n in range(2))
     rules = [rule for rule in load_gate("standard").rules if rule.metric in ("vmaf", "psnr_yuv", "lpips")]
     result = run_gate(load_gate("standard"), before, after)
     assert {one.verdict for one in result.judgements if one.rule in rules} == {"pass"}

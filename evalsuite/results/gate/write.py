@@ -175,14 +175,14 @@ def _markdown(result: GateResult, report: str) -> Iterator[str]:
 
 
 def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text that stays text: no tag, and no mention or reference that would notify anybody."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([@#])(?=\w)", "\\1\u200b", plain)
 
 
 def _cell(text: str) -> str:
     """Text that stays text in a Markdown table."""
-    # A mention or a reference in a name must not notify anybody: a zero-width space breaks it.
-    plain = re.sub(r"([@#])(?=\w)", "\\1\u200b", _html(" ".join(text.split())))
-    return re.sub(r"([\\`*_|\[\]])", r"\\\1", plain)
+    return re.sub(r"([\\`*_|\[\]])", r"\\\1", _html(text))
 
 
 def as_junit(result: GateResult) -> str:

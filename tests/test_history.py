@@ -1,0 +1,94 @@
+"""The runs that a store keeps, and what a path means."""
+
+import json
+
+import pytest
+from gate_samples import rows, write_run
+
+from evalsuite.errors import RequestError, StoreError
+from evalsuite.results.history import accept_run, keep_run, open_run
+from evalsuite.results.load import read_run
+
+
+@pytest.fixture
+def store(tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / "store.sqlite").touch()
+    return folder
+
+
+def _run(folder, day, rate=1.0):
+    run = write_run(folder, rows(rate))
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["run"]["started"] = f"2026-01-{day:02}T10:00:00+00:00"
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return read_run(run.folder)
+
+
+def test_a_store_means_its_latest_run_and_counts_back(tmp_path, store):
+    for day, rate in ((3, 1.3), (1, 1.1), (2, 1.2)):
+        keep_run(_run(tmp_path / f"run{day}", day, rate), store)
+    lowest = [open_run(f"{store}{suffix}").points["bpp"].min() for suffix in ("", "@0", "@1", "@2")]
+    assert lowest == pytest.approx([0.005 * rate for rate in (1.3, 1.3, 1.2, 1.1)])
+    with pytest.raises(RequestError, match="does not have 4 finished runs"):
+        open_run(f"{store}@3")
+
+
+def test_keeping_a_run_twice_keeps_it_once(tmp_path, store):
+    run = _run(tmp_path / "run", 1)
+    assert keep_run(run, store) == keep_run(run, store)
+    assert len(list((store / "runs").iterdir())) == 1
+
+
+def test_a_kept_run_outlives_its_folder(tmp_path, store):
+    run = _run(tmp_path / "run", 1)
+    keep_run(run, store)
+    write_run(tmp_path / "run", rows(2.0))
+    assert open_run(str(store)).points["bpp"].min() == pytest.approx(0.005)
+
+
+def test_a_run_and_published_points_are_folders(tmp_path):
+    write_run(tmp_path / "run", rows())
+    assert open_run(str(tmp_path / "run")).folder == tmp_path / "run"
+    odd = tmp_path / "run@2"
+    write_run(odd, rows())
+    assert open_run(str(odd)).folder == odd
+
+
+@pytest.mark.parametrize("name", ["", "nowhere", "nowhere@1"])
+def test_what_is_neither_is_refused_by_name(tmp_path, name):
+    with pytest.raises(RequestError, match="neither a run nor a store"):
+        open_run(str(tmp_path / name))
+
+
+def test_a_store_without_a_run_says_so(store):
+    with pytest.raises(RequestError, match="no finished run"):
+        open_run(str(store))
+
+
+def test_an_accepted_run_is_whole_and_names_no_path(tmp_path):
+    run = write_run(tmp_path / "run", rows())
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    summary["commands"][0]["encode"] = ["/home/me/ffmpeg"]
+    summary["request"]["command"] = ["evalsuite", "--out", "/home/me/out"]
+    (tmp_path / "run/summary.json").write_text(json.dumps(summary))
+    accept_run(read_run(run.folder), tmp_path / "baseline")
+    kept = open_run(str(tmp_path / "baseline"))
+    assert kept.points.equals(run.points)
+    text = (tmp_path / "baseline/summary.json").read_text()
+    assert "/home/me" not in text
+    assert "/usr/bin" not in text
+    assert {path.name for path in (tmp_path / "baseline").iterdir()} == {
+        "results.parquet",
+        "frames.parquet",
+        "bd_rate.csv",
+        "summary.json",
+    }
+
+
+def test_a_damaged_copy_is_noticed(tmp_path, store):
+    kept = keep_run(_run(tmp_path / "run", 1), store)
+    (kept / "results.parquet").write_bytes(b"x")
+    with pytest.raises(StoreError, match="damaged"):
+        open_run(str(store))
