@@ -68,10 +68,7 @@ def match_runs(baseline: RunResults, candidate: RunResults, gate: Gate) -> tuple
 
 def _codec_pairs(baseline: RunResults, candidate: RunResults, gate: Gate) -> list[tuple[str, str]]:
     ours, theirs = (list(dict.fromkeys(run.points["codec"])) for run in (baseline, candidate))
-    for name, known, run in (
-        (gate.codec, theirs, candidate),
-        (gate.baseline_codec or gate.codec if gate.baseline_codec or gate.codec in ours else "", ours, baseline),
-    ):
+    for name, known, run in ((gate.codec, theirs, candidate), (gate.baseline_codec, ours, baseline)):
         if name and name not in known:
             raise RequestError(f"the run has no codec {name!r}", where=run.folder, fix=did_you_mean(name, known))
     if gate.codec or gate.baseline_codec:
