@@ -127,7 +127,9 @@ class Bench:
             *("--store", str(self.work / "store"), "--out", str(out)),
             *(["--sequences", sequences] if sequences else []),
         ]
-        subprocess.run(command, check=True, cwd=self.work, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, cwd=self.work, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
         return read_run(out)
 
     def faulty(self, fault: Fault, threads: int, clean: RunResults) -> RunResults:
