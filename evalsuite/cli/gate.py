@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,11 +136,19 @@ def _print(result: GateResult) -> None:
     for judgement, explanations in zip(result.judgements, result.explanations, strict=True):
         if judgement.verdict == "pass":
             continue
-        typer.echo(f"{SIGNS[judgement.verdict]} {result.title(judgement)}: {reason(judgement)}")
-        for one in explanations:
-            typer.echo(f"    {one.sequence}: {number(one.value, judgement.unit)}")
+        _echo(f"{SIGNS[judgement.verdict]} {result.title(judgement)}: {reason(judgement)}", 0)
+        for one in explanations[:1]:
+            _echo(f"{one.sequence}: {number(one.value, judgement.unit)}", 4)
             for sentence in sentences(one):
-                typer.echo(f"        {sentence}")
+                _echo(sentence, 8)
+        others = [f"{one.sequence} {number(one.value, judgement.unit)}" for one in explanations[1:]]
+        if others:
+            _echo(f"then {', '.join(others)}", 4)
     for line in result.missing:
         say(f"not compared: {line}")
     typer.echo(f"verdict: {SIGNS[result.verdict]} {result.verdict}")
+
+
+def _echo(text: str, indent: int) -> None:
+    """Print a line, folded at 80 columns."""
+    typer.echo(textwrap.fill(text, 80, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2)))
