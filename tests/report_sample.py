@@ -47,6 +47,8 @@ def write_sample(
     metrics: Sequence[str] = tuple(METRICS),
     factors: Mapping[str, float] = FACTORS,
     shift: Mapping[tuple[str, str], float] | None = None,
+    steep: Mapping[tuple[str, str], float] | None = None,
+    targets: Sequence[float] = TARGETS,
     gaps: Mapping[tuple[str, str], str] | None = None,
     failures: Sequence[Mapping[str, Any]] = (),
     tokenized: Sequence[str] = (),
@@ -67,6 +69,8 @@ def write_sample(
         metrics: names from METRICS; any other name gets the numbers of vmaf.
         factors: rate of the test codec over the anchor's at equal quality, by sequence.
         shift: rates of (codec, sequence) times this, at unchanged quality: moves its quality range.
+        steep: slope of the curves of (codec, sequence) times this, around the score at 0.01 bpp: makes curves cross.
+        targets: bpp of the points.
         gaps: status of a (metric, sequence) that has no scores; sequence `*` is all.
         failures: entries of the summary.
         tokenized: codecs that have tokens; where there is one, all codecs have the rows of the token figures.
@@ -82,9 +86,19 @@ def write_sample(
         row
         for order, codec in enumerate(codecs)
         for sequence in sequences
-        for target in TARGETS
+        for target in targets
         for row in _point(
-            codec, order, sequence, target, metrics, factors, shift or {}, gaps or {}, tokenized, floors or {}
+            codec,
+            order,
+            sequence,
+            target,
+            metrics,
+            factors,
+            shift or {},
+            steep or {},
+            gaps or {},
+            tokenized,
+            floors or {},
         )
     ]
     for row in rows:
@@ -194,6 +208,7 @@ def _point(
     metrics: Sequence[str],
     factors: Mapping[str, float],
     shift: Mapping[tuple[str, str], float],
+    steep: Mapping[tuple[str, str], float],
     gaps: Mapping[tuple[str, str], str],
     tokenized: Sequence[str],
     floors: Mapping[tuple[str, str], float],
@@ -202,6 +217,7 @@ def _point(
     fps = float(Fraction(rate))
     bpp = max(target * (1.004 if order else 1.0), floors.get((codec, sequence), 0.0))
     decades = math.log10(bpp / 0.01 / factors.get(sequence, 1.27) ** order * shift.get((codec, sequence), 1.0))
+    decades *= steep.get((codec, sequence), 1.0)
     q = round(40 - 6 * math.log2(target / 0.01), 2)
     shared = {
         **dict.fromkeys(field.name for field in POINTS_SCHEMA if field.nullable),

@@ -87,7 +87,7 @@ def test_opens_from_disk_and_paints_early(tab, report):
 def test_hostile_names_run_nothing_and_are_shown(tab, hostile):
     page = tab().open(hostile)
     assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 5
+    assert page.locator("script").count() == 6
     assert page.locator("#legend button").all_inner_texts() == ["vvenc", HOSTILE, BREAKOUT]
     page.select_option("#controls select[name=metric]", "m" + HOSTILE)
     page.select_option("#controls select[name=sequence]", QUOTES)

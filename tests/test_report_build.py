@@ -33,7 +33,7 @@ def test_an_existing_report_is_replaced(tmp_path):
     build(tmp_path, write_sample(tmp_path / "one"))
     made, _ = build(tmp_path, write_sample(tmp_path / "two", codecs=["a", "b"]))
     assert made.heading().startswith("b needs")
-    assert len(list((tmp_path / "report").iterdir())) == 7
+    assert len(list((tmp_path / "report").iterdir())) == 8
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -24,6 +24,7 @@ def test_hostile_names_are_text(tmp_path):
     assert [attributes for tag, attributes in made.tags if tag == "script"] == [
         {"src": "report.js"},
         {"src": "curves.js", "defer": ""},
+        {"src": "relative.js", "defer": ""},
         {"src": "tokens.js", "defer": ""},
         {"src": "data.js", "defer": ""},
         {"src": "plotly.min.js", "defer": ""},
@@ -44,7 +45,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path):
         attributes[name] for _, attributes in made.tags for name in ("src", "href", "action") if name in attributes
     ]
     files = {name for name in named if not name.startswith("#")}
-    assert files == {"report.css", "report.js", "curves.js", "tokens.js", "data.js", "plotly.min.js"}
+    assert files == {"report.css", "report.js", "curves.js", "relative.js", "tokens.js", "data.js", "plotly.min.js"}
     assert files | {"index.html"} == {path.name for path in (tmp_path / "report").iterdir()}
 
 

@@ -47,3 +47,16 @@ def test_strip_axis_holds_every_value_and_zero(values):
 )
 def test_durations(seconds, shown):
     assert text.duration(seconds).replace("\u202f", " ") == shown
+
+
+@pytest.mark.parametrize(
+    ("bounds", "shown"),
+    [
+        ((0.614, 1.026), "+0.61 to +1.03 dB"),
+        ((-0.2, 0.004), "−0.20 to 0.00 dB"),
+        ((None, 1.0), "–"),
+        ((0.0, math.inf), "–"),
+    ],
+)
+def test_intervals_of_differences_have_signs_and_one_unit(bounds, shown):
+    assert text.change_interval(*bounds, 2, "dB").replace("\u202f", " ") == shown

@@ -12,8 +12,7 @@ from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
     from evalsuite.results.bdrate import BDResult
-    from evalsuite.results.bdrows import BDRow
-    from evalsuite.results.curve import Method
+    from evalsuite.results.curve import Curve, Method
     from evalsuite.results.rdcsv import RateUnit, RDTable
 
 
@@ -25,6 +24,13 @@ def bd(
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="For a metric that is not known by name: lower scores are better.")
     ] = False,
+    average_curve: Annotated[
+        bool,
+        typer.Option(
+            "--average-curve",
+            help="Also the BD-rate of the average curve over sequences, which is not the mean of BD-rates.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """BD-rate and BD-quality of TEST against ANCHOR; negative BD-rate saves bits.
@@ -32,12 +38,15 @@ def bd(
     A CSV has a rate column (kbps, mbps, bps, bpp, or bitrate without a unit) and either a column for each metric or
     the columns metric and score. With a column sequence, each sequence is compared by itself, and then the mean is
     taken. A comparison that the points do not carry is refused with its reason; that is an answer, and exit code 0.
+    Below the table stand the noise floor of the points and where the curves cross: one number hides both.
 
     Example: evalsuite bd anchor.csv test.csv --metric vmaf
     """
+    from evalsuite.cli import bdoutput
     from evalsuite.results import rdcsv
-    from evalsuite.results.bdrate import bd_rate
-    from evalsuite.results.bdrows import with_caveats
+    from evalsuite.results.bdrate import check_request
+    from evalsuite.results.curve import make_curve
+    from evalsuite.results.rdcontent import contents, contradiction
 
     wanted = rdcsv.metric_name(metric) if metric is not None else None
     tables = rdcsv.read_rd_csv(anchor, wanted), rdcsv.read_rd_csv(test, wanted)
@@ -50,22 +59,23 @@ def bd(
             where=f"{anchor}, {test}",
             fix="give both files the column, or give files of one sequence each",
         )
-    anchors, tests = (table.points(name, unit) for table, unit in zip(tables, units, strict=True))
-    nothing = rdcsv.Points([], [])
-    results: dict[str, BDResult] = {}
-    for sequence in sorted({*anchors, *tests}):
-        a, t = anchors.get(sequence, nothing), tests.get(sequence, nothing)
-        result = bd_rate(
-            a.rates,
-            a.scores,
-            t.rates,
-            t.scores,
-            higher_is_better=higher,
-            method=cast("Method", method),
-            log_domain_ceiling=ceiling,
+    if average_curve and not tables[0].has_sequences:
+        raise RequestError(
+            "an average curve is over sequences, and the files have no sequence column",
+            where=f"{anchor}, {test}",
+            fix="leave out --average-curve, or give files with a sequence column",
         )
-        lacking = [f"only in {own}" for own, points in ((test, a), (anchor, t)) if not points.rates]
-        results[sequence] = with_caveats(result, lacking)
+    check_request(method, higher, ceiling)
+    anchors, tests = (
+        {
+            sequence: make_curve(points.rates, points.scores, higher_is_better=higher, log_domain_ceiling=ceiling)
+            for sequence, points in table.points(name, unit).items()
+        }
+        for table, unit in zip(tables, units, strict=True)
+    )
+    ours, theirs = (contents(table, name) for table in tables)
+    unlike = {sequence: contradiction(ours[sequence], theirs[sequence]) for sequence in {*ours} & {*theirs}}
+    results = _compare(anchors, tests, cast("Method", method), (anchor, test), unlike)
 
     facts: dict[str, Any] = {
         "metric": name,
@@ -77,11 +87,60 @@ def bd(
         "rate_units": list(units),
         "assumed": [*assumed, *unit_assumed],
     }
-    document = _document(results, facts, per_sequence=tables[0].has_sequences)
+    document = bdoutput.document(results, facts, per_sequence=tables[0].has_sequences)
+    if average_curve:
+        average = _compare_average(anchors, tests, cast("Method", method), (anchor, test), unlike)
+        document["average_curve"] = bdoutput.average(average)
     if as_json:
         typer.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
-        _show(document)
+        bdoutput.show(document)
+
+
+def _compare(
+    anchors: dict[str, Curve],
+    tests: dict[str, Curve],
+    method: Method,
+    paths: tuple[Path, Path],
+    unlike: dict[str, str],
+) -> dict[str, BDResult]:
+    """One result for each sequence; one that a file lacks, or that is not the same in both, is refused by name."""
+    from evalsuite.results.bdrate import BDResult, compare_curves
+    from evalsuite.results.bdrows import with_caveats
+    from evalsuite.results.curve import make_curve
+
+    nothing = make_curve([], [], higher_is_better=True, log_domain_ceiling=None)
+    results = {}
+    for sequence in sorted({*anchors, *tests}):
+        if other := unlike.get(sequence):
+            results[sequence] = BDResult("refused", f"not the same content or metric: {other}")
+            continue
+        ours, theirs = anchors.get(sequence, nothing), tests.get(sequence, nothing)
+        lacking = [f"only in {path}" for curve, path in zip((theirs, ours), paths, strict=True) if not curve.given]
+        results[sequence] = with_caveats(compare_curves(ours, theirs, method), lacking)
+    return results
+
+
+def _compare_average(
+    anchors: dict[str, Curve],
+    tests: dict[str, Curve],
+    method: Method,
+    paths: tuple[Path, Path],
+    unlike: dict[str, str],
+) -> BDResult:
+    from evalsuite.results.average import average_curve
+    from evalsuite.results.bdrate import compare_curves
+
+    odd = sorted({*anchors} ^ {*tests} | {sequence for sequence, other in unlike.items() if other})
+    if odd:
+        raise RequestError(
+            "the average curve needs the same sequences in both files",
+            where=", ".join(map(str, paths)),
+            got=f"in one file only, or of other content: {', '.join(odd)}",
+            fix="leave out --average-curve, or give both files the same sequences",
+        )
+    ours, theirs = (average_curve(own, str(path)) for own, path in zip((anchors, tests), paths, strict=True))
+    return compare_curves(ours, theirs, method)
 
 
 def _common_metric(anchor: RDTable, test: RDTable, wanted: str | None) -> str:
@@ -123,88 +182,3 @@ def _common_units(anchor: RDTable, test: RDTable) -> tuple[tuple[RateUnit, RateU
         )
     known = next(unit for unit in pair if unit != "unnamed")
     return pair, [f"the rates without a unit are in {known}, as the other file's"]
-
-
-def _document(results: dict[str, BDResult], facts: dict[str, Any], *, per_sequence: bool) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from evalsuite.results.bdrows import bd_row, bd_summary
-
-    if not per_sequence:
-        (result,) = results.values()
-        return {
-            **_verdict(bd_row("", "", "", "", result), facts),
-            "rate_overlap": result.rate_overlap,
-            "dropped": {"anchor": dict(result.dropped_anchor), "test": dict(result.dropped_test)},
-        }
-    rows = [bd_row(facts["metric"], "anchor", "test", sequence, result) for sequence, result in results.items()]
-    (over_all,) = bd_summary(rows)
-    summary = over_all.summary
-    return {
-        **_verdict(over_all.row, facts),
-        "mean": asdict(summary) | {"win_rate": summary.win_rate} if summary else None,
-        "sequences": [{"sequence": row.sequence, **_numbers(row)} for row in rows],
-    }
-
-
-def _numbers(row: BDRow) -> dict[str, Any]:
-    return {
-        "status": row.status,
-        "reason": row.reason,
-        "bd_rate_percent": row.bd_rate_percent,
-        "bd_quality": row.bd_quality,
-        "overlap": row.overlap,
-        "points": [row.points_anchor, row.points_test],
-    }
-
-
-def _verdict(row: BDRow, facts: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": 1, "metric": facts["metric"], **_numbers(row), **facts}
-
-
-def _show(document: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    better = "higher" if document["higher_is_better"] else "lower"
-    table = Table(title=f"{document['metric']} ({better} is better), {document['method']}", title_justify="left")
-    table.add_column("sequence", overflow="fold")
-    for heading in ("BD-rate", "BD-quality", "overlap", "points", "status"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    rows = document.get("sequences", [])
-    for row in [*rows, {**document, "sequence": "mean" if rows else "all points"}]:
-        table.add_row(
-            _plain(row["sequence"]),
-            "" if row["bd_rate_percent"] is None else f"{row['bd_rate_percent']:+.2f} %",
-            "" if row["bd_quality"] is None else f"{row['bd_quality']:+.4g}",
-            "" if row["overlap"] is None else f"{row['overlap']:.0%}",
-            "{}, {}".format(*row["points"]),
-            row["status"],
-            end_section=bool(rows) and row is rows[-1],
-        )
-    console = Console(highlight=False)
-    console.print(table)
-    for row in [*rows, {**document, "sequence": ""}]:
-        if row["reason"]:
-            console.print(_plain(": ".join(filter(None, [row["sequence"], row["reason"]]))))
-    if document.get("mean"):
-        console.print(_spread(document["mean"]))
-    notes = Console(stderr=True, highlight=False)
-    for said in document["assumed"]:
-        notes.print(_plain(f"assumed: {said}"))
-
-
-def _spread(mean: dict[str, Any]) -> str:
-    interval = "n/a below 5 sequences" if mean["interval"] is None else "{:+.2f} to {:+.2f} %".format(*mean["interval"])
-    return (
-        f"{mean['count']} sequences: median {mean['median']:+.2f} %, range {mean['lowest']:+.2f} to "
-        f"{mean['highest']:+.2f} %, 95 % interval of the mean {interval}, "
-        f"mean of log-ratios {mean['log_mean']:+.2f} %, bits saved on {mean['wins']}"
-    )
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    # File and sequence names come from outside: control characters must not reach the terminal.
-    return escape("".join(c if c.isprintable() else "?" for c in text))

@@ -13,7 +13,7 @@ from evalsuite.report import chart, page
 from evalsuite.report.merge import merge
 from evalsuite.results.load import RunResults, read_run
 
-_STATIC = ("report.css", "report.js", "curves.js", "tokens.js")
+_STATIC = ("report.css", "report.js", "curves.js", "relative.js", "tokens.js")
 
 # A style sheet that plotly's bundle brings for its maps is injected when the bundle loads, unless an element of this
 # id is there. The page has no maps and forbids injected styles: it carries the id, so nothing is attempted.

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from evalsuite.report import text
+from evalsuite.report import relative, text
 from evalsuite.report.comparisons import headline_metric
 from evalsuite.report.model import Metric, Point, Report, Score
 from evalsuite.report.tokens import START_FIGURE, token_codecs
@@ -21,11 +21,15 @@ def script(report: Report) -> str:
 
 
 def payload(report: Report) -> dict[str, Any]:
-    """Codecs, sequences, metrics, token figures and points; the scores of each stand in the order of the points."""
+    """Codecs, sequences, metrics, token figures, relative curves and points.
+
+    The scores of each stand in the order of the points, relative curves in the order of the sequences.
+    """
     judged, figures = report.judged, report.token_figures
     start = headline_metric(judged)
     with_tokens = token_codecs(report)
     shown = {point.sequence for point in report.points}
+    sequences = [sequence.label for sequence in report.sequences if sequence.label in shown]
     return {
         "codecs": [
             {
@@ -36,7 +40,7 @@ def payload(report: Report) -> dict[str, Any]:
             }
             for codec in report.codecs
         ],
-        "sequences": [sequence.label for sequence in report.sequences if sequence.label in shown],
+        "sequences": sequences,
         "metrics": [
             {
                 "name": metric.label,
@@ -51,6 +55,8 @@ def payload(report: Report) -> dict[str, Any]:
         "figures": [{"name": metric.label, "title": metric.title, "unit": metric.unit} for metric in figures],
         "start": start.label if start else "",
         "startFigure": next((metric.label for metric in figures if metric.name == START_FIGURE), _first(figures)),
+        "anchors": relative.anchors(report),
+        "relative": relative.document(report, sequences),
         "points": [_point(point) for point in report.points],
         "scores": {
             metric.label: [_score(point.scores.get(metric.label), metric.decimals) for point in report.points]

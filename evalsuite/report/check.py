@@ -17,6 +17,12 @@ _TEXT = (str,)
 _NUMBER = (int, float)
 _GAP = (type(None),)
 
+_BD_NUMBERS = (
+    *("bd_rate_percent", "ci_low", "ci_high", "bd_quality", "overlap", "change_low", "change_high", "noise_floor"),
+    *("median", "lowest", "highest", "log_mean", "log_ci_low", "log_ci_high", "win_rate"),
+    *("quality_ci_low", "quality_ci_high"),
+)
+
 _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
     "codecs": {"name": _TEXT, "files": (dict,)},
     "sequences": {"name": _TEXT},
@@ -55,8 +61,8 @@ _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
         "sequence": _TEXT,
         "status": _TEXT,
         "reason": _TEXT,
-        **dict.fromkeys(("bd_rate_percent", "ci_low", "ci_high", "bd_quality", "overlap"), (*_NUMBER, *_GAP)),
-        **dict.fromkeys(("points_anchor", "points_test", "sequences"), (int,)),
+        **dict.fromkeys(_BD_NUMBERS, (*_NUMBER, *_GAP)),
+        **dict.fromkeys(("points_anchor", "points_test", "sequences", "crossings"), (int,)),
         **dict.fromkeys(("differs", "unlike", "anchor_rate", "test_rate"), _TEXT),
     },
 }

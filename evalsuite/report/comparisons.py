@@ -76,13 +76,63 @@ class Group:
         return bool(percents) and min(percents) <= 0 <= max(percents)
 
     @property
+    def below_noise(self) -> bool:
+        """Whether the mean is smaller than the noise floor of the points that it is made of."""
+        return self.mean is not None and self.mean.below_noise
+
+    @property
+    def noise(self) -> str:
+        """The noise floor of the mean, in words; empty where it is not known."""
+        floor = self.mean.noise_floor if self.mean else None
+        return "" if floor is None else text.percent(floor, signed=False)
+
+    @property
+    def crossings(self) -> str:
+        """On how many sequences the curves cross; empty where they do on none."""
+        count = sum(row.crossings > 0 for row in self.used)
+        if not count:
+            return ""
+        return f"curves cross on {count} of {text.plural(len(self.used), 'sequence')}"
+
+    @property
+    def statistics(self) -> list[tuple[str, str]]:
+        """What the sequences come to beside the mean, names and values; nothing for one sequence."""
+        mean = self.mean
+        if mean is None or mean.win_rate is None or len(self.used) < 2:
+            return []
+        wins = sum((row.bd_rate_percent or 0) < 0 for row in self.used)
+        won = text.percent(100 * mean.win_rate, 0, signed=False)
+        log_mean = text.percent(mean.log_mean)
+        if mean.log_ci_low is not None:
+            log_mean += f", {text.INTERVAL} {text.interval(mean.log_ci_low, mean.log_ci_high)}"
+        return [
+            ("median", text.percent(mean.median)),
+            ("sequences", text.interval(mean.lowest, mean.highest)),
+            ("win rate", f"{won}, bits saved on {wins} of {len(self.used)}"),
+            ("mean of log-ratios", log_mean),
+            ("noise floor", self.noise or "needs five points a side"),
+            ("at single qualities", text.interval(mean.change_low, mean.change_high)),
+        ]
+
+    @property
     def verdict(self) -> Verdict:
-        """Which way the comparison points, if it points at all; a change that is shown as 0.0 % does not."""
+        """Which way the comparison points, if it points at all.
+
+        A change that is shown as 0.0 % does not, nor does one that the points cannot tell from zero.
+        """
         if self.percent is None:
             return "refused"
-        if self.holds_zero or round(self.percent, 1) == 0:
+        if self.holds_zero or self.below_noise or round(self.percent, 1) == 0:
             return "unclear"
         return "fewer" if self.percent < 0 else "more"
+
+    @property
+    def quality_interval(self) -> str:
+        """Interval of the mean BD-quality; empty where there is none."""
+        if self.mean is None or self.mean.quality_ci_low is None:
+            return ""
+        bounds = self.mean.quality_ci_low, self.mean.quality_ci_high
+        return text.change_interval(*bounds, self.metric.decimals, self.metric.unit)
 
     @property
     def spread(self) -> str:

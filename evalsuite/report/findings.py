@@ -58,7 +58,8 @@ def _sentence(report: Report, group: Group) -> str:
         case "refused":
             return f"No claim for {test} against {anchor} at the same {metric}."
         case "unclear":
-            return f"No clear difference in bits between {test} and {anchor} for the same {metric}."
+            noise = f": {text.percent(group.percent)} is {text.BELOW_NOISE}" if group.below_noise else ""
+            return f"No clear difference in bits between {test} and {anchor} for the same {metric}{noise}."
         case kind:
             return f"{test} needs {text.magnitude(group.percent or 0)} {kind} bits than {anchor} for the same {metric}."
 
@@ -70,16 +71,26 @@ def _evidence(group: Group) -> str:
     refused = text.listing([row.sequence for row in group.refused])
     out_of = f" of {len(group.rows)}" if refused else ""
     without = f" (refused: {refused})" if refused else ""
+    limits = "".join(f" {said[0].upper()}{said[1:]}." for said in _limits(group))
     if group.held == 1:
         name = f", {group.used[0].sequence}" if group.used else ""
-        return f"One sequence only{name}{without}: {percent}; one has no interval."
+        return f"One sequence only{name}{without}: {percent}; one has no interval.{limits}"
     basis = f"Mean of {group.held}{out_of} sequences{without}: {percent}"
     if group.mean.ci_low is None or group.mean.ci_high is None:
         disagree = ", which disagree" if group.holds_zero else ""
-        return f"{basis}; too few for an interval, single sequences {group.spread}{disagree}."
+        return f"{basis}; too few for an interval, single sequences {group.spread}{disagree}.{limits}"
     holds_zero = ", which holds zero" if group.holds_zero else ""
     interval = text.interval(group.mean.ci_low, group.mean.ci_high)
-    return f"{basis}, {text.INTERVAL} {interval}{holds_zero}; single sequences {group.spread}."
+    return f"{basis}, {text.INTERVAL} {interval}{holds_zero}; single sequences {group.spread}.{limits}"
+
+
+def _limits(group: Group) -> Iterable[str]:
+    """What one number does not tell: that it depends on the quality, and what its points cannot tell from zero."""
+    if group.crossings and group.mean:
+        change = text.interval(group.mean.change_low, group.mean.change_high)
+        yield f"{group.crossings}: at single qualities the change is {change}"
+    if group.noise:
+        yield f"noise floor of the points {group.noise}"
 
 
 def _at_the_same_bitrate(group: Group) -> str:
@@ -88,9 +99,10 @@ def _at_the_same_bitrate(group: Group) -> str:
         return ""
     metric = group.metric
     change = text.change(group.mean.bd_quality, metric.decimals, metric.unit)
+    interval = f", {text.INTERVAL} {group.quality_interval}" if group.quality_interval else ""
     return (
         f" At the same bitrate {group.test} scores {change} in {metric.title} against {group.anchor} "
-        f"({metric.direction}), mean of {text.plural(group.with_quality, 'sequence')}."
+        f"({metric.direction}), mean of {text.plural(group.with_quality, 'sequence')}{interval}."
     )
 
 

@@ -22,6 +22,7 @@ from evalsuite.report.cost import cost_of
 from evalsuite.report.model import Codec, Metric, Point, Report, Run, Score, Sequence
 from evalsuite.report.numbers import number
 from evalsuite.report.publications import match_sequences
+from evalsuite.report.relative import relative_curves
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.load import RunResults
 from evalsuite.results.tables import bd_table
@@ -130,17 +131,19 @@ def merge(results: ListOf[RunResults]) -> Report:
         ]
         labelled.append(_Labelled(run, _relabel(result.points, run, *own), *own))
     points = _latest(pd.concat([each.points for each in labelled], ignore_index=True))
+    bd_rows = _bd_rows(labelled, points)
     return Report(
         runs=runs,
         codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(_facts(runs, "codecs", codecs))),
         sequences=tuple(Sequence(label, facts) for label, facts in _facts(runs, "sequences", sequences)),
         metrics=tuple(_metric(label, facts) for label, facts in _facts(runs, "metrics", metrics)),
         points=_points(points),
-        bd_rows=_bd_rows(labelled, points),
+        bd_rows=bd_rows,
         rate_match=_unique(labelled, "rate_match", ("codec", "sequence", "target_bpp")),
         failures=_unique(labelled, "failures", ("codec", "sequence", "q", "stage", "message")),
         commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
         unmatched=matches.unmatched,
+        relative=relative_curves(points, bd_rows),
     )
 
 

@@ -8,9 +8,13 @@ from typing import Any
 
 from evalsuite.report import text
 from evalsuite.report.cost import Cost
+from evalsuite.results.bdrate import RelativeCurve
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.comparable import RATE_WORDS
 from evalsuite.types import Status
+
+RelativeKey = tuple[str, str, str, str]
+"""Metric, anchor, test codec and sequence."""
 
 STATUS_WORDS: Mapping[str, str] = {
     "ok": "ok",
@@ -139,6 +143,8 @@ class Report:
     commands: tuple[Mapping[str, Any], ...]
     unmatched: tuple[str, ...] = ()
     """Published sequences that were not joined with the measured one of their name, and why."""
+    relative: Mapping[RelativeKey, RelativeCurve] = field(default_factory=dict)
+    """The change of rate over quality behind each BD-rate of one sequence."""
 
     @property
     def measured(self) -> tuple[Metric, ...]:

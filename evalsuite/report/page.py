@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import evalsuite
-from evalsuite.report import cost, findings, provenance, reach, tables, text, tokens
+from evalsuite.report import cost, findings, provenance, reach, relative, tables, text, tokens
 from evalsuite.report.model import Report
 
 ASSETS = Path(__file__).parent / "assets"
@@ -45,6 +45,7 @@ def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
             version=evalsuite.__version__,
             findings=findings.findings(report),
             pairs=pairs,
+            anchors=relative.anchors(report),
             strip_width=tables.STRIP_WIDTH,
             gaps=tables.gaps(report),
             rate_matches=tables.rate_matches(report),

@@ -14,6 +14,9 @@ _THIN = "\u202f"  # narrow and unbreakable: a number never parts from its unit
 
 INTERVAL = f"95{_THIN}% interval"
 
+BELOW_NOISE = "below the noise of its points"
+"""What a BD-rate is that is smaller than its noise floor."""
+
 
 def _signed(text: str) -> str:
     return text.replace("-", _MINUS)
@@ -80,6 +83,13 @@ def change(value: float | None, decimals: int, unit: str) -> str:
         return NONE
     rounded = round(value, decimals) + 0.0
     return with_unit(f"{'+' if rounded > 0 else ''}{_signed(f'{rounded:.{decimals}f}')}", unit)
+
+
+def change_interval(low: float | None, high: float | None, decimals: int, unit: str) -> str:
+    """An interval of differences of scores: `+0.61 to +1.03 dB`."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return NONE
+    return f"{change(low, decimals, '')} to {change(high, decimals, unit)}"
 
 
 def tick(value: float) -> str:

@@ -81,6 +81,13 @@ class BDRow:
     """95 % bootstrap interval of the mean BD-quality."""
     quality_ci_high: float | None = None
 
+    @property
+    def below_noise(self) -> bool:
+        """Whether the number is smaller than what its points cannot tell from zero."""
+        if self.bd_rate_percent is None or self.noise_floor is None:
+            return False
+        return abs(self.bd_rate_percent) < self.noise_floor
+
 
 @dataclass(frozen=True, slots=True)
 class BDSummary:

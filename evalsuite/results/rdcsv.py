@@ -33,9 +33,9 @@ _SEQUENCE = ("sequence", "seq", "sequencename", "seqname", "video", "clip")
 _SCORE = ("score", "value")
 _SIDE = (
     *("q", "qp", "crf", "preset", "frames", "fps", "framerate", "dataset", "width", "height"),
-    *("bytes", "unit", "status", "reason"),
+    *("bytes", "unit", "status", "reason", "metricversion", "sourcesha256"),
 )
-_MISSING = ("", "-", "na", "n/a", "none", "null")
+MISSING = ("", "-", "na", "n/a", "none", "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +285,7 @@ def read_number(path: Path, line: int, cell: str) -> float:
     Raises:
         RequestError: it is neither.
     """
-    if cell.casefold() in _MISSING:
+    if cell.casefold() in MISSING:
         return float("nan")
     # float() takes 1_000, which no other program writes as a number.
     if not _is_number(cell) or "_" in cell:

@@ -130,6 +130,15 @@ function describe(all, shown, state, data) {
   );
 }
 
+// A saved figure leaves the page: it carries its own legend and title.
+function saveFigure(traces, layout, title, name, format) {
+  const heading = { text: escapeText(title), x: 0.02, xanchor: "left" };
+  const margin = { l: 24, r: 16, t: 56, b: 24 };
+  const figure = { data: traces, layout: { ...layout, title: heading, showlegend: true, margin } };
+  const filename = name.replace(/[^\w.-]+/g, "_");
+  Plotly.downloadImage(figure, { format, filename, width: 900, height: 560, scale: format === "png" ? 2 : 1 });
+}
+
 class Chart {
   constructor(data, state) {
     this.data = data;
@@ -137,8 +146,9 @@ class Chart {
     this.box = byId("chart");
     this.narrow = matchMedia("(max-width: 40rem)");
     this.fillControls();
-    // One state: the plots of tokens are drawn again whenever the curves are.
+    // One state: all other plots are drawn again whenever the curves are.
     this.triangle = data.figures.length ? new Triangle(data, state, (part) => this.change(part)) : null;
+    this.relative = data.anchors.length ? new Relative(data, state) : null;
     this.draw();
     addEventListener("hashchange", () => this.follow());
     for (const query of [matchMedia("print"), matchMedia("(prefers-color-scheme: dark)"), this.narrow]) {
@@ -167,7 +177,9 @@ class Chart {
     const form = byId("controls");
     const families = [...new Set(this.data.metrics.map((metric) => metric.family))];
     form.metric.replaceChildren(...families.map((family) => this.familyGroup(family)));
-    form.sequence.replaceChildren(...this.data.sequences.map((name) => new Option(name, name)));
+    const options = (names) => names.map((name) => new Option(name, name));
+    form.sequence.replaceChildren(...options(this.data.sequences));
+    form.anchor?.replaceChildren(...options(this.data.anchors));
   }
 
   familyGroup(family) {
@@ -229,20 +241,17 @@ class Chart {
   draw() {
     const form = byId("controls");
     for (const name of ["metric", "sequence", "x", "scale"]) form.elements[name].value = this.state[name];
+    if (form.anchor) form.anchor.value = this.state.anchor;
     const { all, shown, traces, layout, colour } = this.figure();
     this.drawLegends(all);
     byId("chart-text").textContent = describe(all, shown, this.state, this.data);
     Plotly.react(this.box, traces, layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
+    this.relative?.draw(colour, this.narrow.matches);
     this.triangle?.draw(colour);
   }
 
-  // A saved figure leaves the page: it carries its own legend and title.
   save(format) {
     const { traces, layout } = this.figure();
-    const title = { text: escapeText(this.state.sequence), x: 0.02, xanchor: "left" };
-    const margin = { l: 24, r: 16, t: 56, b: 24 };
-    const figure = { data: traces, layout: { ...layout, title, showlegend: true, margin } };
-    const filename = `${this.state.metric}-${this.state.sequence}`.replace(/[^\w.-]+/g, "_");
-    Plotly.downloadImage(figure, { format, filename, width: 900, height: 560, scale: format === "png" ? 2 : 1 });
+    saveFigure(traces, layout, this.state.sequence, `${this.state.metric}-${this.state.sequence}`, format);
   }
 }

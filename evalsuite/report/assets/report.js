@@ -1,5 +1,5 @@
-// The page without scripts has every table. This one adds folding, and state in the URL for curves.js and tokens.js:
-//   #at=SECTION&metric=NAME&sequence=NAME&x=bpp|kbps&scale=log|linear&tokens=FIGURE&hide=CODEC&hide=CODEC
+// The page without scripts has every table. This one adds folding, and state in the URL for the plots:
+//   #at=SECTION&metric=NAME&sequence=NAME&anchor=CODEC&x=bpp|kbps&scale=log|linear&tokens=FIGURE&hide=CODEC&hide=CODEC
 "use strict";
 
 document.documentElement.classList.add("js");
@@ -17,6 +17,7 @@ function readState(data) {
     at: hash.get("at") ?? "",
     metric: one("metric", data.metrics.map((metric) => metric.name), data.start),
     sequence: one("sequence", data.sequences, data.sequences[0]),
+    anchor: data.anchors.length > 1 ? one("anchor", data.anchors, data.anchors[0]) : "",
     x: one("x", CHOICES.x, "bpp"),
     scale: one("scale", CHOICES.scale, "log"),
     tokens: one("tokens", data.figures.map((figure) => figure.name), data.startFigure),
@@ -26,7 +27,7 @@ function readState(data) {
 
 function writeState(state) {
   const hash = new URLSearchParams();
-  for (const key of ["at", "metric", "sequence", "x", "scale", "tokens"]) {
+  for (const key of ["at", "metric", "sequence", "anchor", "x", "scale", "tokens"]) {
     if (state[key]) hash.set(key, state[key]);
   }
   for (const name of state.hide) hash.append("hide", name);
