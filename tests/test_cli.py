@@ -28,6 +28,8 @@ COMMANDS = (
     ["datasets", "fetch"],
     ["datasets", "verify"],
     ["datasets", "add"],
+    ["study", "make"],
+    ["study", "analyse"],
 )
 
 

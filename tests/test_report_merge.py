@@ -34,6 +34,13 @@ def test_runs_with_different_anchors_have_a_table_for_each(tmp_path):
     assert "No clear difference in bits between c and a" in made.text
 
 
+def test_runs_of_one_codec_each_are_held_against_the_first(tmp_path):
+    one = write_sample(tmp_path / "main", codecs=["a"], factors=dict.fromkeys(SEQUENCES, 1.0))
+    two = write_sample(tmp_path / "branch", codecs=["b"], factors=dict.fromkeys(SEQUENCES, 1.0))
+    made, _ = build(tmp_path, one, two)
+    assert "No clear difference in bits between b and a" in made.text
+
+
 def test_trap05_of_two_bitstreams_at_one_q_the_later_is_shown_whole(tmp_path):
     one = write_sample(tmp_path / "one", codecs=["a", "b"], metrics=["vmaf"])
     two = write_sample(tmp_path / "two", codecs=["b"], metrics=["lpips"])  # first here: other sizes than in run one

@@ -212,6 +212,9 @@ def _bd_rows(labelled: ListOf[_Labelled], points: pd.DataFrame) -> tuple[BDRow, 
     published = list(dict.fromkeys(points["codec"][points["rate_source"] == "published"]))
     present = set(points["codec"])
     anchors = [anchor for anchor in dict.fromkeys([*(row.anchor for row in rows), *published]) if anchor in present]
+    if not anchors and len(present) > 1:
+        # Runs of one codec each: what came first is what the others are held against.
+        anchors = [str(points["codec"].iloc[0])]
     return tuple(
         row
         for anchor in anchors

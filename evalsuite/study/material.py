@@ -1,0 +1,148 @@
+"""Where the frames of a study come from: the run's own bitstreams, decoded again, and the sources they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from evalsuite.codec.decoder import decode
+from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.engine.store import Store
+from evalsuite.errors import RequestError, StoreError
+from evalsuite.results.load import RunResults
+from evalsuite.sources.dataset import FILES, from_file, load_dataset, prepare
+from evalsuite.sources.reader import open_video
+from evalsuite.sources.tags import stated
+from evalsuite.sources.y4m import Geometry
+from evalsuite.study.plan import Candidate
+from evalsuite.types import Frame, OperatingPoint, Sequence, VideoFormat
+
+
+@dataclass(slots=True)
+class Material:
+    """A run's frames: decoded from its store, and of its sources.
+
+    Args:
+        run: gives codecs, sequences and structure.
+        store: where its bitstreams are; open as long as this is used.
+        timeout: seconds that one frame of a decoder may take.
+    """
+
+    run: RunResults
+    store: Store
+    timeout: float
+    _recipes: dict[str, Recipe] = field(default_factory=dict)
+    _sequences: dict[str, Sequence] = field(default_factory=dict)
+
+    def sequence(self, name: str) -> Sequence:
+        """A source, ready to be read, and the same as the run's to the bit.
+
+        Raises:
+            EvalError: it cannot be had any more, or has changed.
+        """
+        if name not in self._sequences:
+            self._sequences[name] = self._find_sequence(name)
+        return self._sequences[name]
+
+    def source(self, name: str) -> Iterator[Frame]:
+        """The frames of a source."""
+        return iter(open_video(self.sequence(name).path))
+
+    def decoded(self, candidate: Candidate) -> Iterator[Frame]:
+        """The frames of one cell, as the decoder of its recipe gives them, in a process of its own.
+
+        Raises:
+            EvalError: the bitstream is not in the store, the codec has changed, or decoding fails.
+        """
+        stored = self.store.encode(candidate.cell_key)
+        if stored is None:
+            raise StoreError(
+                "the store does not have the bitstream of a cell, or it is damaged",
+                where=f"{candidate.codec}, {candidate.sequence}, q {candidate.q:g}",
+                fix="give the store of the run with --store, or make the run again (what is there is not repeated)",
+            )
+        request = self.run.summary["request"]
+        point = OperatingPoint(candidate.q, int(request["intra_period"]), int(request["threads"]))
+        with decode(
+            self._recipe(candidate.codec),
+            stored.path,
+            self.sequence(candidate.sequence),
+            point,
+            timeout=self.timeout,
+            reconstruction_sha256=stored.reconstruction_sha256,
+        ) as decoder:
+            yield from decoder
+
+    def _recipe(self, name: str) -> Recipe:
+        """The codec, if it still is the one of the run: another build may decode to other frames."""
+        if name not in self._recipes:
+            recipe = load_recipe(name)
+            recipe.check_available()
+            told = _entry(self.run, "codecs", name)
+            for what, was, now in (
+                ("recipe", told["recipe_sha256"], recipe.recipe_sha256),
+                ("binary", told["binary_sha256"], recipe.binary_sha256()),
+            ):
+                if was != now:
+                    raise RequestError(
+                        f"the {what} of {name} is not the one that made the run",
+                        expected=f"sha256 {was}",
+                        got=f"sha256 {now}",
+                        fix="install the version of the run, or make the run again",
+                    )
+            self._recipes[name] = recipe
+        return self._recipes[name]
+
+    def _find_sequence(self, name: str) -> Sequence:
+        told = _entry(self.run, "sequences", name)
+        frames = int(told["frames"])
+        if told["dataset"] == FILES:
+            format = VideoFormat(told["width"], told["height"], told["bit_depth"], told["chroma"])
+            geometry = Geometry(format.width, format.height, Fraction(told["frame_rate"]), format.pixel_format)
+            path = Path(told["origin"])
+            if not path.is_file():
+                raise RequestError("a source of the run is not there any more", where=path, fix="put it back")
+            matrix, span, *transfer = str(told["colour"]).split()
+            colour = stated(matrix, span, *transfer)
+            found = from_file(path, geometry=geometry, frames=frames, stated=colour)
+        else:
+            entries = {one.name: one for one in load_dataset(self.run.summary["request"]["dataset"]).sequences}
+            if name not in entries:
+                raise RequestError(f"the dataset does not have {name!r} any more", where=told["dataset"])
+            found = prepare(entries[name], frames)
+        if found.sha256 != told["sha256"]:
+            raise RequestError(
+                f"the source {name} is not the one of the run",
+                where=found.path,
+                expected=f"sha256 {told['sha256']}",
+                got=f"sha256 {found.sha256}",
+                fix="put the file back that the run was made of, or make the run again",
+            )
+        return found
+
+
+@contextmanager
+def opened(run: RunResults, store: Path, timeout: float) -> Iterator[Material]:
+    """The frames of a run, from the store that holds its bitstreams.
+
+    Raises:
+        RequestError: there is no store.
+        StoreError: it cannot be used.
+    """
+    if not (store / "store.sqlite").is_file():
+        raise RequestError(
+            "there is no results store", where=store, fix="give the folder that the run was given with --store"
+        )
+    with Store(store) as opened_store:
+        yield Material(run, opened_store, timeout)
+
+
+def _entry(run: RunResults, kind: str, name: str) -> dict[str, Any]:
+    for entry in run.summary[kind]:
+        if entry.get("name") == name:
+            return dict(entry)
+    raise RequestError(f"the run's summary does not describe {name}", where=run.folder / "summary.json")

@@ -1,0 +1,161 @@
+"""Opinion scores: the values that sureal publishes, and models whose answer is known."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sureal_published import BIAS, INCONSISTENCY, MOS, SHA256, SOS
+
+from evalsuite.errors import EvalError, MetricError, RequestError
+from evalsuite.study.opinion import MODELS, analyse_ratings, correlations_with_mean
+from evalsuite.study.ratings import Ratings
+from evalsuite.study.stimuli import Stimulus
+from evalsuite.study.votes import read_scores
+
+pytest.importorskip("sureal", reason="missing: the Python package sureal (pip install 'evalsuite[study]')")
+
+
+def ratings(scores) -> Ratings:
+    array = np.asarray(scores, dtype=np.float64)
+    array = array if array.ndim == 3 else array[:, :, None]
+    return Ratings(
+        tuple(Stimulus(f"t{row}") for row in range(array.shape[0])),
+        tuple(f"s{column}" for column in range(array.shape[1])),
+        array,
+    )
+
+
+@pytest.fixture
+def sample(golden):
+    path = golden / "sureal_sample_data.csv"
+    if not path.is_file():
+        pytest.skip("sureal_sample_data.csv is not here (../shared/golden)")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
+    return read_scores([path])
+
+
+def test_sample_data_give_the_published_scores(sample):
+    found = analyse_ratings(sample, "p910")
+    assert [one.mos for one in found.opinions] == pytest.approx(MOS, abs=1e-9)
+    # The published SOS is the standard deviation of the score; the interval is that of a normal distribution.
+    assert [one.ci95 for one in found.opinions] == pytest.approx([1.95996 * sos for sos in SOS], abs=1e-9)
+    assert [one.bias for one in found.subjects] == pytest.approx(BIAS, abs=1e-9)
+    assert [one.inconsistency for one in found.subjects] == pytest.approx(INCONSISTENCY, abs=1e-9)
+
+
+def test_sample_data_have_five_outliers_that_are_named_and_kept(sample):
+    found = analyse_ratings(sample, "p910")
+    # The published inconsistency of the first five is 1.6 to 1.8 grades, of all others below 0.9.
+    assert min(INCONSISTENCY[:5]) > 1.6
+    assert max(INCONSISTENCY[5:]) < 0.9
+    assert [bool(one.remarks) for one in found.subjects] == [True] * 5 + [False] * 21
+    assert sum(one.votes for one in found.opinions) == 79 * 26 - 1
+
+
+def test_a_plain_mean_has_the_textbook_interval():
+    found = analyse_ratings(ratings([[1, 2, 3, 4], [5, 5, 4, np.nan]]), "mos")
+    assert [one.mos for one in found.opinions] == pytest.approx([2.5, 14 / 3])
+    deviation = np.std([1, 2, 3, 4], ddof=1)
+    assert found.opinions[0].ci95 == pytest.approx(1.95996 * deviation / 2)
+    assert [one.votes for one in found.opinions] == [4, 3]
+    assert found.subjects[0].bias is None
+
+
+def test_bias_is_taken_off():
+    quality, bias = np.linspace(2, 4, 9), np.array([0.6, -0.6, 0.2, -0.2])
+    for model in ("p910", "p913"):
+        found = analyse_ratings(ratings(quality[:, None] + bias), model)
+        assert [one.mos for one in found.opinions] == pytest.approx(quality, abs=1e-6)
+        assert [one.bias for one in found.subjects] == pytest.approx(bias, abs=1e-6)
+
+
+def test_what_a_model_leaves_out_is_said(sample):
+    found = analyse_ratings(sample, "bt500")
+    out = [one.name for one in found.subjects if "left out by the model" in one.remarks]
+    assert out == ["column 1", "column 2"]
+    # By hand: the mean of the others.
+    assert found.opinions[0].mos == pytest.approx(np.nanmean(sample.scores[0, 2:]))
+    assert found.opinions[0].votes == 24
+
+
+def test_a_single_vote_has_no_interval():
+    found = analyse_ratings(ratings([[4, np.nan, np.nan], [2, 3, 1], [1, 4, 2]]), "mos")
+    assert (found.opinions[0].mos, found.opinions[0].ci95, found.opinions[0].votes) == (4, None, 1)
+
+
+@pytest.mark.parametrize("model", ["p910", "p913", "bt500"])
+def test_one_subject_or_one_stimulus_is_refused(model):
+    with pytest.raises(RequestError, match="tells subjects from stimuli") as error:
+        analyse_ratings(ratings([[1], [2], [3]]), model)
+    assert "at least 2 subjects" in str(error.value)
+    with pytest.raises(RequestError, match="tells subjects from stimuli"):
+        analyse_ratings(ratings([[1, 2, 3]]), model)
+
+
+def test_one_subject_has_a_plain_mean():
+    assert [one.mos for one in analyse_ratings(ratings([[1], [2]]), "mos").opinions] == [1, 2]
+
+
+def test_a_subject_with_a_single_vote_does_not_become_the_score():
+    scores = np.random.default_rng(0).integers(1, 6, (8, 5)).astype(float)
+    scores[1:, 4] = np.nan
+    with pytest.raises(RequestError, match="trust nobody else") as error:
+        analyse_ratings(ratings(scores), "p910")
+    assert "s4" in str(error.value)
+
+
+def test_votes_that_are_all_equal_are_remarked_and_have_no_correlation():
+    scores = np.random.default_rng(1).integers(1, 6, (8, 5)).astype(float)
+    scores[:, 2] = 3
+    one = analyse_ratings(ratings(scores), "mos").subjects[2]
+    assert one.correlation is None
+    assert "all votes are equal" in one.remarks
+
+
+def test_unanimous_stimuli_do_not_make_outliers():
+    rng = np.random.default_rng(2)
+    scores = np.vstack([np.full((10, 12), 5.0), rng.integers(2, 5, (10, 12))])
+    found = analyse_ratings(ratings(scores), "mos")
+    assert not any("BT.500" in remark for one in found.subjects for remark in one.remarks)
+    assert "10 stimuli" in analyse_ratings(ratings(scores), "bt500").remarks[0]
+
+
+def test_correlation_is_pearsons():
+    from scipy.stats import pearsonr
+
+    scores = np.random.default_rng(3).uniform(1, 5, (20, 6))
+    expected = [pearsonr(column, scores.mean(axis=1)).statistic for column in scores.T]
+    assert correlations_with_mean(scores[:, :, None]) == pytest.approx(expected)
+
+
+def test_missing_package_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sureal", None)
+    with pytest.raises(MetricError, match="sureal, which cannot be imported") as error:
+        analyse_ratings(ratings([[1, 2], [3, 4]]))
+    assert "evalsuite[study]" in str(error.value)
+
+
+@settings(max_examples=40)
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 2)),
+        elements=st.sampled_from([1.0, 2.0, 3.0, 5.0, np.nan]),
+    ),
+    st.sampled_from(MODELS),
+)
+def test_any_votes_give_numbers_or_a_refusal(scores, model):
+    try:
+        found = analyse_ratings(ratings(scores), model)
+    except EvalError:
+        return
+    assert np.isfinite([one.mos for one in found.opinions]).all()
+    assert all(one.ci95 is None or np.isfinite(one.ci95) for one in found.opinions)
+    for one in found.subjects:
+        assert all(value is None or np.isfinite(value) for value in (one.bias, one.inconsistency, one.correlation))
