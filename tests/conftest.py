@@ -9,14 +9,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import settings
+from typer.testing import CliRunner
 
+from evalsuite.cli.bd import bd
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Chroma, Colour, Frame, VideoFormat
@@ -65,3 +68,20 @@ def run_ffmpeg(*arguments: str | Path, data: bytes | None = None) -> bytes:
     """Standard output of the pinned ffmpeg: another implementation to compare with."""
     command = [str(ffmpeg_path()), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
     return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def run_bd(tmp_path: Path) -> Callable[..., str]:
+    """`evalsuite bd` on two CSVs given as text: its standard output."""
+    app = typer.Typer()
+    app.command()(bd)
+
+    def run(anchor: str, test: str, *options: str) -> str:
+        paths = [tmp_path / "anchor.csv", tmp_path / "test.csv"]
+        for path, text in zip(paths, (anchor, test), strict=True):
+            path.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(app, [*map(str, paths), *options], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return run

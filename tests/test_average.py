@@ -4,16 +4,10 @@ import json
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from evalsuite.cli.bd import bd
 from evalsuite.errors import RequestError
 from evalsuite.results.average import average_curve
 from evalsuite.results.curve import make_curve
-
-app = typer.Typer()
-app.command()(bd)
 
 RATES = 100 * 2.0 ** np.arange(5)
 
@@ -37,19 +31,6 @@ def steep_and_flat(saved: float) -> tuple[str, str]:
     return anchor, test
 
 
-@pytest.fixture
-def run(tmp_path):
-    def run(anchor: str, test: str, *options: str) -> str:
-        paths = [tmp_path / "anchor.csv", tmp_path / "test.csv"]
-        for path, text in zip(paths, (anchor, test), strict=True):
-            path.write_text(text, encoding="utf-8")
-        done = CliRunner().invoke(app, [*map(str, paths), *options], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return run
-
-
 def test_it_is_the_mean_log_rate_and_the_mean_score_of_equal_rank():
     made = average_curve({"a": curve(RATES, RATES / 50), "b": curve(RATES * 4, 8 + RATES / 50)}, "anchor")
     assert 10**made.log_rates == pytest.approx(RATES * 2)
@@ -63,11 +44,11 @@ def test_a_log_domain_and_a_direction_are_kept():
     assert average_curve(vmaf, "anchor").log_domain_ceiling == 100
 
 
-def test_trap24_it_is_never_in_place_of_the_mean_and_says_what_rules_it(run):
+def test_trap24_it_is_never_in_place_of_the_mean_and_says_what_rules_it(run_bd):
     """Half an octave saved on the steep sequence is 2.5 dB: of both 1.25 dB, on a curve of 3 dB an octave."""
     sides = steep_and_flat(0.5)
-    plain = json.loads(run(*sides, "--json"))
-    found = json.loads(run(*sides, "--json", "--average-curve"))
+    plain = json.loads(run_bd(*sides, "--json"))
+    found = json.loads(run_bd(*sides, "--json", "--average-curve"))
     average = found.pop("average_curve")
     assert found == plain
     assert "average_curve" not in plain
@@ -77,29 +58,29 @@ def test_trap24_it_is_never_in_place_of_the_mean_and_says_what_rules_it(run):
     assert average["warning"] == (
         "of the average curve: ruled by the sequences whose scores change most with the rate; not the mean of BD-rates"
     )
-    text = run(*sides, "--average-curve")
+    text = run_bd(*sides, "--average-curve")
     said = " ".join(text.split())
     assert "of the average curve (ruled by the sequences whose scores change most" in said
     assert "not the mean of BD-rates): -25.0" in said
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_other_numbers_of_points_are_refused_by_name(run):
+def test_other_numbers_of_points_are_refused_by_name(run_bd):
     anchor, test = steep_and_flat(0.5)
     fewer = "\n".join(test.splitlines()[:-1]) + "\n"
     with pytest.raises(RequestError, match="same number of points on every sequence") as caught:
-        run(anchor, fewer, "--average-curve")
+        run_bd(anchor, fewer, "--average-curve")
     assert "steep: 5, flat: 4" in str(caught.value)
-    assert run(anchor, fewer), "without the average there is an answer"
+    assert run_bd(anchor, fewer), "without the average there is an answer"
 
 
-def test_other_sequences_and_no_sequences_are_refused_by_name(run):
+def test_other_sequences_and_no_sequences_are_refused_by_name(run_bd):
     anchor, test = steep_and_flat(0.5)
     with pytest.raises(RequestError, match="same sequences in both files"):
-        run(anchor, test.replace("flat", "other"), "--average-curve")
+        run_bd(anchor, test.replace("flat", "other"), "--average-curve")
     one = "kbps,psnr\n100,30\n200,33\n400,35\n800,36\n"
     with pytest.raises(RequestError, match="no sequence column"):
-        run(one, one, "--average-curve")
+        run_bd(one, one, "--average-curve")
 
 
 def test_a_sequence_without_a_curve_is_refused_by_name():

@@ -25,21 +25,8 @@ app.command()(bd)
 
 
 @pytest.fixture
-def run(tmp_path):
-    def run(anchor: str, test: str, *options: str) -> str:
-        paths = [tmp_path / "anchor.csv", tmp_path / "test.csv"]
-        for path, text in zip(paths, (anchor, test), strict=True):
-            path.write_text(text, encoding="utf-8")
-        done = CliRunner().invoke(app, [*map(str, paths), *options], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture
-def answer(run):
-    return lambda anchor, test, *options: json.loads(run(anchor, test, "--json", *options))
+def answer(run_bd):
+    return lambda anchor, test, *options: json.loads(run_bd(anchor, test, "--json", *options))
 
 
 def curve(header: str, factor: float = 1, shift: float = 0, sequence: str = "") -> str:
@@ -58,12 +45,12 @@ def test_golden_example(answer, method, percent):
     assert (found["schema"], found["metric"], found["status"], found["points"]) == (1, "psnr", "ok", [4, 4])
 
 
-def test_table_fits_eighty_columns(run):
-    text = run(ANCHOR, TEST)
+def test_table_fits_eighty_columns(run_bd):
+    text = run_bd(ANCHOR, TEST)
     assert "-4.42 %" in text
     assert max(map(len, text.splitlines())) <= 80
     rows = "".join(curve("", 0.9, sequence=f"a_very_long_sequence_name_1920x1080_{i}," * 1) for i in range(6))
-    text = run("sequence,kbps,psnr\n" + rows, "sequence,kbps,psnr\n" + rows)
+    text = run_bd("sequence,kbps,psnr\n" + rows, "sequence,kbps,psnr\n" + rows)
     assert max(map(len, text.splitlines())) <= 80
     assert "95 % interval" in " ".join(text.split())
 
@@ -109,11 +96,11 @@ def test_different_sequence_sets_are_named(answer):
         (curve("kbps,lpips"), curve("kbps,lpips"), "is the metric's direction right?"),
     ],
 )
-def test_bad_points_are_refused_by_name(run, answer, anchor, test, said):
+def test_bad_points_are_refused_by_name(run_bd, answer, anchor, test, said):
     found = answer(anchor, test)
     assert (found["status"], found["bd_rate_percent"]) == ("refused", None)
     assert said in found["reason"]
-    assert "refused" in run(anchor, test)
+    assert "refused" in run_bd(anchor, test)
 
 
 @pytest.mark.parametrize(
@@ -132,9 +119,9 @@ def test_bad_points_are_refused_by_name(run, answer, anchor, test, said):
         ("kbps,metric,score\n1,psnr,2\n", "kbps,metric,score\n1,psnr,2\n", ("--metric", "vmaf"), "not in both files"),
     ],
 )
-def test_wrong_requests_are_errors(run, anchor, test, options, said):
+def test_wrong_requests_are_errors(run_bd, anchor, test, options, said):
     with pytest.raises(RequestError, match=said):
-        run(anchor, test, *options)
+        run_bd(anchor, test, *options)
 
 
 def test_metric_is_chosen_by_any_of_its_names(answer):
@@ -172,15 +159,15 @@ def test_mbps_and_kbps_are_the_same_unit(answer):
     assert found["bd_rate_percent"] == pytest.approx(-10)
 
 
-def test_markup_and_control_characters_in_names_are_shown_plainly(run):
+def test_markup_and_control_characters_in_names_are_shown_plainly(run_bd):
     rows = curve("", sequence="[red]\x1b[31m,")
-    text = run("sequence,kbps,psnr\n" + rows, "sequence,kbps,psnr\n" + rows)
+    text = run_bd("sequence,kbps,psnr\n" + rows, "sequence,kbps,psnr\n" + rows)
     assert "\x1b" not in text
     assert "[red]" in text
 
 
-def test_trap23_json_has_no_nan(run):
-    text = run("kbps,psnr\n" + "100,nan\n" * 4, curve("kbps,psnr"), "--json")
+def test_trap23_json_has_no_nan(run_bd):
+    text = run_bd("kbps,psnr\n" + "100,nan\n" * 4, curve("kbps,psnr"), "--json")
     found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert found["bd_rate_percent"] is None
 

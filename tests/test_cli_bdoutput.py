@@ -5,14 +5,8 @@ import json
 import bjontegaard
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from evalsuite.cli.bd import bd
 from evalsuite.results.stats import mean_interval
-
-app = typer.Typer()
-app.command()(bd)
 
 SCORES = (30.0, 33.0, 35.5, 37.5, 39.0)
 RATES = (100, 200, 400, 800, 1600)
@@ -21,21 +15,8 @@ CROSSING = tuple(rate * 2 ** (2 * (score - 30) / 9 - 1) for rate, score in zip(R
 
 
 @pytest.fixture
-def run(tmp_path):
-    def run(anchor: str, test: str, *options: str) -> str:
-        paths = [tmp_path / "anchor.csv", tmp_path / "test.csv"]
-        for path, text in zip(paths, (anchor, test), strict=True):
-            path.write_text(text, encoding="utf-8")
-        done = CliRunner().invoke(app, [*map(str, paths), *options], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture
-def answer(run):
-    return lambda anchor, test, *options: json.loads(run(anchor, test, "--json", *options))
+def answer(run_bd):
+    return lambda anchor, test, *options: json.loads(run_bd(anchor, test, "--json", *options))
 
 
 def sheet(*curves, header="kbps,psnr") -> str:
@@ -111,27 +92,27 @@ def test_what_was_refused_has_no_curve(answer):
     assert (found["relative"], found["crossings"], found["noise_floor"], found["change"]) == (None, [], None, None)
 
 
-def test_the_table_says_it_below_in_eighty_columns(run):
-    text = run(sheet(RATES), sheet(CROSSING))
+def test_the_table_says_it_below_in_eighty_columns(run_bd):
+    text = run_bd(sheet(RATES), sheet(CROSSING))
     said = " ".join(text.split())
     assert "change of the rate at single qualities -50.00 to +100.00 %" in said
     assert "the curves cross at 34.5" in said
     assert "noise floor 0." in said or "noise floor 1." in said
     assert max(map(len, text.splitlines())) <= 80
     sequences = [part for name in ("one", "two") for part in (name, RATES)]
-    text = run(sheet(*sequences), sheet("one", CROSSING, "two", times(0.9)))
+    text = run_bd(sheet(*sequences), sheet("one", CROSSING, "two", times(0.9)))
     said = " ".join(text.split())
     assert "the curves cross on 1 of 2 sequences: one at 34.5" in said
     assert "mean noise floor" in said
     assert max(map(len, text.splitlines())) <= 80
-    assert "the curves do not cross" in " ".join(run(sheet(RATES), sheet(times(0.9))).split())
+    assert "the curves do not cross" in " ".join(run_bd(sheet(RATES), sheet(times(0.9))).split())
 
 
-def test_trap28_below_the_noise_of_its_points_is_said(run):
-    assert "the BD-rate is below the noise of its points" in " ".join(run(sheet(RATES), sheet(times(1.001))).split())
-    assert "below the noise" not in run(sheet(RATES), sheet(times(1.5)))
+def test_trap28_below_the_noise_of_its_points_is_said(run_bd):
+    assert "the BD-rate is below the noise of its points" in " ".join(run_bd(sheet(RATES), sheet(times(1.001))).split())
+    assert "below the noise" not in run_bd(sheet(RATES), sheet(times(1.5)))
 
 
-def test_four_points_say_that_their_noise_is_unknown(run):
+def test_four_points_say_that_their_noise_is_unknown(run_bd):
     four = "kbps,psnr\n100,30\n200,33\n400,35\n800,36\n"
-    assert "noise floor n/a: it needs five points a side" in " ".join(run(four, four).split())
+    assert "noise floor n/a: it needs five points a side" in " ".join(run_bd(four, four).split())
