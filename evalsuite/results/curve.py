@@ -82,10 +82,6 @@ class Curve:
         odd, even = (np.concatenate([[0], inner[start::2], [count - 1]]) for start in (0, 1))
         return self._part(odd), self._part(even)
 
-    def without(self, index: int) -> Curve:
-        """The curve without one of its points."""
-        return self._part(np.delete(np.arange(len(self.log_rates)), index))
-
     def _part(self, kept: NDArray[np.intp]) -> Curve:
         return Curve(
             *(self.log_rates[kept], self.scores[kept], self.goodness[kept], {}, len(kept)),

@@ -91,9 +91,13 @@ def count(least: int) -> Callable[[object], int]:
 
 def number(value: object) -> float:
     """A finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        number = math.nan
+    if not math.isfinite(number):
         raise ValueError("a number")
-    return float(value)
+    return number
 
 
 def flag(value: object) -> bool:

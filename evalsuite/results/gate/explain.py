@@ -12,8 +12,8 @@ import pandas as pd
 from evalsuite.results.bdrate import bd_rate
 from evalsuite.results.gate.judge import Judgement
 from evalsuite.results.gate.matching import BASELINE, CANDIDATE, Matched
-from evalsuite.results.gate.rules import COLUMNS, WITH_METRIC
-from evalsuite.results.gate.values import ceiling_of, direction_of
+from evalsuite.results.gate.rules import COSTS, WITH_METRIC
+from evalsuite.results.gate.values import Value, ceiling_of, direction_of
 from evalsuite.results.load import RunResults
 
 MOST_SEQUENCES = 3
@@ -53,22 +53,21 @@ def explain(
 ) -> tuple[Explanation, ...]:
     """Explain a rule that did not pass: its worst sequences."""
     rule = judgement.rule
-    if rule.measure not in (*WITH_METRIC, *COLUMNS):
+    if rule.measure not in (*WITH_METRIC, *COSTS):
         return ()
-    return tuple(
-        _explain(judgement, match, one.sequence, baseline, candidate) for one in judgement.values[:MOST_SEQUENCES]
-    )
+    return tuple(_explain(judgement, match, one, baseline, candidate) for one in judgement.values[:MOST_SEQUENCES])
 
 
 def _explain(
-    judgement: Judgement, match: Matched, sequence: str, baseline: RunResults, candidate: RunResults
+    judgement: Judgement, match: Matched, value: Value, baseline: RunResults, candidate: RunResults
 ) -> Explanation:
-    rule = judgement.rule
-    value = next(one for one in judgement.values if one.sequence == sequence)
+    rule, sequence = judgement.rule, value.sequence
     rows = match.points[match.points["sequence"] == sequence]
-    if rule.measure in COLUMNS:
+    if rule.measure in COSTS:
         rows = rows[rows["statistic"] == "mean"].drop_duplicates(["codec", "cell_key"])
-        return Explanation(sequence, value.value, value.note, _changes(rows, COLUMNS[rule.measure]), "", (), "", "")
+        return Explanation(
+            sequence, value.value, value.note, _changes(rows, COSTS[rule.measure].column), "", (), "", ""
+        )
     rows = rows[(rows["metric"] == rule.metric) & (rows["statistic"] == rule.statistic)]
     at, frames = _worst_frames(rows, rule.metric, baseline, candidate)
     return Explanation(
@@ -94,7 +93,7 @@ def _changes(rows: pd.DataFrame, column: str) -> tuple[str, ...]:
     for name, before, after in _pairs(rows):
         rate = 100 * (float(after["bpp"]) / float(before["bpp"]) - 1)
         a, b = before[column], after[column]
-        shown = "no score" if a != a or b != b else f"{float(a):.4g} → {float(b):.4g}"
+        shown = "no score" if pd.isna(a) or pd.isna(b) else f"{float(a):.4g} → {float(b):.4g}"
         said.append(f"{name}: {shown}, rate {rate:+.2f} %")
     return tuple(said)
 

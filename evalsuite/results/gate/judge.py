@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from evalsuite.results.bdrows import not_alike
 from evalsuite.results.gate.matching import Matched
 from evalsuite.results.gate.rules import Rule
 from evalsuite.results.gate.values import Value, values_of
@@ -43,11 +44,6 @@ class Judgement:
         """Sequences that the value holds."""
         return sum(one.value is not None for one in self.values)
 
-    @property
-    def worst(self) -> Value | None:
-        """The sequence that speaks most against the candidate."""
-        return self.values[0] if self.values else None
-
 
 def judge(rules: Sequence[Rule], matches: Sequence[Matched]) -> tuple[Judgement, ...]:
     """Judge every rule on every codec.
@@ -57,10 +53,19 @@ def judge(rules: Sequence[Rule], matches: Sequence[Matched]) -> tuple[Judgement,
     drafts = [_draft(rule, match) for match in matches for rule in rules]
     tested = [index for index, draft in enumerate(drafts) if draft.chance is not None]
     adjusted = dict(zip(tested, holm([_chance(drafts[index]) for index in tested]), strict=True))
-    return tuple(
+    judged = (
         _decided(draft, adjusted.get(index), len(tested)) if draft.chance is not None else draft
         for index, draft in enumerate(drafts)
     )
+    unlike = {match.codec: match.unlike for match in matches if not match.may_differ}
+    return tuple(_alike(one, unlike.get(one.codec, "")) for one in judged)
+
+
+def _alike(judgement: Judgement, unlike: str) -> Judgement:
+    """A pass only of like with like: another structure or delay is another task."""
+    if judgement.verdict != "pass" or not unlike:
+        return judgement
+    return replace(judgement, verdict="undecided", reason=not_alike(unlike))
 
 
 def overall(judgements: Sequence[Judgement]) -> Verdict:
@@ -83,37 +88,38 @@ def _draft(rule: Rule, match: Matched) -> Judgement:
         values.found, key=lambda one: (not one.certainly_worse, one.value is None, -sign * (one.value or 0))
     )
     draft = Judgement(rule, match.codec, "undecided", "", unit=values.unit, values=tuple(ordered))
-    applicable = [one for one in ordered if one.value is not None]
     if any(one.certainly_worse for one in ordered):
         gone = [one for one in ordered if one.certainly_worse]
         said = "; ".join(f"{one.sequence}: {one.note}" for one in gone)
         return replace(draft, verdict="fail", reason=f"too much worse for a number on {said}")
-    if not applicable:
+    with_value = [one for one in ordered if one.value is not None]
+    if not with_value:
         notes = "; ".join(dict.fromkeys(one.note for one in ordered if one.note))
-        skipped = rule.optional and all("not_applicable" in one.note or not one.points for one in ordered)
+        skipped = rule.optional and not any(one.applies for one in ordered)
         return replace(
             draft, verdict="skipped" if skipped else "undecided", reason=f"no value on any sequence: {notes}"
         )
-    return _each(draft, applicable, sign) if rule.over == "each" else _mean(draft, applicable, sign)
+    return _each(draft, with_value, sign) if rule.over == "each" else _mean(draft, with_value, sign)
 
 
 def _passed(draft: Judgement, reason: str = "") -> Judgement:
-    """A pass, unless a sequence that the baseline can be judged on has no value."""
+    """A pass, unless the candidate lacks something that the baseline has."""
     blocking = [one for one in draft.values if one.blocks]
     if not blocking:
         without = [one.sequence for one in draft.values if one.value is None]
         said = f"no value on {', '.join(without)}" if without else ""
         return replace(draft, verdict="pass", reason="; ".join(filter(None, [reason, said])))
     said = "; ".join(f"{one.sequence}: {one.note}" for one in blocking)
-    return replace(draft, verdict="undecided", reason=f"within the limit, but there is no value on {said}")
+    return replace(draft, verdict="undecided", reason=f"within the limit by what there is, but {said}")
 
 
 def _failures(rule: Rule, match: Matched) -> Judgement:
-    before, after = match.failures
-    value = float(after - before if rule.bound == "allowed" else after)
+    failures = match.failures
+    value = float(len(failures.new) if rule.bound == "allowed" else failures.after)
     passed = value >= rule.limit if rule.bound == "at_least" else value <= rule.limit
-    said = f"{before} failed cells in the baseline, {after} in the candidate"
-    return Judgement(rule, match.codec, "pass" if passed else "fail", said, value)
+    said = f"{failures.before} failed cells in the baseline, {failures.after} in the candidate"
+    new = f"; new: {', '.join(failures.new)}" if failures.new else ""
+    return Judgement(rule, match.codec, "pass" if passed else "fail", said + new, value)
 
 
 def _each(draft: Judgement, values: Sequence[Value], sign: int) -> Judgement:
@@ -176,9 +182,9 @@ def _decided(draft: Judgement, chance: float | None, tested: int) -> Judgement:
     if low > limit and chance <= (1 - rule.confidence) / 2:
         return replace(draft, verdict="fail", reason="the whole interval is beyond the limit")
     numbers = [one.value for one in draft.values if one.value is not None]
-    more = sequences_to_decide(numbers, rule.limit, level=rule.confidence)
     if low > limit:
         said = f"beyond the limit, but of {tested} rules one can be so by accident (adjusted p {chance:.2g})"
+        level = 1 - (1 - rule.confidence) / tested
     else:
-        said = "the interval holds the limit"
-    return replace(draft, reason=said, more_sequences=more)
+        said, level = "the interval holds the limit", rule.confidence
+    return replace(draft, reason=said, more_sequences=sequences_to_decide(numbers, rule.limit, level=level) or None)

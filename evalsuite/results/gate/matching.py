@@ -6,15 +6,16 @@ Only what both sides have is compared. What one of them lacks is listed, never m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evalsuite.errors import RequestError, did_you_mean
-from evalsuite.results.comparable import sequence_key
+from evalsuite.results.comparable import likeness, sequence_key
 from evalsuite.results.gate.rules import Gate
+from evalsuite.results.hull import SUFFIX, hull_name
 from evalsuite.results.load import RunResults
 
 BASELINE, CANDIDATE = "baseline", "candidate"
@@ -22,6 +23,16 @@ BASELINE, CANDIDATE = "baseline", "candidate"
 
 TARGET_TOLERANCE = 0.05
 """Relative distance of two target rates that are taken for the same point: rates to match may move a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failed cells of one codec."""
+
+    before: int
+    after: int
+    new: tuple[str, ...]
+    """Those of the candidate that the baseline does not have, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +45,21 @@ class Matched:
     points: pd.DataFrame
     """Rows of results.parquet of both sides; `codec` is `baseline` or `candidate`, `sequence` the candidate's name, and
     `point` says which points belong together (empty where they do not pair)."""
+    baseline: pd.DataFrame
+    """All of the baseline's rows of these sequences, also of points that the candidate lacks."""
     tags: Mapping[str, tuple[str, ...]]
-    """By sequence."""
+    """By sequence, those of either side."""
     missing: tuple[str, ...]
     """What one side lacks, and which points do not pair, in words."""
-    failures: tuple[int, int]
-    """Failed cells of the baseline's and the candidate's codec."""
+    lost: Mapping[str, tuple[str, ...]]
+    """By sequence, the points that the candidate lacks though it has the sequence."""
+    failures: Failures
     same_machine: str
     """Why costs are not comparable; empty where they are."""
+    unlike: str
+    """What is not like with like between the two sides; empty where nothing is, or one side was published."""
+    may_differ: bool = False
+    """Whether that may pass."""
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -53,9 +71,10 @@ def match_runs(baseline: RunResults, candidate: RunResults, gate: Gate) -> tuple
     """Bring two runs together, codec by codec.
 
     Raises:
-        RequestError: no codec, or no sequence of a codec, is on both sides.
+        RequestError: no codec, or no sequence of a codec, is on both sides, or one codec has several presets.
     """
-    found = [_match(baseline, candidate, before, after) for before, after in _codec_pairs(baseline, candidate, gate)]
+    pairs = _codec_pairs(baseline, candidate, gate)
+    found = [replace(_match(baseline, candidate, *pair), may_differ=gate.may_differ) for pair in pairs]
     if not any(match.sequences for match in found):
         raise RequestError(
             "the baseline and the candidate have nothing in common",
@@ -63,7 +82,16 @@ def match_runs(baseline: RunResults, candidate: RunResults, gate: Gate) -> tuple
             got="; ".join(dict.fromkeys(line for match in found for line in match.missing)) or "no points",
             fix="give two runs of the same sequences, frames and points",
         )
+    if not gate.codec and not gate.baseline_codec:
+        found[0] = replace(found[0], missing=(*_codecs_of_one_side(baseline, candidate, pairs), *found[0].missing))
     return tuple(found)
+
+
+def _codecs_of_one_side(baseline: RunResults, candidate: RunResults, pairs: list[tuple[str, str]]) -> Iterator[str]:
+    for run, side, other in ((baseline, 0, CANDIDATE), (candidate, 1, BASELINE)):
+        for name in dict.fromkeys(run.points["codec"]):
+            if name not in [pair[side] for pair in pairs]:
+                yield f"the codec {name}: not in the {other}"
 
 
 def _codec_pairs(baseline: RunResults, candidate: RunResults, gate: Gate) -> list[tuple[str, str]]:
@@ -94,27 +122,58 @@ def _only(names: list[str], run: RunResults) -> str:
 def _match(baseline: RunResults, candidate: RunResults, before: str, after: str) -> Matched:
     missing: list[str] = []
     parts: list[pd.DataFrame] = []
+    whole: list[pd.DataFrame] = []
     tags: dict[str, tuple[str, ...]] = {}
-    ours = baseline.points[baseline.points["codec"] == before]
-    theirs = candidate.points[candidate.points["codec"] == after]
+    lost: dict[str, tuple[str, ...]] = {}
+    ours, theirs = _rows(baseline, before), _rows(candidate, after)
     for own, other, name in _sequences(ours, theirs, missing):
-        pairs, said = _points(own, other)
-        missing += [f"{name}: {one}" for one in said]
-        if pairs is not None:
-            parts += [
-                _labelled(own, BASELINE, name, {cells[0]: point for point, cells in pairs.items()}),
-                _labelled(other, CANDIDATE, name, {cells[1]: point for point, cells in pairs.items()}),
-            ]
-            tags[name] = tuple(filter(None, str(other["tags"].iloc[0]).split(",")))
+        pairing = _points(own, other)
+        missing += [f"{name}: {one}" for one in (*pairing.lost, *pairing.said)]
+        if pairing.points is None:
+            continue
+        if pairing.lost:
+            lost[name] = pairing.lost
+        parts += [
+            _labelled(own, BASELINE, name, {cells[0]: point for point, cells in pairing.points.items()}),
+            _labelled(other, CANDIDATE, name, {cells[1]: point for point, cells in pairing.points.items()}),
+        ]
+        whole.append(own.assign(sequence=name))
+        both = (tag for rows in (own, other) for tag in str(rows["tags"].iloc[0]).split(","))
+        tags[name] = tuple(dict.fromkeys(filter(None, both)))
+    points = pd.concat(parts, ignore_index=True) if parts else theirs.iloc[:0].assign(point="")
     return Matched(
         codec=after,
         baseline_codec=before,
-        points=pd.concat(parts, ignore_index=True) if parts else theirs.iloc[:0].assign(point=""),
+        points=points,
+        baseline=pd.concat(whole, ignore_index=True) if whole else ours.iloc[:0],
         tags=tags,
         missing=tuple(missing),
-        failures=(_failures(baseline, before), _failures(candidate, after)),
+        lost=lost,
+        failures=_failures(baseline, before, candidate, after),
         same_machine=_machines(baseline.summary, candidate.summary),
+        unlike=_unlike(points),
     )
+
+
+def _rows(run: RunResults, codec: str) -> pd.DataFrame:
+    rows = run.points[run.points["codec"] == codec]
+    presets = sorted(set(rows["preset"]))
+    if len(presets) > 1:
+        raise RequestError(
+            f"the codec {codec} has several presets in one run",
+            where=run.folder,
+            expected="one preset",
+            got=", ".join(presets),
+            fix="run each preset by itself, or as a codec of its own",
+        )
+    return rows
+
+
+def _unlike(points: pd.DataFrame) -> str:
+    sides = [points[points["codec"] == side] for side in (BASELINE, CANDIDATE)]
+    if any(side.empty or (side["rate_source"] == "published").any() for side in sides):
+        return ""  # of what was published much is unknown by nature
+    return likeness(*sides).unlike
 
 
 def _sequences(
@@ -155,17 +214,30 @@ def _differs(own: pd.DataFrame, other: pd.DataFrame) -> str:
     return "other content on the two sides (the digests of the sources differ)"
 
 
-def _points(own: pd.DataFrame, other: pd.DataFrame) -> tuple[dict[str, tuple[str, str]] | None, list[str]]:
-    """The cells of points that belong together, by what they are called; and what has no partner.
+@dataclass(frozen=True, slots=True)
+class _Pairing:
+    """Which cells of one sequence belong together."""
 
-    Where no point has one, all are compared, as curves. None where a side has no point at all.
+    points: dict[str, tuple[str, str]] | None
+    """Both sides' cells, by what a point is called; None where the baseline has no point at all.
+
+    Where no point has a partner, all are compared, as curves: names begin with # then, and one cell is empty.
     """
+    lost: tuple[str, ...]
+    """Points that the candidate lacks."""
+    said: tuple[str, ...]
+    """What else does not pair."""
+
+
+def _points(own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
     before, after = _cells(own), _cells(other)
-    said = [
-        f"{failed} in the {side}" for side, rows in ((BASELINE, own), (CANDIDATE, other)) for failed in _failed(rows)
-    ]
-    if before.empty or after.empty:
-        return None, [*said, f"no point in the {BASELINE if before.empty else CANDIDATE}"]
+    lost = [f"{failed} in the {CANDIDATE}" for failed in _failed(other)]
+    said = [f"{failed} in the {BASELINE}" for failed in _failed(own)]
+    if before.empty:
+        return _Pairing(None, (), (*said, f"no point in the {BASELINE}"))
+    if after.empty:
+        unpaired = {f"#b{i}": (key, "") for i, key in enumerate(before["cell_key"])}
+        return _Pairing(unpaired, (*lost, f"no point in the {CANDIDATE}"), tuple(said))
     targets = bool(before["target_bpp"].notna().all() and after["target_bpp"].notna().all())
     column = "target_bpp" if targets else "q"
     pairs: dict[str, tuple[str, str]] = {}
@@ -177,21 +249,33 @@ def _points(own: pd.DataFrame, other: pd.DataFrame) -> tuple[dict[str, tuple[str
         distance = np.abs(left[column].to_numpy(dtype=float) - float(value)) / abs(float(value) or 1)
         best = int(np.nanargmin(distance)) if np.isfinite(distance).any() else -1
         if best >= 0 and distance[best] <= (TARGET_TOLERANCE if targets else 1e-9):
-            pairs[f"{value:.4g} bpp" if targets else f"q {value:g}"] = (row["cell_key"], left["cell_key"].iloc[best])
+            name = f"{value:.4g} bpp" if targets else f"q {value:g}"
+            # Two targets may look alike in four digits.
+            name = name if name not in pairs else f"{name} ({len(pairs) + 1})"
+            pairs[name] = (row["cell_key"], left["cell_key"].iloc[best])
             left = left.drop(index=left.index[best])
     if not pairs:
         pairs = {f"#b{i}": (key, "") for i, key in enumerate(before["cell_key"])}
         pairs |= {f"#c{i}": ("", key) for i, key in enumerate(after["cell_key"])}
-        return pairs, [*said, "no point is on both sides: all points of each are used, and points do not pair"]
-    alone = (
-        ("not in the candidate", before[~before["cell_key"].isin([cells[0] for cells in pairs.values()])]),
-        ("not in the baseline", left),
-    )
-    for words, rows in alone:
-        names = [f"{value:.4g}" if targets else f"{value:g}" for value in rows[column] if value == value]
-        if len(rows):
-            said.append(f"{'rate' if targets else 'q'} {', '.join(names) or 'unknown'}: {words}")
-    return pairs, said
+        return _Pairing(pairs, tuple(lost), (*said, _UNPAIRED))
+    alone = before[~before["cell_key"].isin([cells[0] for cells in pairs.values()])]
+    lost += _named(alone, column, f"not in the {CANDIDATE}", lost)
+    said += _named(left, column, f"not in the {BASELINE}", said)
+    return _Pairing(pairs, tuple(lost), tuple(said))
+
+
+_UNPAIRED = "no point is on both sides: all points of each are used, and points do not pair"
+
+
+def _named(rows: pd.DataFrame, column: str, words: str, known: list[str]) -> list[str]:
+    """Points without a partner, in words, but for those that are known to have failed."""
+    if rows.empty:
+        return []
+    names = [f"{value:.4g}" if column == "target_bpp" else f"{value:g}" for value in rows[column] if value == value]
+    names = [name for name in names if not any(line.startswith(f"q {name} failed") for line in known)]
+    if not names and known:
+        return []
+    return [f"{'rate' if column == 'target_bpp' else 'q'} {', '.join(names) or 'unknown'}: {words}"]
 
 
 def _cells(rows: pd.DataFrame) -> pd.DataFrame:
@@ -213,8 +297,20 @@ def _labelled(rows: pd.DataFrame, side: str, sequence: str, points: Mapping[str,
     return kept.assign(codec=side, preset="", sequence=sequence, point=names)
 
 
-def _failures(run: RunResults, codec: str) -> int:
-    return sum(failure.get("codec") == codec for failure in run.summary["failures"])
+def _failures(baseline: RunResults, before: str, candidate: RunResults, after: str) -> Failures:
+    ours, theirs = _failed_cells(baseline, before), _failed_cells(candidate, after)
+    return Failures(len(ours), len(theirs), tuple(sorted(theirs - ours)))
+
+
+def _failed_cells(run: RunResults, codec: str) -> set[str]:
+    """Failed cells of a codec, in words; of a hull those of every member it could have."""
+    found = set()
+    for failure in run.summary["failures"]:
+        name = str(failure.get("codec"))
+        if name == codec or (codec.endswith(SUFFIX) and hull_name(name) == codec):
+            q = failure.get("q")
+            found.add(f"{failure.get('sequence')}{'' if q is None else f' q {q:g}'} at {failure.get('stage')}")
+    return found
 
 
 def _machines(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:

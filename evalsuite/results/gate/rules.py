@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from evalsuite import resources
 from evalsuite.errors import RecipeError
@@ -36,13 +36,33 @@ STANDARD = "standard"
 _MEASURES: dict[str, Measure] = {name: name for name in get_args(Measure)}
 _OVER: dict[str, Over] = {"mean": "mean", "each": "each"}
 WITH_METRIC = ("bd_rate", "bd_quality", "score", "score_percent")
-COLUMNS: Mapping[str, str] = {
-    "encode_time": "encode_cpu_s",
-    "decode_time": "decode_cpu_s",
-    "encode_memory": "encode_peak_rss_bytes",
-    "decode_memory": "decode_peak_rss_bytes",
+
+
+class Cost(NamedTuple):
+    """Where a cost is read from: columns of results.parquet."""
+
+    column: str
+    alone: str
+    """Whether it was taken with nothing beside it."""
+    time: bool
+
+
+COSTS: Mapping[str, Cost] = {
+    "encode_time": Cost("encode_cpu_s", "encode_ran_alone", time=True),
+    "decode_time": Cost("decode_cpu_s", "decode_ran_alone", time=True),
+    "encode_memory": Cost("encode_peak_rss_bytes", "encode_ran_alone", time=False),
+    "decode_memory": Cost("decode_peak_rss_bytes", "decode_ran_alone", time=False),
 }
-"""The column of results.parquet that a cost is read from."""
+
+_UNUSED: Mapping[str, frozenset[str]] = {
+    "bd_rate": frozenset({"statistic", "worse"}),
+    "bd_quality": frozenset({"statistic", "worse"}),
+    "score": frozenset(),
+    "score_percent": frozenset(),
+    "failures": frozenset({"statistic", "worse", "optional", "sequences", "over", "confidence"}),
+    "costs": frozenset({"statistic", "worse", "optional"}),
+}
+"""By measure, the fields that would be passed over: a rule that has one was meant to say something else."""
 
 _RELATIVE_ONLY = ("bd_rate", "bd_quality", "score_percent")
 _UNITS: Mapping[str, str] = {"bd_rate": "%", "score_percent": "%", "failures": ""}
@@ -74,8 +94,8 @@ class Rule:
         """Of the value, the interval and the limit; empty for the metric's own and for counts."""
         if self.measure in _UNITS:
             return _UNITS[self.measure]
-        if self.measure in COLUMNS:
-            return "%" if self.bound == "allowed" else "ms/frame" if self.measure.endswith("time") else "MB"
+        if self.measure in COSTS:
+            return "%" if self.bound == "allowed" else "ms/frame" if COSTS[self.measure].time else "MB"
         return ""
 
     def covers(self, name: str, tags: Iterable[str]) -> bool:
@@ -100,6 +120,8 @@ class Gate:
     baseline_codec: str = ""
     may_pass_undecided: bool = False
     """Whether a rule that nothing decides lets the gate pass."""
+    may_differ: bool = False
+    """Whether codecs that are not like with like (structure, delay, intra period, depth, rate source) may pass."""
     run: tuple[str, ...] = ()
     """Arguments of `evalsuite run` that make the candidate, for the pytest plugin."""
 
@@ -135,6 +157,7 @@ def parse_gate(data: dict[str, Any], path: Path) -> Gate:
         codec=table.get("codec", fields.text, ""),
         baseline_codec=table.get("baseline_codec", fields.text, ""),
         may_pass_undecided=table.get("undecided", fields.choice({"fail": False, "pass": True}), False),
+        may_differ=table.get("unlike", fields.choice({"block": False, "allow": True}), False),
         run=table.get("run", fields.texts, ()),
     )
     table.take("rule", lambda _: _once([rule.name for rule in rules]))
@@ -152,6 +175,8 @@ def _rule(table: Table, confidence: float) -> Rule:
             "a rule has one limit", where=table.where, expected=expected, got=", ".join(bounds) or "none of them"
         )
     over: Over = table.get("over", fields.choice(_OVER), "mean")
+    for field in sorted(_UNUSED.get(measure, _UNUSED["costs"]) & table.data.keys()):
+        raise RecipeError(f"the field `{field}` means nothing to {measure}", where=table.where, fix="take it out")
     rule = Rule(
         name=table.get("name", fields.text, _title(measure, metric, over)),
         measure=measure,

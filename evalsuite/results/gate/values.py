@@ -1,24 +1,33 @@
-"""One value for each sequence: how much worse the candidate is, by one rule."""
+"""One value for each sequence: how much worse the candidate is, by one rule.
+
+What the baseline has and the candidate lost is never passed over: such a value blocks a pass, whatever its number is.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from evalsuite.errors import StoreError
-from evalsuite.results.bdrate import BDResult, bd_rate
+from evalsuite.results.bdrate import SAMPLES, BDResult, bd_rate
 from evalsuite.results.bdrows import ALL, BDRow
 from evalsuite.results.curve import MIN_POINTS, Curve, make_curve
+from evalsuite.results.gate.costs import cost_values
 from evalsuite.results.gate.matching import BASELINE, CANDIDATE, Matched
-from evalsuite.results.gate.rules import COLUMNS, Rule
+from evalsuite.results.gate.rules import COSTS, Rule
 from evalsuite.results.tables import bd_table
 
 Array = NDArray[np.float64]
+
+FALL = 0.05
+"""Share of the baseline's range of quality by which a candidate's point may lie below a cheaper one, as noise."""
+
+_SCORED = ("ok", "infinite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,9 @@ class Value:
     certainly_worse: bool = False
     """There is no value, and yet the candidate is worse at every rate."""
     blocks: bool = False
-    """There is no value though the baseline has what it takes: the rule cannot pass without it."""
+    """The candidate lacks what the baseline has: with it or without a value, the rule cannot pass."""
+    applies: bool = True
+    """The baseline has what it takes to be judged by this rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +70,26 @@ def values_of(rule: Rule, match: Matched) -> Values:
         said = f"no sequence is {' or '.join(rule.sequences)}" if rule.sequences else "no sequence is on both sides"
         return Values((), rule.unit, said)
     points = match.points[match.points["sequence"].isin(covered)]
-    if rule.measure in COLUMNS:
-        return _costs(rule, match, points, covered)
+    if rule.measure in COSTS:
+        found, refusal = cost_values(rule, match, points, covered)
+        return Values(tuple(_value(*one, match) for one in found), rule.unit, refusal)
     own = points[points["metric"] == rule.metric]
     if refusal := _metric_refusal(rule, own):
         return Values((), rule.unit, refusal, absent=own.empty)
-    if rule.measure in ("bd_rate", "bd_quality"):
-        return _bd_values(rule, own, covered)
-    return _scores(rule, own, covered)
+    values = _bd_values(rule, match, own, covered) if rule.measure.startswith("bd") else _scores(rule, own, covered)
+    return replace(values, found=tuple(_with_lost(one, match) for one in values.found))
+
+
+def _value(sequence: str, value: float | None, note: str, blocks: bool, points: int, match: Matched) -> Value:
+    return _with_lost(Value(sequence, value, note, points=points, blocks=blocks), match)
+
+
+def _with_lost(value: Value, match: Matched) -> Value:
+    """The value, with points that only the baseline has: where the rule applies, they block."""
+    lost = match.lost.get(value.sequence, ())
+    if not lost or not value.applies:
+        return value
+    return replace(value, blocks=True, note="; ".join(filter(None, [*lost, value.note])))
 
 
 def _metric_refusal(rule: Rule, rows: pd.DataFrame) -> str:
@@ -84,10 +107,13 @@ def _metric_refusal(rule: Rule, rows: pd.DataFrame) -> str:
         if before != after or len(before) > 1:
             shown = f"{', '.join(before) or 'none'} in the baseline, {', '.join(after) or 'none'} in the candidate"
             return f"{rule.metric} in two {what}: {shown}; measure both sides with one version of the suite"
+    higher = direction_of(rows)
+    if rule.worse and higher is not None and (rule.worse == "more") == higher:
+        return f"{'higher' if higher else 'lower'} {rule.metric} is better: `worse` says the contrary"
     return ""
 
 
-def _bd_values(rule: Rule, rows: pd.DataFrame, covered: list[str]) -> Values:
+def _bd_values(rule: Rule, match: Matched, rows: pd.DataFrame, covered: list[str]) -> Values:
     higher = direction_of(rows)
     unit = rule.unit or str(rows["unit"].iloc[0])
     if higher is None:
@@ -96,31 +122,36 @@ def _bd_values(rule: Rule, rows: pd.DataFrame, covered: list[str]) -> Values:
         table = {row.sequence: row for row in bd_table(rows, BASELINE) if row.sequence != ALL}
     except StoreError as error:
         return Values((), unit, error.what)
-    return Values(tuple(_bd_value(rule, rows, name, table.get(name), higher) for name in covered), unit)
+    found = []
+    for name in covered:
+        whole = match.baseline[(match.baseline["sequence"] == name) & (match.baseline["metric"] == rule.metric)]
+        own = rows[rows["sequence"] == name]
+        found.append(_bd_value(rule, own, _curve(whole, higher), table.get(name), name, higher))
+    return Values(tuple(found), unit)
 
 
-def _bd_value(rule: Rule, rows: pd.DataFrame, name: str, row: BDRow | None, higher: bool) -> Value:
-    own = rows[rows["sequence"] == name]
-    sign = -1.0 if higher else 1.0
+def _bd_value(rule: Rule, rows: pd.DataFrame, whole: Curve, row: BDRow | None, name: str, higher: bool) -> Value:
+    if whole.unusable:
+        return Value(name, None, f"the baseline's own curve: {whole.unusable}", applies=False)
     if row is None:
-        return Value(name, None, "not measured")
+        return Value(name, None, "not measured in the candidate", blocks=True)
+    sign = -1.0 if higher else 1.0
     points = min(row.points_anchor, row.points_test)
     loss = None if row.bd_quality is None else sign * row.bd_quality
     value = row.bd_rate_percent if rule.measure == "bd_rate" else loss
+    broken = "; ".join([*_lost_scores(rows), *_fallen(rows, higher)])
+    note = "; ".join(filter(None, [broken, row.reason]))
     if value is not None:
-        half = _half_width(own, lambda result: _measured(rule, result, sign)) if rule.over == "each" else None
-        return Value(name, value, row.reason, half, points)
+        half = _half_width(rule, rows, lambda result: _measured(rule, result, sign)) if rule.over == "each" else None
+        return Value(name, value, note, half, points, blocks=bool(broken))
     # Curves too far apart for a number: what happens at equal rate still tells which one is worse.
-    gone = loss is not None and loss > 0 and row.overlap is not None
-    said = f"{row.reason}; at equal rate the candidate loses {loss:.3g}" if gone else row.reason
-    blocks = loss is None and not _curve(own[own["codec"] == BASELINE], higher).unusable
-    return Value(name, None, said, None, points, certainly_worse=gone, blocks=blocks)
-
-
-def _curve(rows: pd.DataFrame, higher: bool) -> Curve:
-    means = rows[(rows["statistic"] == "mean") & (rows["status"] == "ok")]
-    rates, scores = (means[column].to_numpy(dtype=float) for column in ("bpp", "score"))
-    return make_curve(rates, scores, higher_is_better=higher, log_domain_ceiling=ceiling_of(means))
+    match _at_equal_rate(rows, higher):
+        case "worse":
+            said = f"{note}; worse at every rate" + (f", by {loss:.3g} in the mean" if loss is not None else "")
+            return Value(name, None, said, None, points, certainly_worse=True)
+        case "better" if not broken:
+            return Value(name, None, f"{note}; better at every rate", None, points)
+    return Value(name, None, note, None, points, blocks=True)
 
 
 def _measured(rule: Rule, result: BDResult, sign: float) -> float | None:
@@ -129,13 +160,67 @@ def _measured(rule: Rule, result: BDResult, sign: float) -> float | None:
     return None if result.quality is None else sign * result.quality
 
 
-def _half_width(rows: pd.DataFrame, measured: Callable[[BDResult], float | None]) -> float | None:
-    """Two standard errors of a comparison, by leaving out each inner point (jackknife); None with four points.
+def _sides(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    means = rows[(rows["statistic"] == "mean") & (rows["status"] == "ok")].sort_values("bpp")
+    return means[means["codec"] == BASELINE], means[means["codec"] == CANDIDATE]
 
-    Source: B. Efron, C. Stein, The Jackknife Estimate of Variance, Annals of Statistics 9 (1981).
+
+def _curve(rows: pd.DataFrame, higher: bool) -> Curve:
+    means = rows[(rows["statistic"] == "mean") & (rows["status"] == "ok")]
+    rates, scores = (means[column].to_numpy(dtype=float) for column in ("bpp", "score"))
+    return make_curve(rates, scores, higher_is_better=higher, log_domain_ceiling=ceiling_of(means))
+
+
+def _at_equal_rate(rows: pd.DataFrame, higher: bool) -> str:
+    """Whether the candidate is `worse` or `better` at every rate that both curves reach; empty where it is neither."""
+    before, after = (_curve(side, higher) for side in _sides(rows))
+    if before.unusable or after.unusable:
+        return ""
+    low, high = max(before.log_rates[0], after.log_rates[0]), min(before.log_rates[-1], after.log_rates[-1])
+    lines = before.score_of_rate("pchip"), after.score_of_rate("pchip")
+    if low >= high or lines[0] is None or lines[1] is None:
+        return ""
+    at = np.linspace(low, high, SAMPLES)
+    gain = (lines[1](at) - lines[0](at)) * (1 if higher else -1)
+    return "worse" if (gain < 0).all() else "better" if (gain > 0).all() else ""
+
+
+def _lost_scores(rows: pd.DataFrame) -> list[str]:
+    """Points whose score the candidate lost: it has none, or it is no longer lossless."""
+    pairs = paired(rows[rows["statistic"] == "mean"], "score")
+    if pairs is None:
+        return []
+    return [
+        f"{name}: {before} in the baseline, {after} in the candidate"
+        for name, (before, after) in zip(pairs.names, pairs.statuses, strict=True)
+        if before in _SCORED and after != before and after != "infinite"
+    ]
+
+
+def _fallen(rows: pd.DataFrame, higher: bool) -> list[str]:
+    """Points of the candidate that are far worse than a cheaper one of its own, where the baseline's are not.
+
+    A curve leaves such points out, and BD-rate with it.
     """
-    good = rows[(rows["statistic"] == "mean") & (rows["status"] == "ok")].sort_values("bpp")
-    sides = [good[good["codec"] == side] for side in (BASELINE, CANDIDATE)]
+    before, after = _sides(rows)
+    reach = (before["score"].max() - before["score"].min()) * FALL
+    falls = [_falls(side, higher, reach) for side in (before, after)]
+    return [f"{name}: far worse than a cheaper point" for name in falls[1] if name not in falls[0]]
+
+
+def _falls(side: pd.DataFrame, higher: bool, reach: float) -> list[str]:
+    goodness = side["score"].to_numpy(dtype=float) * (1 if higher else -1)
+    below = np.maximum.accumulate(goodness) - goodness if len(goodness) else goodness
+    return [str(name) or "a point" for name in side["point"][below > reach]]
+
+
+def _half_width(rule: Rule, rows: pd.DataFrame, measured: Callable[[BDResult], float | None]) -> float | None:
+    """Half the interval of a comparison, by leaving out each inner point (jackknife); None with four points.
+
+    Student's quantile, since there are few of them. Source: B. Efron, C. Stein, The Jackknife Estimate of Variance,
+    Annals of Statistics 9 (1981).
+    """
+    sides = _sides(rows)
     names = [name for name in sides[0]["point"] if name]
     inner = [{name} for name in names[1:-1]] if names else [{key} for side in sides for key in side["cell_key"][1:-1]]
     found: list[float] = []
@@ -145,14 +230,15 @@ def _half_width(rows: pd.DataFrame, measured: Callable[[BDResult], float | None]
             return None
         curves = [side[column].to_numpy(dtype=float) for side in kept for column in ("bpp", "score")]
         value = measured(
-            bd_rate(*curves, higher_is_better=direction_of(good) is True, log_domain_ceiling=ceiling_of(good))
+            bd_rate(*curves, higher_is_better=direction_of(rows) is True, log_domain_ceiling=ceiling_of(rows))
         )
         if value is not None:
             found.append(value)
     if len(found) < 2:
         return None
     spread = np.array(found) - np.mean(found)
-    return float(2 * math.sqrt((len(found) - 1) / len(found) * (spread**2).sum()))
+    error = np.sqrt((len(found) - 1) / len(found) * (spread**2).sum())
+    return float(stdtrit(len(found) - 1, (1 + rule.confidence) / 2) * error)
 
 
 def direction_of(rows: pd.DataFrame) -> bool | None:
@@ -171,90 +257,83 @@ def _scores(rule: Rule, rows: pd.DataFrame, covered: list[str]) -> Values:
     higher = direction_of(rows)
     unit = rule.unit or str(rows["unit"].iloc[0])
     own = rows[rows["statistic"] == rule.statistic]
-    if own.empty:
+    # A point without a score has the statistic `mean` alone, which says why.
+    if not (own["status"] == "ok").any() and rule.statistic != "mean":
         known = ", ".join(sorted(set(rows["statistic"])))
         return Values((), unit, f"{rule.metric} has no statistic {rule.statistic}; known: {known}")
     if rule.worse is None and higher is None and rule.bound == "allowed":
         return Values((), unit, f'{rule.metric} has no better and worse: say `worse = "more"` or `worse = "less"`')
     more_is_worse = not higher if rule.worse is None else rule.worse == "more"
-    return Values(tuple(_score(rule, own[own["sequence"] == name], name, more_is_worse) for name in covered), unit)
+    means = rows[rows["statistic"] == "mean"]
+    found = []
+    for name in covered:
+        here, scored = means[means["sequence"] == name], own[own["sequence"] == name]
+        find = _change if rule.bound == "allowed" else _figure
+        found.append(find(rule, name, scored, here, more_is_worse))
+    return Values(tuple(found), unit)
 
 
-def _score(rule: Rule, rows: pd.DataFrame, name: str, more_is_worse: bool) -> Value:
-    after = rows[rows["codec"] == CANDIDATE]
-    bad = after[after["status"] != "ok"]
-    if rule.bound != "allowed":
-        good = after[after["status"] == "ok"]
-        note = "" if bad.empty else f"{len(bad)} points {bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"
-        return Value(name, float(good["score"].mean()) if len(good) else None, note, points=len(good))
-    pairs = _paired(rows, "score")
+def _figure(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, _: bool) -> Value:
+    """The candidate's own mean over its points."""
+    before, after = (means[means["codec"] == side] for side in (BASELINE, CANDIDATE))
+    applies = bool(before["status"].isin(_SCORED).any() or after["status"].isin(_SCORED).any())
+    bad = after[~after["status"].isin(_SCORED)]
+    good = rows[(rows["codec"] == CANDIDATE) & (rows["status"] == "ok")]
+    note = "" if bad.empty else f"{len(bad)} points {bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"
+    value = float(good["score"].mean()) if len(good) else None
+    # Infinite is beyond any lower limit; of an upper one it is the other side.
+    infinite = rule.bound == "at_most" and bool((after["status"] == "infinite").any())
+    return Value(name, value, note, points=len(good), blocks=applies and (not bad.empty or infinite), applies=applies)
+
+
+def _change(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, more_is_worse: bool) -> Value:
+    """The mean loss over the points of both sides."""
+    before = means[means["codec"] == BASELINE]
+    applies = bool(before["status"].isin(_SCORED).any())
+    if not applies:
+        reason = str(before["reason"].iloc[0]) if len(before) else ""
+        return Value(name, None, reason or "no score in the baseline", applies=False)
+    lost = _lost_scores(means)
+    pairs = paired(rows, "score")
     if pairs is None:
-        return Value(name, None, "points do not pair: a score is compared at the same point only")
-    before_scores, after_scores, statuses = pairs
-    ok = np.array([one == ("ok", "ok") for one in statuses], dtype=bool)
-    equal = np.array([one == ("infinite", "infinite") for one in statuses], dtype=bool)
-    lost = sorted({f"{b} in the baseline, {a} in the candidate" for b, a in statuses if (b == "ok") != (a == "ok")})
+        said = "points do not pair: a score is compared at the same point only"
+        return Value(name, None, "; ".join([*lost, said]), blocks=True)
+    ok = np.array([one == ("ok", "ok") for one in pairs.statuses], dtype=bool)
+    equal = np.array([one == ("infinite", "infinite") for one in pairs.statuses], dtype=bool)
     if not (ok | equal).any():
-        reason = str(after["reason"].iloc[0]) if len(after) else ""
-        said = "; ".join(filter(None, [*lost, reason or "no score on either side"]))
-        return Value(name, None, said, blocks=any(b == "ok" for b, _ in statuses))
+        return Value(name, None, "; ".join(lost) or "no score on both sides", blocks=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        change = after_scores - before_scores
+        change = pairs.after - pairs.before
         if rule.measure == "score_percent":
-            change = 100 * change / np.abs(before_scores)
+            # Nothing that stays nothing has not changed.
+            change = np.where(change == 0, 0.0, 100 * change / np.abs(pairs.before))
     change = np.where(equal, 0.0, change)[ok | equal]
     if not np.isfinite(change).all():
-        return Value(name, None, "a score of 0 in the baseline: no percentage of it")
-    return Value(name, float(change.mean()) * (1 if more_is_worse else -1), "; ".join(lost), points=len(change))
+        return Value(name, None, "a score of 0 in the baseline: no percentage of it", blocks=True)
+    value = float(change.mean()) * (1 if more_is_worse else -1)
+    return Value(name, value, "; ".join(lost), points=len(change), blocks=bool(lost))
 
 
-def _paired(rows: pd.DataFrame, column: str) -> tuple[Array, Array, list[tuple[str, str]]] | None:
-    """Both sides' values, (points,) each in one order, and their statuses; None where points do not pair."""
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Both sides at the points that belong together."""
+
+    names: list[str]
+    before: Array
+    """(points,) values of a column in the baseline."""
+    after: Array
+    statuses: list[tuple[str, str]]
+
+
+def paired(rows: pd.DataFrame, column: str) -> Pairs | None:
+    """Both sides' values of one row a point; None where points do not pair."""
     before, after = (rows[rows["codec"] == side].set_index("point") for side in (BASELINE, CANDIDATE))
     names = [name for name in before.index if name and name in after.index]
     if not names:
         return None
-    statuses = list(zip(before.loc[names, "status"], after.loc[names, "status"], strict=True))
-    return (
+    return Pairs(
+        names,
         before.loc[names, column].to_numpy(dtype=float, na_value=np.nan),
         after.loc[names, column].to_numpy(dtype=float, na_value=np.nan),
-        statuses,
+        list(zip(before.loc[names, "status"], after.loc[names, "status"], strict=True)),
     )
-
-
-def _costs(rule: Rule, match: Matched, points: pd.DataFrame, covered: list[str]) -> Values:
-    column = COLUMNS[rule.measure]
-    if rule.bound == "allowed" and match.same_machine:
-        return Values((), rule.unit, match.same_machine)
-    cells = points[points["statistic"] == "mean"].drop_duplicates(["codec", "cell_key"])
-    if rule.measure.endswith("time") and not _ran_alone(cells[column.replace("cpu_s", "ran_alone")]):
-        # What else runs slows a whole run down: it shifts every sequence alike, which no interval over them can tell.
-        return Values((), rule.unit, "times were taken beside other work: make both runs with --timing")
-    found = tuple(_cost(rule, cells[cells["sequence"] == name], column, name) for name in covered)
-    return Values(found, rule.unit)
-
-
-def _cost(rule: Rule, cells: pd.DataFrame, column: str, name: str) -> Value:
-    time = rule.measure.endswith("time")
-    if rule.bound != "allowed":
-        after = cells[(cells["codec"] == CANDIDATE) & cells[column].notna()]
-        if after.empty:
-            return Value(name, None, "not recorded")
-        own = after[column].to_numpy(dtype=float)
-        figure = (1000 * own / after["frames"].to_numpy(dtype=float)).mean() if time else own.max() / 1e6
-        return Value(name, float(figure), points=len(after))
-    pairs = _paired(cells, column)
-    if pairs is None:
-        return Value(name, None, "points do not pair: what a point costs is compared at the same point only")
-    before, after_values, _ = pairs
-    good = (before > 0) & (after_values > 0)
-    if not good.any():
-        return Value(name, None, "not recorded on both sides")
-    ratio = np.log(after_values[good] / before[good])
-    # Of times every point tells; of memory the largest decides.
-    change = ratio.mean() if time else math.log(after_values[good].max() / before[good].max())
-    return Value(name, float(100 * math.expm1(change)), points=int(good.sum()))
-
-
-def _ran_alone(flags: pd.Series) -> bool:
-    return bool(flags.astype("boolean").fillna(False).all())
