@@ -2,10 +2,10 @@
 
     python benchmarks/gate.py [--frames 17] [--work DIR] [--threads 1,2,3,4,5]
 
-Unchanged: codecs whose bitstreams depend on the number of encoder threads, each run with every number of threads. Every
-two runs of a codec that differ in a bitstream are gated both ways. Any verdict but a pass, fail or undecided, is a false
-alarm. The same pairs with 2 % more bits on one side are to be caught. Then x265 with injected faults, each
-with two numbers of threads against the clean run of one thread: more rate, blur, flicker, spoilt faces, a wrong colour
+Unchanged: codecs whose bitstreams depend on the number of encoder threads, each run with every number of threads.
+Every two runs of a codec that differ in a bitstream are gated both ways; a verdict that is no pass is a false alarm. The
+same pairs with 2 % more bits on one side are to be caught. Then x265 with injected faults, each with two numbers of
+threads against the clean run of one thread: more rate, blur, flicker, spoilt faces, a wrong colour
 matrix, one bad sequence. Printed: how often each rule of the standard gate catches each fault, the smallest fault that
 each rule catches every time, and what encoder threads alone do to each rule. DIR keeps bitstreams and scores: the same
 call again takes seconds.

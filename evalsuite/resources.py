@@ -1,4 +1,4 @@
-"""Where recipes, datasets, profiles and gates are found: one lookup for every kind of file.
+"""Where recipes, datasets, profiles, gates and boards are found: one lookup for every kind of file.
 
 The order is: a path the user gives; that kind's folder under the current directory; what the package ships.
 """
@@ -12,20 +12,28 @@ from typing import Any, Literal
 import evalsuite
 from evalsuite.errors import RecipeError, RequestError, did_you_mean
 
-Kind = Literal["codecs", "datasets", "profiles", "gates"]
+Kind = Literal["codecs", "datasets", "profiles", "gates", "boards"]
 
 _FOLDERS: dict[Kind, str] = {
     "codecs": "codecs/recipes",
     "datasets": "datasets",
     "profiles": "profiles",
     "gates": "gates",
+    "boards": "leaderboards",
 }
-_NOUNS: dict[Kind, str] = {"codecs": "codec", "datasets": "dataset", "profiles": "profile", "gates": "gate"}
+_NOUNS: dict[Kind, str] = {
+    "codecs": "codec",
+    "datasets": "dataset",
+    "profiles": "profile",
+    "gates": "gate",
+    "boards": "board",
+}
 _LISTS: dict[Kind, str] = {
     "codecs": "codecs list",
     "datasets": "datasets list",
     "profiles": "metrics list",
     "gates": "gate --help",
+    "boards": "run --help",
 }
 
 

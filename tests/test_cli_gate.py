@@ -76,10 +76,11 @@ def test_the_table_fits_80_columns_and_signs_stand_beside_words(sides):
 
 
 def test_files_for_ci(sides):
-    gate(sides, "worse", "--junit", "out/junit.xml", "--markdown", "out/comment.md", "--report", "out/report", expect=1)
+    files = ("--junit", "out/junit.xml", "--markdown", "out/comment.md", "--report", "out/report")
+    gate(sides, "worse", *files, "--report-url", "https://example.org/7", expect=1)
     assert ElementTree.parse(sides / "out/junit.xml").getroot()[0].get("failures") == "1"
     comment = (sides / "out/comment.md").read_text()
-    assert "out/report/index.html#at=curves&metric=vmaf" in comment
+    assert "https://example.org/7/index.html#at=curves&metric=vmaf" in comment
     assert (sides / "out/report/index.html").is_file()
 
 

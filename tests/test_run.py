@@ -218,5 +218,5 @@ def test_match_rates_and_match_none(bench: Bench) -> None:
 def test_json_is_one_document_on_stdout(bench: Bench) -> None:
     done = bench.run(*bench.arguments("--json", clips=1))
     document = json.loads(done.stdout)
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert {row["test"] for row in document["bd_rate"]} == {"toytwo"}

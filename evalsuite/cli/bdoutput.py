@@ -192,4 +192,6 @@ def plain(text: str) -> str:
     """Text from outside, ready for the terminal: neither markup nor control characters reach it."""
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else "?" for c in text))
+    from evalsuite.cli.output import printable
+
+    return escape(printable(text.replace("\n", "?")))

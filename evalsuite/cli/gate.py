@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalsuite.cli.output import printable
+
 if TYPE_CHECKING:
     from evalsuite.results.gate.gate import GateResult
 
@@ -76,18 +78,17 @@ def gate(
     before = open_run(_side("baseline", baseline, rules.baseline, rules.path))
     after = open_run(_side("candidate", candidate, rules.candidate, rules.path))
     result = run_gate(rules, before, after)
-    where = report_url or ""
     if report is not None:
         from evalsuite.report.build import build_report
 
         build_report([before, after], report)
-        where = where or str(report)
     if junit is not None:
         write_text(junit, as_junit(result))
     if markdown is not None:
-        write_text(markdown, as_markdown(result, where))
+        # A comment is read elsewhere: a path of this machine would lead nowhere.
+        write_text(markdown, as_markdown(result, report_url or ""))
     if as_json:
-        print_json(to_json(result, where))
+        print_json(to_json(result, report_url or (str(report) if report else "")))
     else:
         _print(result)
     if accept is not None:
@@ -145,10 +146,11 @@ def _print(result: GateResult) -> None:
         if others:
             _echo(f"then {', '.join(others)}", 4)
     for line in result.missing:
-        say(f"not compared: {line}")
+        say(f"not compared: {printable(line)}")
     typer.echo(f"verdict: {SIGNS[result.verdict]} {result.verdict}")
 
 
 def _echo(text: str, indent: int) -> None:
     """Print a line, folded at 80 columns."""
-    typer.echo(textwrap.fill(text, 80, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2)))
+    shown = textwrap.fill(printable(text), 80, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))
+    typer.echo(shown)

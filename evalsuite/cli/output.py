@@ -72,8 +72,13 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]
         right = index >= len(names) - numbers
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console().print(table)
+
+
+def printable(text: str) -> str:
+    """Text from outside, ready for the terminal: control characters do not reach it."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -91,7 +96,7 @@ def write_text(path: Path, text: str) -> None:
 
 def say(message: str) -> None:
     """A message for the person who watches: stderr, never part of the result."""
-    typer.echo(message, err=True)
+    typer.echo(printable(message), err=True)
 
 
 def say_command(command: tuple[str, ...], stderr_tail: str) -> None:

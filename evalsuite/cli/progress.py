@@ -21,7 +21,7 @@ def watching() -> Iterator[Callable[[str, Counts], None]]:
         from rich.text import Text
 
         with console(stderr=True).status("preparing sequences") as status:
-            yield lambda text, counts: status.update(Text(f"{_counted(counts)}  {text.splitlines()[0]}"))
+            yield lambda text, counts: status.update(Text(f"{counts}  {text.splitlines()[0]}"))
         return
     last = time.monotonic()
 
@@ -29,13 +29,6 @@ def watching() -> Iterator[Callable[[str, Counts], None]]:
         nonlocal last
         if time.monotonic() - last >= PLAIN_INTERVAL_S:
             last = time.monotonic()
-            say(f"{_counted(counts)}  {text.splitlines()[0]}")
+            say(f"{counts}  {text.splitlines()[0]}")
 
     yield report
-
-
-def _counted(counts: Counts) -> str:
-    return (
-        f"encoded {counts.encodes + counts.encodes_cached}, "
-        f"measured {counts.measured + counts.measured_cached} of {counts.cells}"
-    )

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from evalsuite.cli.output import arrow, parse_bytes, parse_geometry, print_json,
 if TYPE_CHECKING:
     from evalsuite.engine.request import Finished
     from evalsuite.results.bdrows import BDRow
+    from evalsuite.results.board import Board
     from evalsuite.types import MetricInfo
 
 SOME_FAILED = 3
@@ -23,7 +24,13 @@ MOST_REASONS = 12
 
 
 def run(
+    ctx: typer.Context,
     codecs: str = typer.Option("tvc,x265", help="Codecs, separated by commas; the first is the one to match."),
+    board: str = typer.Option(
+        None,
+        help="Run a pinned protocol: ultra-low, conferencing, streaming, or a TOML file. It decides on sequences, "
+        "rates, metrics and anchor; --codecs is tvc by default, the anchor comes with them.",
+    ),
     dataset: str = typer.Option("demo", help="Dataset: a name or a TOML file."),
     sequences: list[str] = typer.Option(
         None, help="Video files, or names of the dataset's sequences; separated by spaces or commas, or repeated."
@@ -73,47 +80,90 @@ def run(
     """
     from evalsuite.assets import cache_dir
     from evalsuite.cli.progress import watching
+    from evalsuite.engine.board import codecs_for, pinned_options
     from evalsuite.engine.request import Request, run_request
     from evalsuite.errors import RequestError
     from evalsuite.report.build import build_report
+    from evalsuite.results.board import load_board
     from evalsuite.sources.tags import stated
 
     given = [*(sequences or []), *(more or [])]
     wanted = _split(given)
     if given and not wanted:
         raise RequestError("--sequences names nothing", fix="name files or sequences, or leave it out for all of them")
+    chosen = _split([codecs])
+    options: dict[str, Any] = {
+        "dataset": dataset,
+        "sequences": wanted,
+        "match": match,
+        "anchor": anchor,
+        "metrics": metrics,
+        "profile": profile,
+        "frames": frames,
+        "intra_period": intra_period,
+        "threads": threads,
+        "hull": hull,
+    }
+    protocol = None if board is None else load_board(board)
+    if protocol is not None:
+        of_files = {"size": size, "fps": fps, "matrix": matrix, "range": colour_range, "transfer": transfer}
+        options = pinned_options(protocol, _given(ctx, {**options, **of_files}))
+        chosen = codecs_for(protocol, chosen if _given(ctx, {"codecs": codecs}) else None)
     request = Request(
-        codecs=_split([codecs]),
-        dataset=dataset,
-        sequences=wanted,
+        codecs=chosen,
         geometry=parse_geometry(size, fps, pixel_format),
         stated=stated(matrix, colour_range, transfer),
-        match=match,
-        anchor=anchor,
-        metrics=metrics,
-        profile=profile,
-        frames=frames,
-        intra_period=intra_period,
-        threads=threads,
         jobs=jobs,
         timing=timing,
-        hull=hull,
         memory_limit=parse_bytes(memory_limit),
         timeout=timeout,
         feature_bytes=0 if feature_cache == "0" else parse_bytes(feature_cache) or 0,
         store=store or cache_dir() / "store",
         out=out,
         command=("evalsuite", *sys.argv[1:]),
+        board=protocol,
+        **options,
     )
     with watching() as progress:
         finished = run_request(request, progress)
     page = build_report([out], out / "report")
+    judged = _judge(protocol, out)
     if json:
-        print_json({**finished.summary, "bd_rate": [_as_dict(row) for row in finished.bd_rate]})
+        rows = [_as_dict(row) for row in finished.bd_rate]
+        print_json({**finished.summary, "bd_rate": rows, "deviations": judged})
     else:
         _print(finished, page)
-    if finished.outcome.failures:
+        _print_entry(protocol, judged)
+    if finished.outcome.failures or judged:
         raise typer.Exit(SOME_FAILED)
+
+
+def _given(ctx: typer.Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options that were typed, whatever their default is."""
+    parameters = {"sequences": ("sequences", "more"), "range": ("colour_range",)}
+
+    def typed(name: str) -> bool:
+        source = ctx.get_parameter_source(name)
+        return source is not None and source.name != "DEFAULT"
+
+    return {name: value for name, value in options.items() if any(map(typed, parameters.get(name, (name,))))}
+
+
+def _judge(board: Board | None, folder: Path) -> list[str]:
+    """How what was written differs from the board that it was run by."""
+    from evalsuite.results.conformance import deviations
+    from evalsuite.results.load import read_run
+
+    return [] if board is None else deviations(board, read_run(folder))
+
+
+def _print_entry(board: Board | None, judged: list[str]) -> None:
+    if board is None:
+        return
+    if not judged:
+        typer.echo(f"entry of board {board.name}, version {board.version}")
+    for line in judged:
+        say(f"not an entry of board {board.name}, version {board.version}: {line}")
 
 
 def _as_dict(row: object) -> dict[str, object]:

@@ -40,7 +40,7 @@ def make(
     near_lossless: bool = typer.Option(
         False, "--near-lossless", help="Clips in H.264: for sequences too large to be played smoothly without any loss."
     ),
-    seed: int = typer.Option(1, min=0, help="Of the blind names and of each subject's order."),
+    seed: int = typer.Option(1, min=0, help="Of each subject's order."),
     title: str = typer.Option("Video quality study", help="Heading of the page: must not name codecs."),
     store: Path = typer.Option(None, help="Results store of the run. Default: in the user's cache folder."),
     timeout: float = typer.Option(3600.0, min=0.1, max=1e7, help="Seconds one frame, or one clip, may take."),

@@ -13,11 +13,14 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from evalsuite import process
@@ -25,16 +28,18 @@ from evalsuite.errors import EvalError
 
 Key = TypeVar("Key", bound=Hashable)
 
-# Read when a process starts: encoders are processes of their own, and there is a worker for each core.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OPENCV_FOR_THREADS_NUM": "1",
 }
+"""Read when a process starts: encoders are processes of their own, and there is a worker for each core."""
 
 _PATIENCE_S = 10.0
 """Seconds a worker gets to stop what it runs before it is killed."""
+
+_one_start = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class _Worker(Generic[Key]):
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, os.getpid(), memory_limit), daemon=True)
-        self.process.start()
+        with _without_main():
+            self.process.start()
         theirs.close()
         self.task: tuple[Key, Task] | None = None
         self.alone = True
@@ -99,7 +105,7 @@ class Pool(Generic[Key]):
         self._order = itertools.count()
         self._workers: list[_Worker[Key]] = []
         self._died_at: set[Key] = set()
-        for name, value in _WORKER_ENVIRONMENT.items():
+        for name, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
 
     def submit(self, key: Key, task: Task, urgency: int = 0) -> None:
@@ -182,6 +188,22 @@ class Pool(Generic[Key]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the program's main module from a process that is being started.
+
+    The standard library has each new process import it anew. Tasks are functions of this package, so no worker needs
+    it, and a script without `if __name__ == "__main__"` would run once more in every one of them.
+    """
+    with _one_start:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _work(connection: Connection, parent: int, memory_limit: int | None) -> None:

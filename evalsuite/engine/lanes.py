@@ -49,6 +49,13 @@ class Counts:
     timed: int = 0
     """Encodes and decodes that were done only to be timed."""
 
+    def __str__(self) -> str:
+        """How far the run is, for a line of progress."""
+        return (
+            f"encoded {self.encodes + self.encodes_cached}, "
+            f"measured {self.measured + self.measured_cached} of {self.cells}"
+        )
+
 
 @dataclass(slots=True)
 class RunOutcome:

@@ -14,6 +14,7 @@ from typing import Any
 from evalsuite import provenance
 from evalsuite.assets import cache_dir
 from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.engine.board import check_plan
 from evalsuite.engine.execute import Pool
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.lanes import Counts, Job, RunOutcome
@@ -25,6 +26,7 @@ from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.registry import select
 from evalsuite.proctree import can_watch
 from evalsuite.results.bdrows import BDRow
+from evalsuite.results.board import Board
 from evalsuite.results.history import keep_run
 from evalsuite.results.load import read_run, write_results
 from evalsuite.results.profile import profiles_for
@@ -68,6 +70,8 @@ class Request:
     out: Path
     command: tuple[str, ...]
     """What was typed, for the record."""
+    board: Board | None = None
+    """The protocol that all this must agree with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ def make_plan(request: Request) -> Plan:
             expected="two or more variants of one codec that differ in size or preset, such as x265,x265:half",
             got=", ".join(names),
         )
+    if request.board is not None:
+        check_plan(request.board, plan)
     return plan
 
 
@@ -271,6 +277,7 @@ def _is_file(name: str) -> bool:
 def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
     return {
         "command": list(request.command),
+        "board": None if request.board is None else request.board.stamp,
         "codecs": [recipe.name for recipe in plan.recipes],
         "dataset": request.dataset,
         "sequences": [sequence.name for sequence in plan.sequences],

@@ -69,28 +69,36 @@ def _first(metrics: tuple[Metric, ...]) -> str:
     return metrics[0].label if metrics else ""
 
 
-def _point(point: Point) -> dict[str, Any]:
-    deviation = point.deviation
-    target = None if point.target_bpp is None else f"{text.significant(point.target_bpp)} bpp"
-    rates = {"bpp": f"{text.significant(point.bpp)} bpp", "kbps": f"{text.significant(point.kbps)} kbps"}
+def _rates(point: Point) -> dict[str, str]:
+    return {"bpp": f"{text.significant(point.bpp)} bpp", "kbps": f"{text.significant(point.kbps)} kbps"}
+
+
+def point_lines(point: Point) -> list[str]:
+    """What is told of a rate point besides its scores: setting, rate, target, cost."""
+    rates = _rates(point)
     known = [rates["bpp"]]
     if point.kbps is not None:
         known.append(rates["kbps"])
     if point.bytes is not None:
         known.append(f"{text.count(point.bytes)} bytes")
+    target = None if point.target_bpp is None else f"{text.significant(point.target_bpp)} bpp"
+    return [
+        f"q {text.knob(point.q)}",
+        ", ".join(known),
+        f"target {target}, reached {text.percent(point.deviation)}" if target else "no target rate",
+        f"encode {text.duration(point.cost.encode.cpu_s)}, decode {text.duration(point.cost.decode.cpu_s)} CPU",
+    ]
+
+
+def _point(point: Point) -> dict[str, Any]:
     return {
         "codec": point.codec,
         "sequence": point.sequence,
         "bpp": point.bpp,
         "kbps": point.kbps,
         "targetBpp": point.target_bpp,
-        "rates": rates,
-        "lines": [
-            f"q {text.knob(point.q)}",
-            ", ".join(known),
-            f"target {target}, reached {text.percent(deviation)}" if target else "no target rate",
-            f"encode {text.duration(point.cost.encode.cpu_s)}, decode {text.duration(point.cost.decode.cpu_s)} CPU",
-        ],
+        "rates": _rates(point),
+        "lines": point_lines(point),
     }
 
 
@@ -98,10 +106,20 @@ def _score(score: Score | None, decimals: int) -> dict[str, Any] | None:
     """Value to draw (null where there is none) and the statistics as text."""
     if score is None:
         return None
-    mean = score.values.get("mean")
-    drawn = mean if mean is not None and math.isfinite(mean) and score.status == "ok" else None
+    drawn = drawn_mean(score)
     return {
         "mean": drawn,
         "statistics": {name: text.score(value, decimals) for name, value in score.values.items()},
-        "gap": "" if drawn is not None else ": ".join(filter(None, (score.word, score.reason))),
+        "gap": "" if drawn is not None else gap(score),
     }
+
+
+def drawn_mean(score: Score) -> float | None:
+    """The mean where it has a place on an axis."""
+    mean = score.values.get("mean")
+    return mean if mean is not None and math.isfinite(mean) and score.status == "ok" else None
+
+
+def gap(score: Score) -> str:
+    """Why a score has no place on an axis."""
+    return ": ".join(filter(None, (score.word, score.reason)))

@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.load import RESULT_FILES, RunResults, read_run
@@ -57,13 +58,15 @@ def accept_run(run: RunResults, folder: Path) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
+    told = run.summary
     summary = {
-        **run.summary,
-        "request": {**run.summary["request"], "command": []},
-        "run": {**run.summary["run"], "environment": {}},
-        "codecs": [{**one, "binary": Path(str(one.get("binary", ""))).name} for one in run.summary["codecs"]],
+        **told,
+        "request": _without_paths({**told["request"], "command": []}),
+        "run": {**told["run"], "environment": {}},
+        "codecs": _without_paths(told["codecs"]),
+        "sequences": _without_paths(told["sequences"]),
         "commands": [],
-        "failures": [{**one, "command": [], "stderr_tail": ""} for one in run.summary["failures"]],
+        "failures": [{**one, "command": [], "stderr_tail": "", "message": ""} for one in told["failures"]],
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +82,15 @@ def accept_run(run: RunResults, folder: Path) -> None:
         raise StoreError(
             f"the baseline cannot be written: {error.strerror or error}", where=folder, fix="give another folder"
         ) from error
+
+
+def _without_paths(value: Any) -> Any:
+    """The value with the last part of every absolute path in its place."""
+    if isinstance(value, dict):
+        return {key: _without_paths(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def open_run(text: str) -> RunResults:

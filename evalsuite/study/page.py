@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -123,7 +124,8 @@ def _write(
     plan: StudyPlan, material: Material, folder: Path, settings: Settings, progress: Callable[[str], None]
 ) -> tuple[int, float, list[Clip]]:
     """Everything in the folder; gives the number of trials, the seconds of a session, and the clips."""
-    rng = np.random.default_rng(settings.seed)
+    # Drawn anew: from a seed that somebody can guess, our code would tell whose clip is whose.
+    rng = np.random.default_rng(secrets.randbits(128))
     names = _blind_names(rng)
 
     def path(name: str) -> Path:
@@ -154,7 +156,6 @@ def _write(
     page = {
         "schema": 1,
         "id": study,
-        # Another one than the seed of the names, which would tell them to who has our code.
         "seed": hashlib.sha256(f"order {settings.seed}".encode()).hexdigest()[:16],
         "title": settings.title,
         "method": plan.method,

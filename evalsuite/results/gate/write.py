@@ -134,7 +134,7 @@ def _markdown(result: GateResult, report: str) -> Iterator[str]:
     yield MARKER
     yield f"### {SIGNS[result.verdict]} evalsuite gate: {result.verdict}"
     yield ""
-    codecs = ", ".join(f"`{match.codec}`" for match in result.matches)
+    codecs = ", ".join(f"**{_cell(match.codec)}**" for match in result.matches)
     sequences = max(len(match.sequences) for match in result.matches)
     yield f"{codecs} against the baseline on {sequences} sequences: {said}. Positive is worse."
     yield ""
@@ -144,9 +144,9 @@ def _markdown(result: GateResult, report: str) -> Iterator[str]:
         cells = (
             f"{SIGNS[one.verdict]} {one.verdict}",
             _cell(result.title(one)),
-            number(one.value, one.unit, signed=one.rule.bound == "allowed"),
-            interval(one),
-            limit(one.rule, one.unit),
+            _cell(number(one.value, one.unit, signed=one.rule.bound == "allowed")),
+            _cell(interval(one)),
+            _cell(limit(one.rule, one.unit)),
             str(one.sequences or ""),
             _cell(reason(one)),
         )
@@ -160,7 +160,7 @@ def _markdown(result: GateResult, report: str) -> Iterator[str]:
                 name = _cell(each.sequence)
                 link = link_to(report, each)
                 shown = f"[{name}]({link})" if link else f"**{name}**"
-                yield f"- {shown}: {number(each.value, judgement.unit)}"
+                yield f"- {shown}: {_cell(number(each.value, judgement.unit))}"
                 for sentence in sentences(each):
                     yield f"  - {_cell(sentence)}"
             yield ""
@@ -213,6 +213,10 @@ def as_junit(result: GateResult) -> str:
             node.text = _xml("\n".join(lines))
         else:
             ElementTree.SubElement(case, "system-out").text = _xml(message)
+    if result.missing:
+        case = ElementTree.SubElement(suite, "testcase", classname="evalsuite.gate", name="not compared")
+        ElementTree.SubElement(case, "system-out").text = _xml("\n".join(result.missing))
+        suite.set("tests", str(len(verdicts) + 1))
     whole = ElementTree.Element("testsuites")
     whole.append(suite)
     ElementTree.indent(whole)

@@ -1,0 +1,209 @@
+"""`evalsuite run`, from Python."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalsuite.api.results import Results, load
+from evalsuite.errors import RequestError
+
+if TYPE_CHECKING:
+    from evalsuite.engine.lanes import Counts
+    from evalsuite.sources.y4m import Geometry
+
+Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""One or several names: a text in which commas separate them, as on the command line, or one item for each."""
+
+
+def run(
+    codecs: Names,
+    sequences: Names | None = None,
+    *,
+    dataset: str | os.PathLike[str] = "demo",
+    match: str | None = None,
+    anchor: str | None = None,
+    metrics: Names = "default",
+    profile: Names = "none",
+    frames: int | None = None,
+    intra_period: int = 32,
+    threads: int = 1,
+    out: str | os.PathLike[str] = "results",
+    store: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    timeout: float = 3600.0,
+    timing: bool = False,
+    hull: bool = False,
+    memory_limit: int | None = None,
+    feature_cache: int = 4_000_000_000,
+    size: tuple[int, int] | None = None,
+    fps: float | str | Fraction | None = None,
+    pixel_format: str = "yuv420p",
+    matrix: str | None = None,
+    colour_range: str | None = None,
+    transfer: str | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> Results:
+    """Encode, decode and measure codecs on sequences at matched bitrates: `evalsuite run`, from Python.
+
+    Writes results and report to `out`. Works in a notebook and in a script, with or without
+    `if __name__ == "__main__"`. What was finished is kept in the store: after an interruption the same call goes on.
+
+    Args:
+        codecs: names or recipe files; the first is the one to match.
+        sequences: video files, or names of sequences of the dataset; None for the whole dataset.
+        dataset: a name or a TOML file.
+        match: a codec to match, rates such as `0.01,0.02bpp` or `50,100kbps`, or `none`; None for the first codec.
+        anchor: the codec that BD-rate is relative to; None for the first.
+        metrics: `default`, `all`, or names.
+        profile: `none`, `auto`, or names of profiles, which sum up scores for a kind of content.
+        frames: only the first so many frames of each sequence.
+        intra_period: frames between random-access points; -1: only the first frame is intra.
+        threads: of each encoder; part of a result's identity.
+        out: folder for results and report.
+        store: folder of the results store; None for the one in the user's cache folder.
+        jobs: worker processes; None for one per core.
+        timeout: seconds that one encode, or one frame of a decode, may take.
+        timing: time every rate point by itself: one task at a time, after a warm-up.
+        hull: add the convex hull of each codec's variants as a codec.
+        memory_limit: bytes for each encoder, decoder or measuring program with all it starts.
+        feature_cache: bytes on disk for what metrics compute of sources alone; 0 keeps nothing.
+        size: width and height of raw files.
+        fps: frames per second of raw files.
+        pixel_format: of raw files, such as `yuv420p10le`.
+        matrix: `bt601`, `bt709` or `bt2020`, of files that do not say or are wrong.
+        colour_range: `limited` or `full`, likewise.
+        transfer: `sdr`, `pq` or `hlg`, likewise.
+        progress: called with a line of text whenever something was finished, such as `print`; None is quiet.
+
+    Returns:
+        The results. Cells that failed do not stop a run: they are in `Results.failures`.
+
+    Raises:
+        EvalError: the request is wrong, or something that it needs cannot be had; nothing was encoded then. Messages
+            name options as the command line does.
+    """
+    from evalsuite.assets import cache_dir
+    from evalsuite.engine.request import Request, run_request
+    from evalsuite.report.build import build_report
+    from evalsuite.sources.tags import stated
+
+    codecs, metrics, profile = _names(codecs), ",".join(_names(metrics)), ",".join(_names(profile))
+    wanted = () if sequences is None else _names(sequences)
+    if sequences is not None and not wanted:
+        raise RequestError("sequences names nothing", fix="name files or sequences, or leave it out for all of them")
+    given = {**locals(), "sequences": wanted}
+    request = Request(
+        codecs=codecs,
+        dataset=os.fspath(dataset),
+        sequences=wanted,
+        geometry=_geometry(size, fps, pixel_format),
+        stated=stated(matrix, colour_range, transfer),
+        match=match,
+        anchor=anchor,
+        metrics=metrics,
+        profile=profile,
+        frames=None if frames is None else _whole("frames", frames, 1),
+        intra_period=_whole("intra_period", intra_period, -1),
+        threads=_whole("threads", threads, 1),
+        jobs=None if jobs is None else _whole("jobs", jobs, 1),
+        timing=timing,
+        hull=hull,
+        memory_limit=None if memory_limit is None else _whole("memory_limit", memory_limit, 1),
+        timeout=_seconds(timeout),
+        feature_bytes=_whole("feature_cache", feature_cache, 0),
+        store=Path(store) if store is not None else cache_dir() / "store",
+        out=Path(out),
+        command=_command(given),
+    )
+
+    def tell(text: str, counts: Counts) -> None:
+        if progress is not None:
+            progress(f"{counts}  {text.splitlines()[0]}")
+
+    with _environment_kept():
+        run_request(request, tell)
+    results = load(out)
+    build_report([results], results.folder / "report")
+    return results
+
+
+def _names(given: Names) -> tuple[str, ...]:
+    if isinstance(given, str) and not os.path.exists(given):  # noqa: PTH110 - may not be a path at all
+        return tuple(part.strip() for part in given.split(",") if part.strip())  # a path may hold a comma
+    listed = [given] if isinstance(given, (str, os.PathLike)) else given
+    return tuple(os.fspath(name) for name in listed)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise RequestError(f"{name} must be a whole number", got=repr(value)) from None
+    if number < least:
+        raise RequestError(f"{name} must be at least {least}", got=number)
+    return number
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, (int, float)) or not 0.1 <= value <= 1e7:
+        raise RequestError("timeout is out of range", expected="0.1 to 1e7 seconds", got=repr(value))
+    return float(value)
+
+
+def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, pixel_format: str) -> Geometry | None:
+    from evalsuite.sources.y4m import Geometry
+
+    if size is None and fps is None:
+        return None
+    if size is None or fps is None:
+        raise RequestError("half a geometry", expected="size and fps", got="fps" if size is None else "size")
+    try:
+        width, height = size
+        # By its text, 29.97 is the decimal that was meant and not the binary number next to it.
+        frame_rate = Fraction(str(fps))
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise RequestError(
+            "size or fps cannot be read", expected="such as size=(416, 240), fps='30000/1001'", got=f"{size}, {fps}"
+        ) from None
+    if frame_rate <= 0:
+        raise RequestError("fps must be positive", got=fps)
+    return Geometry(_whole("width", width, 1), _whole("height", height, 1), frame_rate, pixel_format)
+
+
+def _command(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same request as it is typed into a shell: what the report says to type to repeat it."""
+    words = ["evalsuite", "run", "--codecs", ",".join(given["codecs"])]
+    for sequence in given["sequences"]:
+        words += ["--sequences", sequence]
+    for name, parameter in inspect.signature(run).parameters.items():
+        value = given[name]
+        if name in ("codecs", "sequences", "progress") or value == parameter.default:
+            continue
+        words.append("--range" if name == "colour_range" else f"--{name.replace('_', '-')}")
+        if name == "size":
+            words.append("x".join(map(str, value)))
+        elif name in ("memory_limit", "feature_cache"):
+            words.append(f"{value / 1e9:.9f}".rstrip("0").rstrip(".") + "GB" if value else "0")
+        elif value is not True:
+            words.append(str(value))
+    return tuple(words)
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """The variables that workers start with are not left behind: the caller's own libraries keep their threads."""
+    from evalsuite.engine.execute import WORKER_ENVIRONMENT
+
+    added = WORKER_ENVIRONMENT.keys() - os.environ.keys()
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

@@ -1,0 +1,242 @@
+"""What the baseline has and the candidate lost never passes: each way that it could have is a test."""
+
+import math
+
+import pytest
+from gate_samples import SEQUENCES, gate_of, rate_rule, rows, write_run
+
+from evalsuite.errors import RecipeError, RequestError
+from evalsuite.results.gate.gate import run_gate
+from evalsuite.results.gate.write import as_junit
+from evalsuite.types import Failure
+
+
+@pytest.fixture
+def judged(tmp_path):
+    def judge(before, after, *rules, failures=(None, None), **fields):
+        runs = [
+            write_run(tmp_path / name, points, failures=failed)
+            for name, points, failed in zip(("before", "after"), (before, after), failures, strict=True)
+        ]
+        return run_gate(gate_of(*rules, **fields), *runs)
+
+    return judge
+
+
+def only(result):
+    (one,) = result.judgements
+    return one
+
+
+def changed(points, change, **where):
+    """The rows with a change where columns have these values."""
+    return [row | (change if all(row[key] in value for key, value in where.items()) else {}) for row in points]
+
+
+FOUR = ("bikes", "bunny", "city", "jump")
+
+
+@pytest.mark.parametrize("over", ["mean", "each"])
+def test_a_point_that_falls_behind_a_cheaper_one(judged, over):
+    """BD-rate leaves such a point out: the best point with the scores of the worst would cost nothing."""
+    after = changed(rows(), {"score": 25.0}, sequence=FOUR, metric=["vmaf"], q=[16])
+    one = only(judged(rows(), after, rate_rule(over=over, allowed=5)))
+    assert one.verdict == "undecided"
+    assert "q 16: far worse than a cheaper point" in one.reason
+
+
+def test_a_small_fall_is_noise(judged):
+    after = changed(rows(), {"score": 86.0}, sequence=["jump"], metric=["vmaf"], q=[16])
+    assert only(judged(rows(), after, rate_rule(allowed=5))).verdict == "pass"
+
+
+@pytest.mark.parametrize("status", ["nan", "failed", "not_applicable"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rate_rule(allowed=5),
+        rate_rule(over="each", allowed=5),
+        {"measure": "score", "metric": "vmaf", "allowed": 1},
+        {"measure": "score", "metric": "vmaf", "at_least": 30, "over": "each"},
+        {"measure": "score", "metric": "vmaf", "at_least": 30},
+    ],
+)
+def test_scores_that_are_lost_at_some_points(judged, status, rule):
+    lost = {"status": status, "score": math.nan if status == "nan" else None}
+    after = changed(rows(), lost, metric=["vmaf"], q=[16], sequence=FOUR)
+    one = only(judged(rows(), after, rule))
+    assert one.verdict == "undecided"
+    assert status in one.reason
+
+
+@pytest.mark.parametrize("status", ["nan", "failed", "not_applicable"])
+def test_an_optional_metric_that_only_the_candidate_lost(judged, status):
+    lost = {"status": status, "score": math.nan if status == "nan" else None}
+    after = changed(rows(), lost, metric=["vmaf"])
+    rules = rate_rule(optional=True), {"measure": "score", "metric": "vmaf", "allowed": 1, "optional": True}
+    assert {one.verdict for one in judged(rows(), after, *rules).judgements} == {"undecided"}
+
+
+def test_an_optional_metric_that_the_baseline_cannot_be_judged_by(judged):
+    """Flicker of a neural codec may rise with the rate: there is no curve, on either side."""
+    falling = [row | {"score": 100 - row["score"]} for row in rows(metrics=("vmaf",))]
+    rules = rate_rule(), rate_rule(optional=True, name="may be")
+    must, may = judged(falling, falling, *rules).judgements
+    assert (must.verdict, may.verdict) == ("undecided", "skipped")
+
+
+def test_points_that_the_candidate_lacks(judged):
+    """Two of five points gone leave three: too few for a curve of the points that pair, not for the baseline's own."""
+    gone = [row for row in rows(0.5) if not (row["sequence"] == "bikes" and row["q"] in (16, 22))]
+    one = only(judged(rows(), gone, rate_rule()))
+    assert one.verdict == "undecided"
+    assert "bikes" in one.reason
+    one_gone = [row for row in rows() if row["q"] != 40]
+    one = only(judged(rows(), one_gone, rate_rule()))
+    assert one.verdict == "undecided"
+    assert "q 40: not in the candidate" in one.reason
+
+
+def test_a_sequence_that_failed_whole(judged):
+    after = changed(rows(), {"status": "failed", "score": None, "bpp": None, "bytes": None}, sequence=["jump"])
+    one = only(judged(rows(), after, rate_rule()))
+    assert one.verdict == "undecided"
+    assert "jump" in one.reason
+
+
+def test_a_candidate_that_fails_everywhere_is_judged(judged):
+    after = changed(rows(), {"status": "failed", "score": None, "bpp": None, "bytes": None})
+    failed = [Failure("x265", name, 40.0, "encode", "it crashed") for name in SEQUENCES]
+    result = judged(rows(), after, rate_rule(), {"measure": "failures", "allowed": 0}, failures=([], failed))
+    assert [one.verdict for one in result.judgements] == ["undecided", "fail"]
+    assert result.judgements[1].value == 6
+
+
+def test_a_new_failure_is_not_cancelled_by_an_old_one(judged):
+    before, after = ([Failure("x265", name, 24.0, "encode", "it crashed")] for name in ("bunny", "bikes"))
+    one = only(judged(rows(), rows(), {"measure": "failures", "allowed": 0}, failures=(before, after)))
+    assert (one.verdict, one.value) == ("fail", 1)
+    assert "new: bikes q 24 at encode" in one.reason
+
+
+def test_failures_of_members_are_a_hulls(judged):
+    failed = [Failure("x265:half", "face", 24.0, "encode", "it crashed")]
+    points = rows(codec="x265:hull", q=None)
+    one = only(judged(points, points, {"measure": "failures", "allowed": 0}, failures=([], failed)))
+    assert (one.verdict, one.value) == ("fail", 1)
+
+
+def test_lossless_that_is_lossless_no_more(judged):
+    before = changed(rows(), {"score": math.inf, "status": "infinite"}, metric=["psnr_yuv"], q=[16])
+    for rule in (rate_rule("psnr_yuv"), {"measure": "score", "metric": "psnr_yuv", "allowed": 1}):
+        one = only(judged(before, rows(), rule))
+        assert one.verdict == "undecided"
+        assert "infinite in the baseline, ok in the candidate" in one.reason
+    assert only(judged(before, before, rule)).verdict == "pass"
+
+
+def test_a_percentage_of_nothing(judged):
+    rule = {"measure": "score_percent", "metric": "lpips", "allowed": 5, "over": "each"}
+    before = changed(rows(), {"score": 0.0}, metric=["lpips"], q=[16])
+    after = changed(rows(), {"score": 0.5}, metric=["lpips"], q=[16])
+    assert only(judged(before, after, rule)).verdict == "undecided"
+    assert only(judged(before, before, rule)).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("column", "rule"),
+    [
+        ("decode_peak_rss_bytes", {"measure": "decode_memory", "allowed": 10}),
+        ("decode_peak_rss_bytes", {"measure": "decode_memory", "at_most": 100, "over": "each"}),
+        ("decode_cpu_s", {"measure": "decode_time", "allowed": 10}),
+        ("decode_cpu_s", {"measure": "decode_time", "at_most": 100}),
+    ],
+)
+def test_costs_that_were_not_recorded(judged, column, rule):
+    after = changed(rows(), {column: None}, sequence=["bikes"], q=[16])
+    one = only(judged(rows(), after, rule))
+    assert one.verdict == "undecided"
+    assert "not recorded" in one.reason
+
+
+def test_better_in_the_mean_is_not_better_everywhere(judged):
+    """Too far apart for a BD-rate, better at the bottom and 14 points worse at the top."""
+    flat = dict(zip((40, 34, 28, 22, 16), (77, 78, 79, 80, 81.0), strict=True))
+    after = [
+        row | ({"score": flat[row["q"]]} if row["sequence"] == "bikes" and row["metric"] == "vmaf" else {})
+        for row in rows()
+    ]
+    for over in ("mean", "each"):
+        assert only(judged(rows(), after, rate_rule(over=over, allowed=5))).verdict == "undecided"
+
+
+def test_codecs_of_one_side_are_listed(judged):
+    result = judged(rows() + rows(codec="tvc"), rows() + rows(codec="new"), rate_rule())
+    assert result.missing == ("the codec tvc: not in the candidate", "the codec new: not in the baseline")
+
+
+def test_several_presets_of_one_codec_are_refused(judged):
+    two = rows() + [row | {"preset": "slow", "cell_key": "slow" + row["cell_key"]} for row in rows()]
+    with pytest.raises(RequestError, match="several presets"):
+        judged(two, two, rate_rule())
+
+
+def test_targets_that_look_alike_are_not_one_point(judged):
+    points = [row | {"target_bpp": 0.0123401 * (1 + 1e-6 * i)} for i, row in enumerate(rows(metrics=("vmaf",)))]
+    result = judged(points, points, rate_rule())
+    assert result.missing == ()
+    assert only(result).sequences == 6
+
+
+def test_a_tag_that_the_candidate_lost_still_chooses(judged):
+    after = changed(rows({"face": 1.5}), {"tags": ""}, sequence=["face"])
+    one = only(judged(rows(), after, rate_rule(over="each", allowed=5, sequences=["tag:faces"])))
+    assert (one.verdict, one.sequences) == ("fail", 2)
+
+
+def test_worse_that_contradicts_the_metric_is_refused(judged):
+    rule = {"measure": "score", "metric": "vmaf", "allowed": 1, "worse": "more"}
+    assert "higher vmaf is better" in only(judged(rows(), rows(shift={"vmaf": -40}), rule)).reason
+
+
+@pytest.mark.parametrize(
+    ("measure", "field"),
+    [
+        ({"measure": "bd_rate", "metric": "vmaf"}, {"statistic": "p5"}),
+        ({"measure": "bd_rate", "metric": "vmaf"}, {"worse": "more"}),
+        ({"measure": "failures"}, {"sequences": ["face"]}),
+        ({"measure": "decode_memory"}, {"optional": True}),
+    ],
+)
+def test_a_field_that_would_be_passed_over_is_refused(measure, field):
+    with pytest.raises(RecipeError, match="means nothing"):
+        gate_of(measure | {"allowed": 0} | field)
+
+
+@pytest.mark.parametrize(
+    "change", [{"structure": "random access"}, {"delay": 64}, {"intra_period": 999}, {"rate_source": "estimate"}]
+)
+def test_trap02_another_structure_is_another_task(judged, change):
+    after = [row | change for row in rows(structure="low delay", delay=0)]
+    before = rows(structure="low delay", delay=0)
+    one = only(judged(before, after, rate_rule()))
+    assert one.verdict == "undecided"
+    assert "not like with like" in one.reason
+    assert only(judged(before, after, rate_rule(), unlike="allow")).verdict == "pass"
+
+
+def test_integers_of_hundreds_of_digits_are_no_numbers():
+    with pytest.raises(RecipeError, match="`allowed` is not valid"):
+        gate_of(rate_rule(allowed=int("9" * 400)))
+
+
+def test_what_is_missing_stands_in_junit(judged):
+    result = judged(rows(), [row for row in rows() if row["q"] != 40], rate_rule())
+    assert "q 40: not in the candidate" in as_junit(result)
+
+
+def test_an_explanation_of_a_cost_that_was_not_recorded(judged):
+    after = changed(rows(), {"decode_peak_rss_bytes": None}, q=[16])
+    result = judged(rows(), after, {"measure": "decode_memory", "at_most": 1, "over": "each"})
+    assert only(result).verdict == "fail"
+    assert "no score" in " ".join(result.explanations[0][0].rates)
