@@ -3,12 +3,12 @@
     python benchmarks/gate.py [--frames 17] [--work DIR] [--threads 1,2,3,4,5]
 
 Unchanged: codecs whose bitstreams depend on the number of encoder threads, each run with every number of threads.
-Every two runs of a codec that differ in a bitstream are gated both ways; a verdict that is no pass is a false alarm. The
-same pairs with 2 % more bits on one side are to be caught. Then x265 with injected faults, each with two numbers of
-threads against the clean run of one thread: more rate, blur, flicker, spoilt faces, a wrong colour
-matrix, one bad sequence. Printed: how often each rule of the standard gate catches each fault, the smallest fault that
-each rule catches every time, and what encoder threads alone do to each rule. DIR keeps bitstreams and scores: the same
-call again takes seconds.
+Every two runs of a codec that differ in a bitstream are gated both ways; a verdict that is no pass is a false alarm.
+The same pairs with 2 % more bits on one side are to be caught. Then x265 with injected faults, each with two numbers of
+threads against the clean run of one thread: more rate, blur, flicker, spoilt faces, a wrong colour matrix, one bad
+sequence. Printed: how often each rule of the standard gate catches each fault, the smallest fault that each rule
+catches every time, and what encoder threads alone do to each rule. DIR keeps bitstreams and scores: the same call again
+takes seconds.
 """
 
 from __future__ import annotations
@@ -201,9 +201,8 @@ def unchanged(bench: Bench, threads: list[int]) -> None:
                 caught[gated(before, more, codec).verdict] += 1
     total = verdicts.total()
     alarms = total - verdicts["pass"]
-    print(
-        f"unchanged codecs ({', '.join(UNCHANGED)}), {threads} threads: {pairs} pairs of different runs, {total} gates:"
-    )
+    print(f"unchanged codecs ({', '.join(UNCHANGED)}), {threads} threads:")
+    print(f"  {pairs} pairs of different runs, {total} gates")
     print(f"  {dict(verdicts)}; false alarms {alarms} ({100 * alarms / total:.1f} %)")
     print(f"  with {CAUGHT:g} % more bits on one side: {dict(caught)}; caught {100 * caught['fail'] / total:.1f} %")
     print("\nwhat threads alone do: standard deviation and largest value of each rule")
