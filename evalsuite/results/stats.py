@@ -20,7 +20,7 @@ RESAMPLES = 10_000
 MIN_SEQUENCES = 5
 """Fewest sequences for an interval: of fewer, the resamples are too few to tell anything."""
 
-_RESOLVED = 5
+RESOLVED = 5
 """Fewest resamples beyond a bound for the bound to be a percentile of them."""
 
 _MOST_SEQUENCES = 10_000
@@ -111,14 +111,27 @@ def mean_interval(
     count = len(sample)
     if count < MIN_SEQUENCES:
         return None
-    quantile = float(stdtrit(count - 1, (1 - level) / 2))
-    tail = float(ndtr(quantile * math.sqrt(count / (count - 1))))
-    resolved = max(tail, _RESOLVED / resamples)
+    tail = expanded_tail(count, level)
+    resolved = max(tail, RESOLVED / resamples)
     low, high = np.quantile(_resampled_means(sample, resamples, seed), [resolved, 1 - resolved])
     if tail < resolved:
-        half = -quantile * float(sample.std(ddof=1)) / math.sqrt(count)
+        half = -float(stdtrit(count - 1, (1 - level) / 2)) * float(sample.std(ddof=1)) / math.sqrt(count)
         low, high = min(low, sample.mean() - half), max(high, sample.mean() + half)
     return float(low), float(high)
+
+
+def expanded_tail(count: int, level: float = 0.95) -> float:
+    """The share of resamples beyond each bound of an interval, less than (1 - level) / 2.
+
+    The bootstrap of few is too narrow by sqrt((n - 1) / n), and by the normal in place of Student's distribution.
+
+    Args:
+        count: what is resampled: sequences, subjects or contents, at least 2.
+        level: nominal coverage, in (0, 1).
+
+    Source: as `mean_interval`.
+    """
+    return float(ndtr(stdtrit(count - 1, (1 - level) / 2) * math.sqrt(count / (count - 1))))
 
 
 def chance_of_no_more(values: ArrayLike, limit: float) -> float | None:
@@ -138,7 +151,7 @@ def chance_of_no_more(values: ArrayLike, limit: float) -> float | None:
     if count < MIN_SEQUENCES:
         return None
     share = float((_resampled_means(sample, RESAMPLES, SEED) <= limit).mean())
-    resolved = max(share, _RESOLVED / RESAMPLES)
+    resolved = max(share, RESOLVED / RESAMPLES)
     chance = float(stdtr(count - 1, ndtri(resolved) * math.sqrt((count - 1) / count)))
     if share < resolved:
         gap, spread = float(sample.mean()) - limit, float(sample.std(ddof=1))

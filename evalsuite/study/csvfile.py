@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.errors import RequestError
+from evalsuite.results.rdcsv import read_start
 
 MAX_BYTES = 16 << 20
 """More is no table of votes: our own page writes about 300 bytes for each."""
@@ -66,11 +67,7 @@ def read_table(path: Path) -> Table:
     Raises:
         RequestError: it cannot be read, is too large, empty, or no such file.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RequestError(f"the file cannot be read: {error.strerror or error}", where=path) from error
+    data = read_start(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise bad(path, "too large for votes", f"at most {MAX_BYTES >> 20} MiB", "more")
     lines: list[tuple[int, list[str]]] = []

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+
+from evalsuite.results.stats import RESOLVED, expanded_tail
 
 Interval = tuple[float, float] | None
-
-_RESOLVED = 5
-"""Fewest resamples beyond a bound for the bound to be a percentile of them."""
 
 _SMALLEST_SHARE = 0.95
 """Share of the resamples in which a figure must be defined for its interval to be given."""
 
 
 def tail(count: int, resamples: int) -> float:
-    """The share of the resamples beyond each bound of a 95 % interval.
-
-    Less than 2.5 %: the bootstrap of few is too narrow by sqrt((n - 1) / n), and by the normal in place of Student's
-    distribution.
+    """The share of the resamples beyond each bound of a 95 % interval, no less than they resolve.
 
     Args:
         count: subjects or contents that are resampled, at least 2.
-        resamples: how many there are: the share is no less than they resolve.
-
-    Source: T. Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), section
-    4.2, "expanded percentile".
+        resamples: how many there are.
     """
-    expanded = float(ndtr(stdtrit(count - 1, 0.025) * math.sqrt(count / (count - 1))))
-    return max(expanded, _RESOLVED / resamples)
+    return max(expanded_tail(count), RESOLVED / resamples)
 
 
 def interval(sample: NDArray[np.float64], count: int) -> Interval:
