@@ -30,7 +30,8 @@ import pandas as pd
 
 from evalsuite.metrics.base import Setting, View
 from evalsuite.metrics.detectors import yunet
-from evalsuite.results.gate.gate import GateResult, run_gate
+from evalsuite.results.gate.judge import Judgement, Verdict, judge, overall
+from evalsuite.results.gate.matching import match_runs
 from evalsuite.results.gate.rules import load_gate
 from evalsuite.results.load import RunResults, read_run, write_results
 from evalsuite.sources.dataset import load_dataset, prepare
@@ -169,9 +170,11 @@ def none_for_null(value: Any) -> Any:
     return None if value is pd.NA or (isinstance(value, float) and value != value) else value
 
 
-def gated(baseline: RunResults, candidate: RunResults, codec: str) -> GateResult:
-    """The standard gate on one codec."""
-    return run_gate(replace(load_gate("standard"), codec=codec), baseline, candidate)
+def gated(baseline: RunResults, candidate: RunResults, codec: str) -> tuple[Verdict, tuple[Judgement, ...]]:
+    """The standard gate on one codec: its verdict, and each rule's."""
+    gate = replace(load_gate("standard"), codec=codec)
+    judgements = judge(gate.rules, match_runs(baseline, candidate, gate))
+    return overall(judgements), judgements
 
 
 def streams(run: RunResults, codec: str) -> set[str]:
@@ -192,13 +195,13 @@ def unchanged(bench: Bench, threads: list[int]) -> None:
                 continue
             pairs += 1
             for before, after in ((runs[one], runs[other]), (runs[other], runs[one])):
-                result = gated(before, after, codec)
-                verdicts[result.verdict] += 1
-                for judgement in result.judgements:
+                verdict, judgements = gated(before, after, codec)
+                verdicts[verdict] += 1
+                for judgement in judgements:
                     if judgement.value is not None:
                         found.setdefault(judgement.rule.name, []).append(judgement.value)
                 more = replace(after, points=inflated(1 + CAUGHT / 100)(after.points))
-                caught[gated(before, more, codec).verdict] += 1
+                caught[gated(before, more, codec)[0]] += 1
     total = verdicts.total()
     alarms = total - verdicts["pass"]
     print(f"unchanged codecs ({', '.join(UNCHANGED)}), {threads} threads:")
@@ -218,9 +221,9 @@ def injected(bench: Bench) -> None:
     whole: dict[tuple[str, str], list[str]] = {}
     for fault in faults():
         for threads in TRIALS:
-            result = gated(baseline, bench.faulty(fault, threads, clean[threads]), "x265")
-            whole.setdefault((fault.kind, fault.size), []).append(result.verdict)
-            for one in result.judgements:
+            verdict, judgements = gated(baseline, bench.faulty(fault, threads, clean[threads]), "x265")
+            whole.setdefault((fault.kind, fault.size), []).append(verdict)
+            for one in judgements:
                 row = caught.setdefault(one.rule.name, {})
                 row[fault.kind, fault.size] = row.get((fault.kind, fault.size), 0) + (one.verdict == "fail")
     print(f"\ncaught of {len(TRIALS)} runs, by fault and rule")
