@@ -66,7 +66,7 @@ def test_patterns_of_sequences():
         (rate_rule(confidence=95), "`confidence` is not valid"),
         (rate_rule(over="all"), "`over` is not valid"),
         (rate_rule(sequence=["face"]), "`sequence` is unknown"),
-        (rate_rule(worse="higher"), "`worse` is not valid"),
+        ({"measure": "score", "metric": "vmaf", "allowed": 1, "worse": "higher"}, "`worse` is not valid"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_its_field(rule, said):
