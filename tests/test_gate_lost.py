@@ -42,12 +42,15 @@ def test_a_point_that_falls_behind_a_cheaper_one(judged, over):
     after = changed(rows(), {"score": 25.0}, sequence=FOUR, metric=["vmaf"], q=[16])
     one = only(judged(rows(), after, rate_rule(over=over, allowed=5)))
     assert one.verdict == "undecided"
-    assert "q 16: far worse than a cheaper point" in one.reason
+    assert "q 16: worse than a cheaper point" in one.reason
 
 
 def test_a_small_fall_is_noise(judged):
-    after = changed(rows(), {"score": 86.0}, sequence=["jump"], metric=["vmaf"], q=[16])
-    assert only(judged(rows(), after, rate_rule(allowed=5))).verdict == "pass"
+    """Of a metric that hardly rises there: 88 in the baseline, below the 87 of the cheaper point in the candidate."""
+    before, after = (
+        changed(rows(), {"score": score}, sequence=["jump"], metric=["vmaf"], q=[16]) for score in (88.0, 86.0)
+    )
+    assert only(judged(before, after, rate_rule(allowed=5))).verdict == "pass"
 
 
 @pytest.mark.parametrize("status", ["nan", "failed", "not_applicable"])

@@ -24,8 +24,8 @@ from evalsuite.results.tables import bd_table
 
 Array = NDArray[np.float64]
 
-FALL = 0.05
-"""Share of the baseline's range of quality by which a candidate's point may lie below a cheaper one, as noise."""
+FALL = 0.1
+"""Share of the baseline's range of quality that a point may lose before it is missed: what moves is noisy."""
 
 _SCORED = ("ok", "infinite")
 
@@ -198,20 +198,20 @@ def _lost_scores(rows: pd.DataFrame) -> list[str]:
 
 
 def _fallen(rows: pd.DataFrame, higher: bool) -> list[str]:
-    """Points of the candidate that are far worse than a cheaper one of its own, where the baseline's are not.
+    """Points of the candidate that are worse than a cheaper one of its own, and far worse than the baseline's there.
 
     A curve leaves such points out, and BD-rate with it.
     """
     before, after = _sides(rows)
+    goodness = after["score"].to_numpy(dtype=float) * (1 if higher else -1)
+    if not len(before) or not len(goodness):
+        return []
     reach = (before["score"].max() - before["score"].min()) * FALL
-    falls = [_falls(side, higher, reach) for side in (before, after)]
-    return [f"{name}: far worse than a cheaper point" for name in falls[1] if name not in falls[0]]
-
-
-def _falls(side: pd.DataFrame, higher: bool, reach: float) -> list[str]:
-    goodness = side["score"].to_numpy(dtype=float) * (1 if higher else -1)
-    below = np.maximum.accumulate(goodness) - goodness if len(goodness) else goodness
-    return [str(name) or "a point" for name in side["point"][below > reach]]
+    own = after["point"].map(before.set_index("point")["score"]).to_numpy(dtype=float) * (1 if higher else -1)
+    # Where points do not pair, the cheaper point is all there is to hold it against.
+    best = np.maximum.accumulate(goodness)
+    lost = (goodness < best) & (np.where(np.isnan(own), best, own) - goodness > reach)
+    return [f"{name or 'a point'}: worse than a cheaper point" for name in after["point"][lost]]
 
 
 def _half_width(rule: Rule, rows: pd.DataFrame, measured: Callable[[BDResult], float | None]) -> float | None:
