@@ -207,7 +207,8 @@ def _fallen(rows: pd.DataFrame, higher: bool) -> list[str]:
     if not len(before) or not len(goodness):
         return []
     reach = (before["score"].max() - before["score"].min()) * FALL
-    own = after["point"].map(before.set_index("point")["score"]).to_numpy(dtype=float) * (1 if higher else -1)
+    there = before[before["point"] != ""].set_index("point")["score"]
+    own = after["point"].map(there).to_numpy(dtype=float) * (1 if higher else -1)
     # Where points do not pair, the cheaper point is all there is to hold it against.
     best = np.maximum.accumulate(goodness)
     lost = (goodness < best) & (np.where(np.isnan(own), best, own) - goodness > reach)
