@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NO_CHROMIUM = "missing: chromium (Debian: apt-get install chromium)"
+NO_AXE = "missing: the Python package axe-playwright-python"
 NO_PLAYWRIGHT = "missing: the Python package playwright"
 
 DESKTOP = {"width": 1280, "height": 900}
@@ -43,7 +46,8 @@ class Tab:
 
     def open(self, page: Path, fragment: str = "") -> Any:
         self.page.goto(f"{page.as_uri()}{fragment}")
-        if self.page.evaluate("document.documentElement.classList.contains('js')"):
+        scripts = self.page.evaluate("document.documentElement.classList.contains('js')")
+        if scripts and self.page.locator("#chart").count():
             self.page.wait_for_selector("#chart .main-svg")
         return self.page
 
@@ -62,6 +66,19 @@ def silent_tabs(browser: Any) -> Iterator[Callable[..., Tab]]:
     for tab in tabs:
         tab.context.close()
     assert trouble == []
+
+
+def serious(page: Any) -> list[str]:
+    """What axe finds on a page that is serious or worse: rule and element."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=NO_AXE)
+    # What it would fetch to look at style sheets, the page's policy forbids.
+    found = axe.Axe().run(page, options={"preload": False}).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
 
 
 def eventually(page: Any, condition: str) -> None:

@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from evalsuite.report import page
 from evalsuite.report.build import build_report
+from evalsuite.report.merge import merge
+from evalsuite.results.load import RunResults
 
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
@@ -70,8 +73,38 @@ def plain(value: str) -> str:
 
 
 def build(tmp_path: Path, *runs: Path) -> tuple[Page, dict[str, Any]]:
-    """The page of a report on these runs, and what data.js holds."""
+    """The pages of a report on these runs, the overview first, and its data: points and scores of all sequences."""
     index = build_report(list(runs), tmp_path / "report")
-    data = (index.parent / "data.js").read_text(encoding="utf-8")
-    assert data.startswith("window.evalsuiteReport = ")
-    return Page(index.read_text(encoding="utf-8")), json.loads(data[len("window.evalsuiteReport = ") : -2])
+    texts = {path.name: path.read_text(encoding="utf-8") for path in index.parent.glob("*.html")}
+    return _joined(texts), read_data(index.parent)
+
+
+def rendered(run: RunResults) -> Page:
+    """The pages of a report on a run that was changed in memory, the overview first."""
+    return _joined(dict(page.render(merge([run]), "plotly.min.js")))
+
+
+def _joined(texts: dict[str, str]) -> Page:
+    order = sorted(texts, key=lambda name: (name != "index.html", not name.startswith("pair-"), name))
+    return Page("".join(texts[name] for name in order))
+
+
+def document(folder: Path, name: str) -> Any:
+    """What a file of data/ hands over."""
+    text = (folder / "data" / f"{name}.js").read_text(encoding="utf-8")
+    start = f'window.evalsuiteData("{name}", '
+    assert text.startswith(start)
+    return json.loads(text[len(start) : -3])
+
+
+def read_data(folder: Path) -> dict[str, Any]:
+    """What every page knows, with the points, scores and relative curves of all sequences, one after another."""
+    data = {**document(folder, "report"), "points": [], "scores": {}, "relative": []}
+    for place, sequence in enumerate(data["sequences"]):
+        own = document(folder, f"sequence-{place}")
+        data["points"] += [{**point, "sequence": sequence} for point in own["points"]]
+        for metric, scores in own["scores"].items():
+            data["scores"].setdefault(metric, []).extend(scores)
+        if (folder / "data" / f"relative-{place}.js").exists():
+            data["relative"] += [{**one, "sequence": sequence} for one in document(folder, f"relative-{place}")]
+    return data

@@ -13,7 +13,7 @@ import pandas as pd
 import toy_codec
 from conftest import make_clip
 
-BASE = ("--metrics", "psnr_y,psnr_yuv", "--jobs", "2")
+BASE = ("--metrics", "psnr_y,psnr_yuv", "--jobs", "2", "--pictures", "none")
 
 
 class Bench:

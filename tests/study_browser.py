@@ -10,9 +10,9 @@ from report_browser import Tab, eventually
 from study_samples import real_run
 
 from evalsuite.results.load import read_run
-from evalsuite.study.material import opened
 from evalsuite.study.page import Settings, make_study
 from evalsuite.study.plan import Method, make_plan
+from evalsuite.viewing.material import opened
 
 HOSTILE = '<img src=x onerror="document.title=1">"\'&'
 SCREEN = "document.body.dataset.screen"

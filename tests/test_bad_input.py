@@ -193,7 +193,9 @@ def test_runs_of_different_metric_versions(answer, tmp_path):
     ]
     _, data = build(tmp_path, *runs)
     assert [metric["name"] for metric in data["metrics"]] == ["vmaf (old)", "vmaf (new)"]
-    compared = {(one["metric"], one["test"]): {"gap" in curve for curve in one["curves"]} for one in data["relative"]}
+    compared: dict[tuple[str, str], set[bool]] = {}
+    for one in data["relative"]:
+        compared.setdefault((one["metric"], one["test"]), set()).add("gap" in one["curve"])
     assert compared["vmaf (old)", "x265"] == {False}
     assert compared["vmaf (new)", "x264"] == {False}
     assert not any(
@@ -241,6 +243,6 @@ def test_published_points_of_53_sequences_are_finite_and_explained(tmp_path):
         assert mean.ci_low <= mean.bd_rate_percent <= mean.ci_high
         # A codec against itself: intervals over sequences do not know that all of them have the same QPs.
         assert mean.below_noise
-    (curves,) = [one["curves"] for one in data["relative"] if one["metric"] == "psnr_y"]
+    curves = [one["curve"] for one in data["relative"] if one["metric"] == "psnr_y"]
     assert len(curves) == 53
     assert sum("percents" in curve for curve in curves) >= 52

@@ -157,6 +157,16 @@ def test_metrics_show_explains(tmp_path: Path) -> None:
     assert "did you mean lpips" in run("metrics", "show", "lpip", expect=2).stderr
 
 
+def test_metrics_show_tells_machines_the_same() -> None:
+    document = json.loads(run("metrics", "show", "lpips", "--json").stdout)
+    assert (document["name"], document["higher_is_better"], document["range"]) == ("lpips", False, [0, None])
+    assert "Zhang" in document["source"]
+    assert document["bd_rate"] == "on the score"
+    profile = json.loads(run("metrics", "show", "profile:sport", "--json").stdout)
+    assert (profile["higher_is_better"], profile["range"]) == (True, [0, 100])
+    assert "vmaf" in profile["formula"]
+
+
 @pytest.mark.parametrize("command", [["metrics", "list"], ["codecs", "list"], ["datasets", "list"], ["doctor"]])
 def test_tables_fit_80_columns(command: list[str]) -> None:
     lines = run(*command, COLUMNS="80").stdout.splitlines()

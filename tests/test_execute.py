@@ -39,6 +39,29 @@ def test_the_urgent_starts_first() -> None:
         assert [outcome.key for outcome in pool.outcomes()] == ["running", "sooner", "later"]
 
 
+def test_a_pool_tells_what_starts_and_what_there_is_to_do() -> None:
+    started: list[str] = []
+    with Pool[str](1) as pool:
+        pool.on_start = started.append
+        for key in ("a", "b", "c"):
+            pool.submit(key, Task(abs, (1,)))
+        assert (started, sorted(pool.tasks())) == (["a"], ["a", "b", "c"])
+        for outcome in pool.outcomes():
+            # The next one starts before the outcome is looked at.
+            assert outcome.key not in pool.tasks()
+            assert set(started) == {"a", "b", "c"} - set(pool.tasks()[1:])
+        assert (started, pool.tasks()) == (["a", "b", "c"], [])
+
+
+def test_a_task_that_is_tried_again_starts_again() -> None:
+    started: list[str] = []
+    with Pool[str](1) as pool:
+        pool.on_start = started.append
+        pool.submit("dies", Task(os._exit, (3,)))
+        assert [outcome.key for outcome in pool.outcomes()] == ["dies"]
+    assert started == ["dies", "dies"]
+
+
 def test_an_error_is_an_outcome() -> None:
     with Pool[str](1) as pool:
         pool.submit("bad", Task(int, ("x",)))

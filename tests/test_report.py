@@ -184,8 +184,10 @@ def test_failures_come_before_every_table(tmp_path):
     assert "Failures (2)" in made.text
     for words in ("exit status 187", "ffmpeg -i 'two words.y4m'", "[libx265] unknown option", "decode failed"):
         assert words in made.text
-    order = [attributes["id"] for tag, attributes in made.tags if tag == "section"]
-    assert order == ["failures", "bd", "curves", "rates", "scores", "cost", "metrics", "provenance"]
+    names = [
+        tag for tag, attributes in made.tags if tag == "table" or attributes.get("aria-labelledby") == "failed-title"
+    ]
+    assert names[0] == "section"
 
 
 def test_without_failures_none_is_said(tmp_path):

@@ -23,17 +23,28 @@ def test_building_is_repeatable_and_small(tmp_path):
     run = write_sample(tmp_path / "run")
     first = build_report([run], tmp_path / "first").parent
     second = build_report([read_run(run)], tmp_path / "second").parent
-    for path in first.iterdir():
-        assert path.read_bytes() == (second / path.name).read_bytes()
+    files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert (first / path).read_bytes() == (second / path).read_bytes()
     assert (first / "index.html").stat().st_size < 400_000
     assert (first / "index.html").stat().st_mode & 0o077 == 0o044
 
 
 def test_an_existing_report_is_replaced(tmp_path):
-    build(tmp_path, write_sample(tmp_path / "one"))
-    made, _ = build(tmp_path, write_sample(tmp_path / "two", codecs=["a", "b"]))
+    build(tmp_path, write_sample(tmp_path / "one", codecs=["a", "b", "c"]))
+    assert (tmp_path / "report" / "pair-1.html").exists()
+    made, _ = build(tmp_path, write_sample(tmp_path / "two", codecs=["a", "b"], sequences=["face"]))
     assert made.heading().startswith("b needs")
-    assert len(list((tmp_path / "report").iterdir())) == 8
+    names = {path.name for path in (tmp_path / "report").rglob("*")}
+    assert {"pair-0.html", "sequence-0.html", "sequence-0.js"} <= names
+    assert not {"pair-1.html", "sequence-1.html", "sequence-1.js"} & names
+
+
+def test_plotly_may_be_beside_several_reports(tmp_path):
+    index = build_report([write_sample(tmp_path / "run")], tmp_path / "site" / "report", plotly="../plotly.min.js")
+    assert 'src="../plotly.min.js"' in (index.parent / "curves.html").read_text(encoding="utf-8")
+    assert not (index.parent / "plotly.min.js").exists()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_page import Page, build, plain
+from report_page import Page, build, plain, rendered
 from report_sample import FACTORS, SEQUENCES, write_sample
 
-from evalsuite.report import findings, page
+from evalsuite.report import findings
 from evalsuite.report.comparisons import Group, groups
 from evalsuite.report.merge import merge
 from evalsuite.report.model import Metric
@@ -25,10 +25,12 @@ VMAF = Metric("vmaf", "vmaf", "VMAF", "", True, 2)
 
 
 def pair(data: dict[str, Any], metric: str, test: str = "x265", anchor: str = "vvenc") -> dict[str, Any]:
-    (found,) = [
-        one for one in data["relative"] if (one["metric"], one["test"], one["anchor"]) == (metric, test, anchor)
-    ]
-    return found
+    """The curves of a pair, by sequence."""
+    return {
+        one["sequence"]: one["curve"]
+        for one in data["relative"]
+        if (one["metric"], one["test"], one["anchor"]) == (metric, test, anchor)
+    }
 
 
 def crossing(sequence: str, start: float, slope: float) -> float:
@@ -38,14 +40,14 @@ def crossing(sequence: str, start: float, slope: float) -> float:
 
 def test_a_known_saving_is_a_flat_curve(tmp_path):
     _, data = build(tmp_path, write_sample(tmp_path / "run"))
-    assert data["anchors"] == ["vvenc"]
+    assert data["relativeAnchors"] == ["vvenc"]
     for metric in ("vmaf", "lpips"):
-        curves = dict(zip(data["sequences"], pair(data, metric)["curves"], strict=True))
+        curves = pair(data, metric)
         for sequence, factor in FACTORS.items():
             assert curves[sequence]["percents"] == pytest.approx([100 * (factor - 1)] * len(curves[sequence]["scores"]))
             assert curves[sequence]["crossings"] == []
             assert "no crossing" in curves[sequence]["said"]
-    worst, best = (pair(data, "lpips")["curves"][0]["scores"][at] for at in (0, -1))
+    worst, best = (pair(data, "lpips")["carphone"]["scores"][at] for at in (0, -1))
     assert worst > best  # from the worst quality to the best
 
 
@@ -53,7 +55,7 @@ def test_a_known_saving_is_a_flat_curve(tmp_path):
 def test_crossings_are_where_straight_lines_meet(tmp_path, metric, start, slope):
     steep = {("x265", "face"): STEEP}
     made, data = build(tmp_path, write_sample(tmp_path / "run", steep=steep))
-    curve = pair(data, metric)["curves"][data["sequences"].index("face")]
+    curve = pair(data, metric)["face"]
     expected = crossing("face", start, slope)
     assert curve["crossings"] == [pytest.approx(expected, abs=0.02 * abs(slope))]
     at = curve["scores"].index(curve["crossings"][0])
@@ -85,14 +87,14 @@ def test_curves_are_those_of_the_rows_whatever_was_dropped(tmp_path):
 
 def test_what_was_refused_has_its_reason_in_place_of_a_curve(tmp_path):
     _, data = build(tmp_path, write_sample(tmp_path / "run", shift={("x265", "face"): 0.001}))
-    curve = pair(data, "vmaf")["curves"][data["sequences"].index("face")]
+    curve = pair(data, "vmaf")["face"]
     assert list(curve) == ["gap"]
     assert curve["gap"].startswith("refused: the quality ranges overlap by")
 
 
 def test_without_a_comparison_there_is_no_second_plot(tmp_path):
     made, data = build(tmp_path, write_sample(tmp_path / "run", codecs=["x265"]))
-    assert (data["anchors"], data["relative"]) == ([], [])
+    assert (data["relativeAnchors"], data["relative"]) == ([], [])
     assert "relative" not in [attributes.get("id") for _, attributes in made.tags]
 
 
@@ -102,16 +104,16 @@ def test_several_runs_have_several_anchors(tmp_path):
         for name, codecs in (("a", ["vvenc", "x265"]), ("b", ["x264", "x265"]))
     ]
     made, data = build(tmp_path, *runs)
-    assert data["anchors"] == ["vvenc", "x264"]
+    assert data["relativeAnchors"] == ["vvenc", "x264"]
     assert {one["anchor"] for one in data["relative"]} == {"vvenc", "x264"}
-    assert pair(data, "vmaf", "vvenc", "x264")["curves"][0]["percents"]
+    assert pair(data, "vmaf", "vvenc", "x264")["carphone"]["percents"]
     assert "anchor" in [attributes.get("name") for tag, attributes in made.tags if tag == "select"]
 
 
 def test_curves_stay_small(tmp_path):
     """Twenty samples or so, three digits: 4,000 curves (8 codecs, 30 sequences, 20 metrics) are under 2 MB."""
     _, data = build(tmp_path, write_sample(tmp_path / "run", steep={("x265", name): STEEP for name in SEQUENCES}))
-    curves = [curve for one in data["relative"] for curve in one["curves"]]
+    curves = [one["curve"] for one in data["relative"]]
     assert all(len(curve["scores"]) == len(curve["percents"]) <= 17 + 2 + len(curve["crossings"]) for curve in curves)
     digits = [f"{abs(percent):.10g}".replace(".", "").strip("0") for curve in curves for percent in curve["percents"]]
     assert max(map(len, digits)) <= 3
@@ -121,7 +123,7 @@ def floors(run: Path, floor: float) -> Page:
     """The page of a run whose BD-rates all have this noise floor."""
     results = read_run(run)
     rows = [{**row, "noise_floor": floor} for row in results.summary["bd_rate"]]
-    return Page(page.render(merge([dataclasses.replace(results, summary={**results.summary, "bd_rate": rows})])))
+    return rendered(dataclasses.replace(results, summary={**results.summary, "bd_rate": rows}))
 
 
 def test_trap28_a_mean_below_the_noise_of_its_points_is_no_claim(tmp_path):

@@ -31,14 +31,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain")
     shift = {("x264", "face"): 0.001}
     run = write_sample(folder / "run", codecs=["vvenc", "x265", "x264"], steep=STEEP, shift=shift)
-    return build_report([run], folder / "report")
+    return build_report([run], folder / "report").with_name("curves.html")
 
 
 @pytest.fixture(scope="module")
 def two_anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     runs = [write_sample(folder / name, codecs=codecs) for name, codecs in ANCHORED.items()]
-    return build_report(runs, folder / "report")
+    return build_report(runs, folder / "report").with_name("curves.html")
 
 
 ANCHORED = {"a": ["vvenc", "x265"], "b": ["x264", "svtav1"]}
@@ -129,10 +129,11 @@ def test_one_anchor_is_no_choice(tab, report):
 
 
 def test_hostile_names_are_text(tab, tmp_path):
-    hostile = build_report([hostile_run(tmp_path / "run")], tmp_path / "report")
+    hostile = build_report([hostile_run(tmp_path / "run")], tmp_path / "report").with_name("curves.html")
     page = tab().open(hostile)
     page.select_option("#controls select[name=metric]", "m" + HOSTILE)
     page.select_option("#controls select[name=sequence]", QUOTES)
+    eventually(page, "document.getElementById('relative-text').textContent.includes('onmouseover')")
     shown = page.text_content("#relative-text")
     assert HOSTILE in shown
     assert BREAKOUT in shown
@@ -166,12 +167,12 @@ def test_figure_is_saved_with_what_it_is_relative_to(tab, report):
 def test_changes_of_any_size_are_drawn(tab, tmp_path):
     """From nothing left to a billion times the rate: ticks are few, and the page answers."""
     index = build_report([write_sample(tmp_path / "run", sequences=["face"], metrics=["vmaf"])], tmp_path / "report")
-    data = index.parent / "data.js"
+    data = index.parent / "data" / "relative-0.js"
     for percents in ("[-100,0,1e11]", "[-99.9999,-99.99,-99]", "[0,0,0]", "[1e-9,2e-9,3e-9]"):
         text = re.sub(
             r'"scores":\[[^\]{]*\],"percents":\[[^\]]*\]', f'"scores":[1,2,3],"percents":{percents}', data.read_text()
         )
         data.write_text(text)
-        page = tab().open(index)
+        page = tab().open(index.with_name("curves.html"))
         assert len(lines(page)[0]["y"]) == 3
         assert 1 <= page.locator("#relative g.ytick").count() <= 9

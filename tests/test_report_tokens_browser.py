@@ -1,4 +1,4 @@
-"""The token plots in a real browser: linked to each other, and to the controls of the curves."""
+"""The token plots in a real browser: linked to each other, and to what was chosen on other pages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokens")
     gaps = {("masked_share", "face"): "failed", ("ms_ssim", "carphone"): "too_small"}
     run = write_sample(folder / "run", codecs=["vvenc", "tvc", "x265", "tvc2"], tokenized=["tvc", "tvc2"], gaps=gaps)
-    return build_report([run], folder / "report")
+    return build_report([run], folder / "report").with_name("traffic.html")
 
 
 def opened(tab: Any, page: Path, fragment: str = "", **options: Any) -> Any:
@@ -116,7 +116,7 @@ def test_a_point_without_tokens_is_marked_where_it_stands(tab, report):
 def test_keyboard_walks_the_points(tab, report):
     page = opened(tab, report)
     page.focus(SELECT)
-    for _ in range(5):  # the four codecs and the link to the curves
+    for _ in range(6):  # metric, sequence and the four codecs
         page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('.chart').id") == "rate-quality"
@@ -139,26 +139,28 @@ def test_keyboard_walks_the_points(tab, report):
     assert marked(page) == [[], [], []]
 
 
-def test_the_figure_and_the_curves_controls_are_one_state(tab, report):
-    page = opened(tab, report)
+def test_the_figure_and_what_other_pages_choose_are_one_state(tab, report):
+    page = opened(tab, report, "#x=kbps")
     page.select_option(SELECT, "bits_per_token")
-    page.select_option("#controls select[name=metric]", "lpips")
-    page.select_option("#controls select[name=sequence]", "bunny")
-    page.check("#controls input[value=kbps]")
+    page.select_option("#token-controls select[name=metric]", "lpips")
+    page.select_option("#token-controls select[name=sequence]", "bunny")
     page.click("#tokens .legend button >> text=x265")
+    eventually(page, "document.querySelector('#tokens .legend button[aria-pressed=false]') !== null")
     assert page.evaluate("document.activeElement.textContent") == "x265"
-    fragment = page.evaluate("location.hash")
-    assert fragment == "#metric=lpips&sequence=bunny&x=kbps&scale=log&tokens=bits_per_token&hide=x265"
-    for seen in (page, opened(tab, report, fragment)):
+    state = dict(pair.split("=") for pair in page.evaluate("location.hash")[1:].split("&"))
+    wanted = {"metric": "lpips", "sequence": "bunny", "x": "kbps", "tokens": "bits_per_token", "hide": "x265"}
+    assert wanted.items() <= state.items()
+    for seen in (page, opened(tab, report, page.evaluate("location.hash"))):
         settled(seen)
+        eventually(seen, "document.querySelector('#tokens-text').textContent.startsWith('LPIPS, rate')")
         assert lines(seen) == [["vvenc", "tvc", "tvc2"], ["tvc", "tvc2"], ["tvc", "tvc2"]]
         assert seen.input_value(SELECT) == "bits_per_token"
         titles = [seen.evaluate(f"document.querySelector('#rate-tokens .{axis}title').textContent") for axis in "xy"]
         assert titles == ["rate, kbps", "bits per token, bit"]
         assert seen.evaluate("document.querySelector('#tokens-quality .ytitle').textContent") == "LPIPS ↓"
-        assert seen.locator("#legend button[aria-pressed=false]").inner_text() == "x265"
         assert seen.inner_text("#tokens-text").startswith("LPIPS, rate and bits per token on bunny: 8 points")
-    page.click("#legend button >> text=x265")
+    page.click("#tokens .legend button >> text=x265")
+    eventually(page, "document.querySelectorAll('#rate-quality .scatterlayer .trace').length === 4")
     settled(page)
     assert lines(page)[0] == ["vvenc", "tvc", "x265", "tvc2"]
 
@@ -179,7 +181,8 @@ def test_what_is_not_drawn_is_named(tab, report):
 
 
 def test_hostile_names_stay_text(tab, tmp_path):
-    page = opened(tab, build_report([hostile_run(tmp_path / "run")], tmp_path / "report"))
+    index = build_report([hostile_run(tmp_path / "run")], tmp_path / "report")
+    page = opened(tab, index.with_name("traffic.html"))
     assert lines(page)[1] == [HOSTILE]
     assert page.locator("#tokens img, #tokens-quality a").count() == 0
     assert f"points of {HOSTILE}." in page.inner_text("#tokens-text")
@@ -202,8 +205,10 @@ def test_dark_and_light_follow_the_system(tab, report):
         eventually(page, f"document.querySelector('#{plot} .main-svg').style.background.startsWith('rgb(253')")
 
 
-def test_the_table_needs_no_javascript(tab, report):
+def test_the_tables_need_no_javascript(tab, report):
     page = tab(java_script_enabled=False).open(report)
-    assert page.locator("#tokens table").first.is_visible()
     assert not page.locator(".triangle").is_visible()
-    assert page.get_by_text("The plots need JavaScript").is_visible()
+    assert page.locator("#tokens").get_by_text("The plots need JavaScript").is_visible()
+    page.click("#sequences a >> text=face")
+    assert page.get_by_role("heading", name="Tokens", exact=True).is_visible()
+    assert page.locator("table").first.is_visible()

@@ -143,6 +143,20 @@ def test_a_target_beyond_the_encoder_ends_at_its_limit() -> None:
     assert search.best(search.targets[0]) == 51
 
 
+def test_a_target_is_settled_once_it_is_hit_or_had_its_share() -> None:
+    search = RateSearch(KNOB, [1000, 10])
+    assert not search.is_settled(1000)
+    search.learn(20.0, 1029)
+    assert (search.is_settled(1000), search.is_settled(10)) == (True, False)
+    search.learn(20.0, 1031)
+    assert not search.is_settled(1000)
+    # Over a jump there is nothing to hit, and no end to looking but this.
+    search = RateSearch(KNOB, [1000.0])
+    run_search(search, lambda q: 2000 - round(q) if q < 30.05 else 500 - round(q))
+    assert search.spent(1000.0) == ENCODES_PER_TARGET
+    assert search.is_settled(1000.0)
+
+
 def test_a_plateau_ends() -> None:
     search = RateSearch(KNOB, [1000.0, 2000.0, 4000.0])
     assert run_search(search, lambda q: 50_000) <= 3 * ENCODES_PER_TARGET

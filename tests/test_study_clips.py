@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from conftest import moving_frames
 from evalsuite.errors import RequestError
 from evalsuite.sources.reader import open_video
 from evalsuite.sources.y4m import write_y4m
-from evalsuite.study.clips import NEAR_LOSSLESS, check_showable, write_clip
 from evalsuite.types import Colour, Sequence, VideoFormat
+from evalsuite.viewing.clips import NEAR_LOSSLESS, check_showable, write_clip, write_copy
 
 
 def sequence(path: Path, format: VideoFormat, colour: Colour) -> Sequence:
@@ -67,3 +68,15 @@ def test_hdr_is_not_shown_in_a_browser(tmp_path):
     source = sequence(tmp_path / "s.y4m", VideoFormat(64, 48, 10), Colour("bt2020", transfer="pq"))
     with pytest.raises(RequestError, match="does not show this sequence"):
         check_showable(source)
+
+
+def test_a_slow_decoder_does_not_use_up_the_encoders_time(tmp_path):
+    source = sequence(tmp_path / "s.y4m", VideoFormat(64, 48), Colour("bt709"))
+
+    def slow():
+        for frame in open_video(source.path):
+            time.sleep(0.7)
+            yield frame
+
+    write_copy(slow(), source, tmp_path / "c.mp4", 2.5)
+    assert len(list(open_video(tmp_path / "c.mp4"))) == 5

@@ -20,10 +20,10 @@ from evalsuite.results.load import RunResults, read_run
 from evalsuite.sources.reader import open_video
 from evalsuite.sources.y4m import join_planes
 from evalsuite.study import plan as planning
-from evalsuite.study.material import opened
 from evalsuite.study.page import ASSETS, STATIC, Settings, make_study
 from evalsuite.study.plan import make_plan
 from evalsuite.types import OperatingPoint
+from evalsuite.viewing.material import opened
 
 RATES = (0.07, 0.053)
 """Near one rate of each sequence."""

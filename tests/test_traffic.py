@@ -22,6 +22,7 @@ from evalsuite.codec.run import encode
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.errors import ProcessError
 from evalsuite.metrics.base import Packets, Setting
+from evalsuite.metrics.pooling import pool
 from evalsuite.metrics.registry import infos, select
 from evalsuite.metrics.traffic import due_bits, smallest_bucket, statistics
 from evalsuite.sources.y4m import write_y4m
@@ -39,7 +40,8 @@ def nothing() -> CodecReport:
 def measured(ask: Packets | None, frames: int = 5) -> dict[str, Series]:
     video = list(moving_frames(FORMAT, frames))
     given = {} if ask is None else {"it": ask}
-    result = measure(video, SETTING, {"it": iter(video)}, select(",".join(NAMES)), packets=given)["it"]
+    wanted = select(",".join((*NAMES, "frame_bits")))
+    result = measure(video, SETTING, {"it": iter(video)}, wanted, packets=given)["it"]
     assert isinstance(result, Measured)
     return {series.metric: series for series in result.series}
 
@@ -79,6 +81,24 @@ def test_a_second_is_a_second_at_odd_rates_and_in_short_videos() -> None:
 
 def test_a_packet_of_several_frames_falls_due_at_the_first() -> None:
     assert due_bits((Packet(10, 3), Packet(5), Packet(7, 2))) == [80, 0, 0, 40, 56, 0]
+
+
+def test_bits_of_frames_are_those_that_fall_due_and_have_a_mean_alone() -> None:
+    series = measured(lambda: (Packet(10, 2), Packet(5, 3)))["frame_bits"]
+    assert series.values.tolist() == [80, 0, 40, 0, 0]
+    assert series.frames is None
+    info = infos()["frame_bits"]
+    assert (info.per_frame, info.higher_is_better, info.unit) == (True, None, "bit")
+    assert [(one.statistic, one.score) for one in pool(series, info)] == [("mean", 8 * 15 / 5)]
+
+
+@pytest.mark.parametrize("name", ["x264", "vp9"])
+def test_bits_of_frames_are_those_of_ffmpegs_packets(name: str) -> None:
+    encoded, recipe = stream(name), load_recipe(name)
+    series = measured(lambda: packets(recipe, encoded.path, nothing), FRAMES)["frame_bits"]
+    with av.open(str(encoded.path), format=DEMUXERS[encoded.path.suffix[1:]]) as container:
+        assert series.values.tolist() == [8 * packet.size for packet in container.demux(video=0) if packet.size]
+    assert series.values.mean() == pytest.approx(8 * encoded.payload_bytes / FRAMES, rel=1e-12)
 
 
 def plays(bits: list[int], size: Fraction) -> bool:

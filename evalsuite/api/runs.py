@@ -15,7 +15,7 @@ from evalsuite.api.results import Results, load
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
-    from evalsuite.engine.lanes import Counts
+    from evalsuite.engine.progress import Event
     from evalsuite.sources.y4m import Geometry
 
 Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -123,9 +123,9 @@ def run(
         command=_command(given),
     )
 
-    def tell(text: str, counts: Counts) -> None:
-        if progress is not None:
-            progress(f"{counts}  {text.splitlines()[0]}")
+    def tell(event: Event) -> None:
+        if progress is not None and event.has_ended:
+            progress(str(event))
 
     with _environment_kept():
         run_request(request, tell)

@@ -12,12 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 import evalsuite
-from evalsuite.cli import bd, codecs, datasets, doctor, gate, import_, measure, metrics, report, run, study
-from evalsuite.cli.output import say_command
+from evalsuite.cli import bd, codecs, datasets, doctor, gate, import_, measure, metrics, publish, report, run, study
+from evalsuite.cli.output import INTERRUPTED, say_command
 from evalsuite.errors import EvalError, ProcessError, RequestError
 
 WRONG_REQUEST = 2
-INTERRUPTED = 130
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -93,6 +92,7 @@ app.command("measure")(measure.measure)
 app.command("bd")(bd.bd)
 app.command("gate")(gate.gate)
 app.command("report")(report.report)
+app.command("publish")(publish.publish)
 app.command("import")(import_.import_)
 app.add_typer(codecs.app, name="codecs")
 app.add_typer(datasets.app, name="datasets")

@@ -70,7 +70,10 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
 
 
 @app.command("show")
-def show_metric(name: str = typer.Argument(..., help="Name of the metric.")) -> None:
+def show_metric(
+    name: str = typer.Argument(..., help="Name of the metric."),
+    json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
     """Explain one metric: definition, source, range, direction, version, traps; or a profile: its formula.
 
     Example: evalsuite metrics show vmaf
@@ -91,8 +94,13 @@ def show_metric(name: str = typer.Argument(..., help="Name of the metric.")) -> 
             "traps": info.traps,
         }
     else:
-        family = family_of(name)
-        lines = {**sheet(info_of(name)), "missing": family.check() or "nothing"}
+        info = info_of(name)
+        lines = {**sheet(info), "missing": family_of(name).check() or "nothing"}
+    if json:
+        said = {label.lower().replace(" ", "_").replace("-", "_"): text for label, text in lines.items()}
+        facts = {"unit": info.unit, "higher_is_better": info.higher_is_better, "range": info.range}
+        print_json({"schema": 1, "name": name, **said, **facts})
+        return
     typer.echo(name)
     for label, text in lines.items():
         typer.echo(f"  {label + ':':<12}{text}")

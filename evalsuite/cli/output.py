@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from evalsuite.types import MetricInfo
 
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended."""
+
+
 def arrow(info: MetricInfo) -> str:
     """Which way a metric points, as a sign; nothing for one that describes."""
     return {True: "↑", False: "↓", None: ""}[info.higher_is_better]
@@ -53,11 +57,22 @@ def console(stderr: bool = False) -> Console:
     """A console that has no colour where the stream is not a terminal, and keeps to 80 columns there."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 80, highlight=False, markup=False)
+    # Of rich's own accord FORCE_COLOR and TTY_COMPATIBLE would make a terminal of a file.
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(
+        stderr=stderr,
+        force_terminal=None if terminal else False,
+        width=None if terminal else 80,
+        highlight=False,
+        markup=False,
+    )
 
 
-def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], numbers: int = 0) -> None:
+Cell = str | tuple[str, str]
+"""What stands in a table: text, or text and the style that rich shows it in on a terminal."""
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Cell]], numbers: int = 0) -> None:
     """A plain table on stdout; the last `numbers` columns are aligned to the right.
 
     Cells are text: nothing in a name or a message is taken as markup.
@@ -67,12 +82,16 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]
     from rich.text import Text
 
     names = list(columns)
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    if title:
+        # As the table's own, it would be wrapped to the table's width.
+        console().print(Text(printable(title), "italic"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(names):
         right = index >= len(names) - numbers
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        parts = (cell if isinstance(cell, tuple) else (cell, "") for cell in row)
+        table.add_row(*(Text(printable(text), style) for text, style in parts))
     console().print(table)
 
 

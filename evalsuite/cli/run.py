@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.output import arrow, parse_bytes, parse_geometry, print_json, print_table, say, say_command
+from evalsuite.cli.output import parse_bytes, parse_geometry, print_json, say
 
 if TYPE_CHECKING:
-    from evalsuite.engine.request import Finished
-    from evalsuite.results.bdrows import BDRow
     from evalsuite.results.board import Board
-    from evalsuite.types import MetricInfo
 
 SOME_FAILED = 3
-MOST_REASONS = 12
-"""Lines that say why comparisons were refused; the report has all of them."""
 
 
 def run(
@@ -72,6 +67,9 @@ def run(
     matrix: str = typer.Option(None, help="bt601, bt709 or bt2020: of files that do not say, or are wrong."),
     colour_range: str = typer.Option(None, "--range", help="limited or full, likewise."),
     transfer: str = typer.Option(None, help="sdr, pq or hlg, likewise."),
+    pictures: str = typer.Option(
+        "all", help="Frames to look at in the report: all, stills without clips, or none. They are in OUT/pictures."
+    ),
     json: bool = typer.Option(False, "--json", help="Print summary and BD-rate as one JSON document."),
 ) -> None:
     """Encode, decode and measure codecs on sequences at matched bitrates, and report.
@@ -79,18 +77,22 @@ def run(
     Example: evalsuite run --codecs tvc,x265
     """
     from evalsuite.assets import cache_dir
-    from evalsuite.cli.progress import watching
+    from evalsuite.cli.progress import Watch, watching
+    from evalsuite.cli.report import add_pictures, check_pictures
+    from evalsuite.cli.runoutput import as_json, interrupted, print_run
     from evalsuite.engine.board import codecs_for, pinned_options
     from evalsuite.engine.request import Request, run_request
     from evalsuite.errors import RequestError
     from evalsuite.report.build import build_report
     from evalsuite.results.board import load_board
+    from evalsuite.results.load import read_run
     from evalsuite.sources.tags import stated
 
     given = [*(sequences or []), *(more or [])]
     wanted = _split(given)
     if given and not wanted:
         raise RequestError("--sequences names nothing", fix="name files or sequences, or leave it out for all of them")
+    check_pictures(pictures)
     chosen = _split([codecs])
     options: dict[str, Any] = {
         "dataset": dataset,
@@ -124,18 +126,26 @@ def run(
         board=protocol,
         **options,
     )
-    with watching() as progress:
-        finished = run_request(request, progress)
-    page = build_report([out], out / "report")
-    judged = _judge(protocol, out)
+    watch = Watch()
+    try:
+        with watching(watch):
+            finished = run_request(request, watch)
+        plan = finished.plan
+        add_pictures(read_run(out), request.store, pictures, timeout, plan.recipes, plan.sequences)
+        page = build_report([out], out / "report")
+        judged = _judge(protocol, out)
+    except KeyboardInterrupt:
+        if json:
+            print_json(interrupted(request, watch))
+        raise
+    exit_code = SOME_FAILED if finished.outcome.failures or judged else 0
     if json:
-        rows = [_as_dict(row) for row in finished.bd_rate]
-        print_json({**finished.summary, "bd_rate": rows, "deviations": judged})
+        print_json({"status": "done", "exit_code": exit_code, **as_json(finished, page), "deviations": judged})
     else:
-        _print(finished, page)
+        print_run(finished, page)
         _print_entry(protocol, judged)
-    if finished.outcome.failures or judged:
-        raise typer.Exit(SOME_FAILED)
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
 def _given(ctx: typer.Context, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,12 +176,6 @@ def _print_entry(board: Board | None, judged: list[str]) -> None:
         say(f"not an entry of board {board.name}, version {board.version}: {line}")
 
 
-def _as_dict(row: object) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return asdict(row)  # type: ignore[call-overload, no-any-return]
-
-
 def _split(texts: list[str]) -> tuple[str, ...]:
     # A path may hold a comma: only what is not a file is split.
     return tuple(
@@ -180,87 +184,3 @@ def _split(texts: list[str]) -> tuple[str, ...]:
         for part in ([text] if os.path.exists(text) else text.split(","))  # noqa: PTH110 - may not be a path at all
         if part.strip()
     )
-
-
-def _rate_word(rate_source: str) -> str:
-    return " (estimated rate)" if "estimate" in rate_source else ""
-
-
-def _print_bd(means: list[BDRow], infos: Mapping[str, MetricInfo]) -> None:
-    """The means of one test codec, its metrics in the order of the panel."""
-    first = means[0]
-    places = list(infos)
-    print_table(
-        f"BD-rate of {first.test}{_rate_word(first.test_rate)} against {first.anchor}{_rate_word(first.anchor_rate)}: "
-        "negative saves bits, ≠ is not like with like",
-        ("metric", "sequences", "BD-rate", "95 % interval", "BD-quality"),
-        (
-            (
-                f"{row.metric} {arrow(infos[row.metric])}",
-                str(row.sequences),
-                "refused"
-                if row.bd_rate_percent is None
-                else f"{'≠ ' if row.unlike else ''}{row.bd_rate_percent:+.1f} %",
-                "n/a" if row.ci_low is None or row.ci_high is None else f"{row.ci_low:+.1f} .. {row.ci_high:+.1f}",
-                "n/a" if row.bd_quality is None else f"{row.bd_quality:+.3g}",
-            )
-            for row in sorted(means, key=lambda row: places.index(row.metric))
-        ),
-        numbers=4,
-    )
-
-
-def _say_reasons(rows: list[BDRow]) -> None:
-    """Why comparisons were refused or have caveats: alike reasons once, and no more than can be read.
-
-    What is not like with like stands below the tables.
-    """
-    from evalsuite.results.bdrows import own_reason
-
-    alike: dict[tuple[str, str, str], dict[str, list[str]]] = {}
-    for row in rows:
-        if row.sequence != "*" and (reason := own_reason(row)):
-            alike.setdefault((row.status, row.test, reason), {}).setdefault(row.metric, []).append(row.sequence)
-    for (status, test, reason), where in list(alike.items())[:MOST_REASONS]:
-        metrics_by_place: dict[str, list[str]] = {}
-        for metric, sequences in where.items():
-            metrics_by_place.setdefault(", ".join(sequences), []).append(metric)
-        said = "; ".join(f"{', '.join(metrics)} on {place}" for place, metrics in metrics_by_place.items())
-        say(f"{status}: {test}, {said}: {reason}")
-    if len(alike) > MOST_REASONS:
-        say(f"{len(alike) - MOST_REASONS} more reasons are in the report and in bd_rate.csv")
-
-
-def _print(finished: Finished, page: Path) -> None:
-    anchor = finished.plan.anchor
-    means = [row for row in finished.bd_rate if row.sequence == "*"]
-    infos = {info.name: info for info in (*finished.plan.metrics, *finished.plan.profile_infos)}
-    for test in dict.fromkeys(row.test for row in means):
-        _print_bd([row for row in means if row.test == test], infos)
-    for info in finished.plan.profile_infos:
-        typer.echo(f"{info.name} = {info.definition}")
-    for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
-        typer.echo(f"≠ {test} against {anchor}: {unlike}")
-    _say_reasons(finished.bd_rate)
-    matched = finished.summary["rate_match"]
-    if matched:
-        from evalsuite.engine.search import TOLERANCE
-
-        near = sum(abs(row["deviation_percent"]) <= 100 * TOLERANCE for row in matched)
-        spent = sum(row["encodes"] for row in matched) / len(matched)
-        typer.echo(
-            f"rate match: {near} of {len(matched)} points within {100 * TOLERANCE:g} %, {spent:.1f} encodes a point"
-        )
-    counts = finished.outcome.counts
-    typer.echo(
-        f"{counts.cells} rate points; encoded {counts.encodes} ({counts.encodes_cached} from the store), "
-        f"measured {counts.measured} ({counts.measured_cached} from the store)"
-    )
-    for remark in finished.outcome.remarks:
-        say(f"timing: {remark}")
-    for failure in finished.outcome.failures:
-        at = "" if failure.q is None else f" q {failure.q:g}"
-        say(f"FAILED {failure.codec} {failure.sequence}{at} at {failure.stage}: {failure.message}")
-        say_command(failure.command, failure.stderr_tail)
-    typer.echo(f"results: {finished.folder}")
-    typer.echo(f"report: {page}")

@@ -56,9 +56,9 @@ def make(
 
     from evalsuite.assets import cache_dir
     from evalsuite.results.load import read_run
-    from evalsuite.study.material import opened
     from evalsuite.study.page import Settings, make_study
     from evalsuite.study.plan import METHODS, make_plan
+    from evalsuite.viewing.material import opened
 
     if method not in METHODS:
         raise RequestError(f"--method cannot be {method!r}", expected=" or ".join(METHODS))

@@ -99,12 +99,14 @@ class Pool(Generic[Key]):
     """
 
     def __init__(self, jobs: int, memory_limit: int | None = None) -> None:
-        self._jobs = jobs
+        self.jobs = jobs
         self._memory_limit = memory_limit
         self._waiting: list[tuple[int, int, Key, Task]] = []
         self._order = itertools.count()
         self._workers: list[_Worker[Key]] = []
         self._died_at: set[Key] = set()
+        self.on_start: Callable[[Key], None] | None = None
+        """Called whenever a worker is given a task; again where a task is tried again."""
         for name, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
 
@@ -117,7 +119,7 @@ class Pool(Generic[Key]):
         while self._waiting:
             worker = next((one for one in self._workers if one.task is None), None)
             if worker is None:
-                if len(self._workers) >= self._jobs:
+                if len(self._workers) >= self.jobs:
                     return
                 worker = _Worker(self._memory_limit)
                 self._workers.append(worker)
@@ -131,12 +133,21 @@ class Pool(Generic[Key]):
                 self.submit(key, task, urgency=-1)
             else:
                 self._note_company()
+                if self.on_start is not None:
+                    self.on_start(key)
 
     def _note_company(self) -> None:
         busy = [one for one in self._workers if one.task is not None]
         if len(busy) > 1:
             for one in busy:
                 one.alone = False
+
+    def tasks(self) -> list[Key]:
+        """What is with a worker, and what waits for one."""
+        return [
+            *(worker.task[0] for worker in self._workers if worker.task is not None),
+            *(key for _, _, key, _ in self._waiting),
+        ]
 
     def outcomes(self) -> Iterator[Outcome[Key]]:
         """Outcomes in the order they happen, until nothing is queued or running; tasks may be added meanwhile."""

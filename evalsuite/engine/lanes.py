@@ -35,6 +35,8 @@ class Lane:
     """The q values whose encodes are not finished."""
     encodes: dict[float, StoredEncode] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
+    is_complete: bool = False
+    """Whether its points are known, though they may not be measured yet."""
 
 
 @dataclass(slots=True)
@@ -48,13 +50,6 @@ class Counts:
     measured_cached: int = 0
     timed: int = 0
     """Encodes and decodes that were done only to be timed."""
-
-    def __str__(self) -> str:
-        """How far the run is, for a line of progress."""
-        return (
-            f"encoded {self.encodes + self.encodes_cached}, "
-            f"measured {self.measured + self.measured_cached} of {self.cells}"
-        )
 
 
 @dataclass(slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from evalsuite.codec.recipe import Recipe
+from evalsuite.engine.content import Content
 from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
@@ -164,15 +165,20 @@ def _latency_columns(latency: Latency | None) -> dict[str, Any]:
 
 
 def summary(
-    plan: Plan, outcome: RunOutcome, store: Store, request: dict[str, Any], run: dict[str, Any]
+    plan: Plan,
+    outcome: RunOutcome,
+    store: Store,
+    request: dict[str, Any],
+    run: dict[str, Any],
+    content: Mapping[str, Content],
 ) -> dict[str, Any]:
-    """What summary.json says, but for the BD-rate rows."""
+    """What summary.json says, but for the BD-rate rows; `content` is by the sequences' names."""
     return {
         "schema": SCHEMA,
         "request": request,
         "run": run,
         "codecs": [*(entries := _codecs(plan)), *_hull_entries(plan, entries)],
-        "sequences": [_sequence(sequence) for sequence in plan.sequences],
+        "sequences": [{**_sequence(one), **asdict(content[one.name])} for one in plan.sequences],
         "metrics": [asdict(info) for info in (*plan.metrics, *plan.profile_infos)],
         "outcomes": {**asdict(outcome.counts), "failed": len(outcome.failures)},
         "cost_cpu_s": {kind: round(seconds, 3) for kind, seconds in sorted(outcome.cost_s.items())},

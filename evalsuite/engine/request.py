@@ -15,10 +15,12 @@ from evalsuite import provenance
 from evalsuite.assets import cache_dir
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.engine.board import check_plan
+from evalsuite.engine.content import content_of
 from evalsuite.engine.execute import Pool
 from evalsuite.engine.features import FeatureCache
-from evalsuite.engine.lanes import Counts, Job, RunOutcome
+from evalsuite.engine.lanes import Job, RunOutcome
 from evalsuite.engine.plan import Plan, parse_match
+from evalsuite.engine.progress import Event
 from evalsuite.engine.records import failed_rows, frame_rows, hulls, result_rows, rows_of_hulls, summary
 from evalsuite.engine.run import Runner
 from evalsuite.engine.store import Store
@@ -86,9 +88,6 @@ class Finished:
     bd_rate: list[BDRow]
 
 
-Progress = Callable[[str, Counts], None]
-
-
 def make_plan(request: Request) -> Plan:
     """Check the request and fetch and verify all it needs.
 
@@ -153,8 +152,12 @@ def make_plan(request: Request) -> Plan:
     return plan
 
 
-def run_request(request: Request, progress: Progress) -> Finished:
+def run_request(request: Request, progress: Callable[[Event], None]) -> Finished:
     """Run a request and write results.parquet, frames.parquet, bd_rate.csv and summary.json to its folder.
+
+    Args:
+        request: what is asked for.
+        progress: called whenever a task of the run starts or ends.
 
     Raises:
         EvalError: the request is wrong, or the store or the output folder cannot be written.
@@ -164,6 +167,7 @@ def run_request(request: Request, progress: Progress) -> Finished:
     load = os.getloadavg()[0]
     plan = make_plan(request)
     _try_folder(request.out)
+    content = {sequence.name: content_of(sequence, plan.features) for sequence in plan.sequences}
     jobs = 1 if request.timing else request.jobs or provenance.usable_cores()
     with Store(request.store) as store:
         pool: Pool[Job] = Pool(jobs, request.memory_limit)
@@ -188,7 +192,7 @@ def run_request(request: Request, progress: Progress) -> Finished:
                 },
             },
         }
-        document = summary(plan, outcome, store, _as_json(request, plan), run)
+        document = summary(plan, outcome, store, _as_json(request, plan), run, content)
         rows = list(result_rows(plan, outcome, store))
         rows += [*rows_of_hulls(plan, rows), *failed_rows(plan, outcome)]
     bd_rows = _bd_rows(rows, plan.anchor)

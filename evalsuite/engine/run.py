@@ -14,6 +14,7 @@ from evalsuite.engine.cell import MeasuredCell, encode_cell, measure_cells
 from evalsuite.engine.execute import Outcome, Pool, Task
 from evalsuite.engine.lanes import Counts, Job, Lane, Point, RunOutcome
 from evalsuite.engine.plan import MatchCodec, MatchRates, Plan
+from evalsuite.engine.progress import Event, Narrator
 from evalsuite.engine.search import RateSearch
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.engine.timekeeper import Timekeeper
@@ -35,14 +36,13 @@ class Runner:
         plan: the checked request.
         store: where results are kept.
         pool: where tasks run.
-        progress: called with a line of text and the counts whenever something was finished.
+        progress: called whenever a task starts or ends.
     """
 
-    def __init__(self, plan: Plan, store: Store, pool: Pool[Job], progress: Callable[[str, Counts], None]) -> None:
+    def __init__(self, plan: Plan, store: Store, pool: Pool[Job], progress: Callable[[Event], None]) -> None:
         self.plan = plan
         self.store = store
         self.pool = pool
-        self.progress = progress
         self.counts = Counts()
         self.scores: dict[str, dict[str, Series]] = {}
         self.failures: list[Failure] = []
@@ -53,6 +53,7 @@ class Runner:
             for sequence in plan.sequences
             for recipe in plan.recipes
         ]
+        self.narrator = Narrator(plan, self.lanes, self.counts, pool, progress)
 
     def run(self) -> RunOutcome:
         """Do all of it; failures are part of the outcome."""
@@ -119,21 +120,26 @@ class Runner:
         self.pool.submit(("encode", index, q), task, urgency=-lane.sequence.pixels)
 
     def _take(self, outcome: Outcome[Job]) -> None:
-        kind, index, what = outcome.key
-        if kind == "encode" and isinstance(what, float):
-            self._take_encode(index, what, outcome)
+        _, index, what = outcome.key
+        before = len(self.failures)
+        if isinstance(what, float):
+            said = self._take_encode(index, what, outcome)
         elif isinstance(what, tuple):
-            self._take_measurement(index, what, outcome)
-        elif isinstance(what, str):
-            self._take_timing(index, outcome)
+            said = self._take_measurement(index, what, outcome)
+        else:
+            said = self._take_timing(index, outcome)
+        failures = self.failures[before:]
+        if failures:
+            said = f"failed at {failures[0].stage}: {failures[0].message.splitlines()[0]}"
+        self.narrator.end(outcome.key, said, failures)
 
-    def _take_encode(self, index: int, q: float, outcome: Outcome[Job]) -> None:
+    def _take_encode(self, index: int, q: float, outcome: Outcome[Job]) -> str:
         lane = self.lanes[index]
         if outcome.error is not None:
             self._fail(lane, q, "encode", outcome.error)
             lane.search.fail(q)
             self._advance(index, q)
-            return
+            return ""
         encoded: Encoded = outcome.value
         stored = self.store.add_encode(
             self.plan.cell_key(lane.recipe, lane.sequence, q),
@@ -148,8 +154,8 @@ class Runner:
         )
         self.counts.encodes += 1
         self._add_cost(f"encode {lane.recipe.name}", encoded.usage.cpu_s)
-        self.progress(f"{lane.recipe.name} {lane.sequence.name} q {q:g}: {stored.payload_bytes} bytes", self.counts)
         self._encoded(index, q, stored)
+        return f"{stored.payload_bytes} bytes"
 
     def _encoded(self, index: int, q: float, stored: StoredEncode) -> None:
         lane = self.lanes[index]
@@ -173,6 +179,7 @@ class Runner:
         lane.points = [
             Point(self.plan.cell_key(lane.recipe, lane.sequence, q), lane.encodes[q], target) for q, target in chosen
         ]
+        lane.is_complete = True
         self.counts.cells += len(lane.points)
         if isinstance(self.plan.match, MatchCodec) and lane.recipe.name == self.plan.match.name:
             self._begin_matched(lane)
@@ -188,6 +195,7 @@ class Runner:
                     reason = EvalError(
                         f"there is no rate to match: {anchor.recipe.name} has no encode of this sequence"
                     )
+                    lane.is_complete = True
                     self._fail(lane, None, "encode", reason)
 
     def _request_measurements(self, index: int) -> None:
@@ -215,13 +223,13 @@ class Runner:
             task = Task(measure_cells, (lane.recipe, lane.sequence, self.plan.point(0), group, *how))
             self.pool.submit(("measure", index, tuple(group)), task, urgency=1)
 
-    def _take_measurement(self, index: int, keys: tuple[str, ...], outcome: Outcome[Job]) -> None:
+    def _take_measurement(self, index: int, keys: tuple[str, ...], outcome: Outcome[Job]) -> str:
         lane = self.lanes[index]
         by_key = {point.cell_key: point for point in lane.points}
         if outcome.error is not None:
             for key in keys:
                 self._fail(lane, by_key[key].encode.q, "measure", outcome.error, key)
-            return
+            return ""
         results: list[MeasuredCell] = outcome.value
         for cell in results:
             q = by_key[cell.cell_key].encode.q
@@ -239,9 +247,9 @@ class Runner:
             self._add_cost(f"decode {lane.recipe.name}", cell.usage.cpu_s)
             for family, seconds in cell.measured.cost_s.items():
                 self._add_cost(f"metric {family}", seconds)
-            self.progress(f"{lane.recipe.name} {lane.sequence.name} q {q:g}: measured", self.counts)
             # Only what decodes is worth timing.
             self.timekeeper.request(index, lane, by_key[cell.cell_key])
+        return "measured"
 
     def _add_complexity(self) -> None:
         """Figures of cost, once the last of them was timed: they are on record, and never stored as scores."""
@@ -259,13 +267,13 @@ class Runner:
                 )
                 self.scores[point.cell_key].update({one.metric: one for one in series_of(costs, names)})
 
-    def _take_timing(self, index: int, outcome: Outcome[Job]) -> None:
+    def _take_timing(self, index: int, outcome: Outcome[Job]) -> str:
         lane = self.lanes[index]
         text, usage = self.timekeeper.take(lane, outcome)
         if usage is not None:
             self.counts.timed += 1
             self._add_cost(f"{outcome.key[0].removeprefix('time_')} {lane.recipe.name}", usage.cpu_s)
-        self.progress(f"{lane.recipe.name} {lane.sequence.name}: {text}", self.counts)
+        return text
 
     def _fail(
         self,
@@ -276,9 +284,8 @@ class Runner:
         cell_key: str = "",
     ) -> None:
         command, tail = (error.command, error.stderr_tail) if isinstance(error, ProcessError) else ((), "")
-        failure = Failure(lane.recipe.name, lane.sequence.name, q, stage, str(error), cell_key, command, tail)
-        self.failures.append(failure)
-        self.progress(f"{failure.codec} {failure.sequence} failed at {stage}: {error}", self.counts)
+        message = str(error) or type(error).__name__
+        self.failures.append(Failure(lane.recipe.name, lane.sequence.name, q, stage, message, cell_key, command, tail))
 
     def _add_cost(self, kind: str, seconds: float) -> None:
         self.cost_s[kind] = self.cost_s.get(kind, 0.0) + seconds

@@ -111,7 +111,7 @@ class RateSearch:
             if len(self._failed) >= ENCODES_PER_TARGET or not len(grid):
                 return None
         for target in self._order():
-            if self._matched(target) or self._spent.get(target, 0) >= ENCODES_PER_TARGET:
+            if self.is_settled(target):
                 continue
             if self._out_of_reach(target, float(grid[-1])):
                 continue
@@ -138,6 +138,10 @@ class RateSearch:
     def spent(self, target: float) -> int:
         """Encodes that this search aimed at the target; a target that another's encode hit costs none."""
         return self._spent.get(target, 0)
+
+    def is_settled(self, target: float) -> bool:
+        """Whether nothing more is spent on the target: it is matched, or has had its share of encodes."""
+        return self._matched(target) or self._spent.get(target, 0) >= ENCODES_PER_TARGET
 
     def _promising(self, target: float, grid: NDArray[np.float64]) -> float | None:
         """The untried q that is expected nearest to the target; None where it is hardly nearer than the best so far."""

@@ -93,11 +93,11 @@ class Timekeeper:
         name, what = f"{name} q {point.encode.q:g}", kind.removeprefix("time_")
         if outcome.error is not None:
             self.remarks.append(f"{name}: the {what} could not be timed: {_first_line(outcome.error)}")
-            return f"the {what} could not be timed", None
+            return "could not be timed", None
         timing = self.timing(outcome)
         if isinstance(outcome.value, StoredDecode):
             self._store.add_decode(point.cell_key, replace(outcome.value, timing=timing))
-            return f"timed the decode at q {point.encode.q:g}", outcome.value.usage
+            return "timed", outcome.value.usage
         encoded: Encoded = outcome.value
         encoded.path.unlink(missing_ok=True)
         if encoded.sha256 != point.encode.sha256:
@@ -106,7 +106,7 @@ class Timekeeper:
             )
         self._store.retime_encode(point.cell_key, encoded.usage, timing)
         lane.points[place] = replace(point, encode=replace(point.encode, usage=encoded.usage, timing=timing))
-        return f"timed the encode at q {point.encode.q:g}", encoded.usage
+        return "timed", encoded.usage
 
 
 def _first_line(error: Exception) -> str:

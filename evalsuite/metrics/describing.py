@@ -1,4 +1,4 @@
-"""What metrics share that describe a bitstream or a run, and are told by its codec or its records, not by frames."""
+"""What metrics share that describe a bitstream or a run, and are told by its codec or its records, not by pictures."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def describing(
     traps: str,
     range: tuple[float, float] = (0, math.inf),
     version: str = "1",
+    per_frame: bool = False,
 ) -> MetricInfo:
-    """One figure of the whole sequence that has no better or worse, and makes no BD-rate."""
+    """A figure, of the whole sequence or of each frame, that has no better or worse and makes no BD-rate."""
     return MetricInfo(
         name=name,
         family=family,
@@ -33,7 +34,7 @@ def describing(
         range=range,
         needs=(needs,),
         traps=traps,
-        per_frame=False,
+        per_frame=per_frame,
         hdr=True,
     )
 

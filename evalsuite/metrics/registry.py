@@ -25,8 +25,9 @@ DEFAULT = (
     *("vmaf", "vmaf_neg", "lpips"),
     *("warp_error", "warp_error_ratio", "flicker", "frame_diff_mad", "tof", "tlpips"),
     *("face_ap50", "face_recall", "face_precision", "face_matched", "landmark_nme", "identity_cos"),
+    "frame_bits",
 )
-"""The default panel, in the order of tables: fidelity, perceptual, temporal, faces."""
+"""The default panel, in the order of tables: fidelity, perceptual, temporal, faces, traffic."""
 
 FAMILIES = (
     *("fidelity", "perceptual", "sharpness", "temporal", "faces", "text", "objects", "no-reference"),

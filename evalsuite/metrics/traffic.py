@@ -44,6 +44,15 @@ _INFOS = (
     ),
     _info("vbv_seconds", "s", "vbv_bits over the mean rate: what a decoder's buffer delays at the mean rate"),
     _info("frame_dispersion", "bit", "index of dispersion of the bits of frames: variance over mean"),
+    _info(
+        "frame_bits",
+        "bit",
+        "bits that fall due at each frame, in the order of transmission",
+        per_frame=True,
+        traps="Of the sequence as coded, parameter sets with their frame. A frame's number is its place in the stream: "
+        "where an encoder reorders, another place than on the screen, so it does not pair with scores of pictures. A "
+        "packet of several frames counts at its first one; the others have 0.",
+    ),
 )
 
 
@@ -108,7 +117,7 @@ class _TrafficMeter:
         self._frames += 1
 
     def finish(self) -> list[Series]:
-        """One series of one value for each name.
+        """One series for each name: of one value, or of `frame_bits` one for each frame in the order of transmission.
 
         Raises:
             EvalError: the bitstream cannot be read, or its packets are not of as many frames as were decoded.
@@ -125,8 +134,10 @@ class _TrafficMeter:
                 got=f"{covered} in {len(packets)} packets",
                 fix="check `container` and `standard` of the recipe, or what its `info` command says of packets",
             )
-        figures = statistics(due_bits(packets), self._frame_rate)
-        return [Series(name, "ok", np.array([figures[name]])) for name in self._names]
+        bits = due_bits(packets)
+        figures = {name: np.array([value]) for name, value in statistics(bits, self._frame_rate).items()}
+        figures["frame_bits"] = np.array(bits, np.float64)
+        return [Series(name, "ok", figures[name]) for name in self._names]
 
     def close(self) -> None:
         """Nothing is held."""

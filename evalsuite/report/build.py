@@ -1,19 +1,27 @@
-"""A report folder that opens from disk: the page, its styles, its script, its data, and plotly.js beside it, once."""
+"""A report folder that opens from disk: pages, their styles, scripts and data, and plotly.js beside them, once."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evalsuite.errors import AssetError, RequestError
-from evalsuite.report import chart, page
+from evalsuite.report import data, page, pictures
 from evalsuite.report.merge import merge
+from evalsuite.report.model import Report
 from evalsuite.results.load import RunResults, read_run
 
-_STATIC = ("report.css", "report.js", "curves.js", "relative.js", "tokens.js")
+PLOTLY = "plotly.min.js"
+
+_GENERATED = (
+    *("pair-*.html", "sequence-*.html", "data/*.js"),
+    *("frames.html", "time.html", "traffic.html", "complexity.html"),
+)
+"""Files that not every report has: those of an earlier one in the same folder are taken away."""
 
 # A style sheet that plotly's bundle brings for its maps is injected when the bundle loads, unless an element of this
 # id is there. The page has no maps and forbids injected styles: it carries the id, so nothing is attempted.
@@ -22,12 +30,13 @@ _INJECTED_STYLE = re.compile(
 )
 
 
-def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path) -> Path:
+def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plotly: str | None = None) -> Path:
     """Write one report from one or many runs.
 
     Args:
         runs: result folders, or what was read from them. See `merge` for what several runs come to.
         out: the report's folder; made where missing, its files replaced where not.
+        plotly: where plotly.js already is, relative to `out`; it is copied into `out` where this is None.
 
     Returns:
         The page to open, `index.html` in `out`.
@@ -38,35 +47,56 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path) -> Path
     """
     if not runs:
         raise RequestError("a report needs at least one run", fix="name a folder that `evalsuite run` wrote")
-    report = merge([read_run(run) if isinstance(run, Path) else run for run in runs])
-    plotly = _plotly_js()
-    page_text = page.render(report, tuple(match.decode() for match in _INJECTED_STYLE.findall(plotly)))
-    files: dict[str, bytes] = {name: (page.ASSETS / name).read_bytes() for name in _STATIC}
-    files |= {
-        "plotly.min.js": plotly,
-        "data.js": chart.script(report).encode(),
-        "index.html": page_text.encode(),
-    }
+    read = [read_run(run) if isinstance(run, Path) else run for run in runs]
+    report = merge(read)
+    report = replace(report, pictures=pictures.gather(read, report))
+    bundle = plotly_js()
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
+        (out / "data").mkdir(parents=True, exist_ok=True)
+        written = set()
+        if plotly is None:
+            _replace(out / PLOTLY, bundle)
+        for name, content in _files(report, plotly or PLOTLY, bundle):
             _replace(out / name, content)
+            written.add(out / name)
+        pictures.place(report.pictures or pictures.Pictures(), out)
+        for pattern in _GENERATED:
+            for stale in set(out.glob(pattern)) - written:
+                stale.unlink()
     except OSError as error:
         raise RequestError(
             "the report cannot be written",
             where=out,
             got=error.strerror or str(error),
-            fix="give a folder that can be written, with 6 MB free",
+            fix="give a folder that can be written, with 20 MB free",
         ) from error
     return out / "index.html"
 
 
-def _plotly_js() -> bytes:
-    """The browser library, from the installed package; the package itself is slow to import and is not needed."""
+def _files(report: Report, plotly: str, bundle: bytes) -> Iterator[tuple[str, bytes]]:
+    """Every file but plotly.js, by its path in the report."""
+    for asset in sorted(page.ASSETS.iterdir()):
+        if asset.suffix in (".css", ".js"):
+            yield asset.name, asset.read_bytes()
+    style_ids = tuple(match.decode() for match in _INJECTED_STYLE.findall(bundle))
+    files = []
+    for name, text in page.render(report, plotly, style_ids):
+        files.append(name)
+        yield name, text.encode()
+    for name, document in data.documents(report, files):
+        yield f"data/{name}.js", data.script(name, document).encode()
+
+
+def plotly_js() -> bytes:
+    """The browser library, from the installed package; the package itself is slow to import and is not needed.
+
+    Raises:
+        AssetError: the package lacks it.
+    """
     spec = importlib.util.find_spec("plotly")
     places = spec.submodule_search_locations if spec else None
     for place in places or ():
-        path = Path(place) / "package_data" / "plotly.min.js"
+        path = Path(place) / "package_data" / PLOTLY
         if path.is_file():
             return path.read_bytes()
     raise AssetError(

@@ -151,9 +151,14 @@ class Group:
 
 
 def groups(report: Report) -> list[Group]:
+    """The report's own comparisons: pairs in the order of the rows, metrics in the report's order."""
+    return groups_of(report, report.bd_rows)
+
+
+def groups_of(report: Report, rows: Iterable[BDRow]) -> list[Group]:
     """One group for each pair of codecs and metric: pairs in the order of the rows, metrics in the report's order."""
     found: dict[tuple[str, str, str], list[BDRow]] = {}
-    compared = (row for row in report.bd_rows if report.metric(row.metric).higher_is_better is not None)
+    compared = (row for row in rows if report.metric(row.metric).higher_is_better is not None)
     for row in compared:
         found.setdefault((row.test, row.anchor, row.metric), []).append(row)
     order = {metric.label: place for place, metric in enumerate(report.metrics)}

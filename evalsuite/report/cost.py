@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.report.numbers import number
 
 if TYPE_CHECKING:
-    from evalsuite.report.model import Codec, Report
+    from evalsuite.report.model import Codec, Point, Report
+
+SIDES = ("encode", "decode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,14 @@ class Cost:
     """Whether the decoder delivers frames as it decodes them; None where that was not looked at."""
     delays_s: tuple[float | None, ...]
     """To the first frame; then from frame to frame the median, the 95th and 99th percentile, and their spread."""
+
+    def effort(self, what: str) -> Effort:
+        """That of the encode or the decode."""
+        return self.encode if what == "encode" else self.decode
+
+    def cpu_per_frame(self, what: str) -> float | None:
+        """CPU seconds of the encode or the decode over frames."""
+        return _ratio(self.effort(what).cpu_s, self.frames)
 
 
 _DELAYS = ("first_frame_s", "latency_p50_s", "latency_p95_s", "latency_p99_s", "jitter_s")
@@ -70,9 +81,9 @@ class CostRow:
     codec: Codec
     what: str
     cpu_fps: float | None
-    """Frames in one CPU second."""
+    """Frames in one CPU second: see `_typical`."""
     wall_fps: float | None
-    """Frames in one second, over the points that ran alone."""
+    """Frames in one second, likewise, over the points that ran alone."""
     load_s: float | None
     """Median over the points that loaded a model and tell, or what the warm-up of a timing run took."""
     peak_bytes: float | None
@@ -93,31 +104,43 @@ class DelayRow:
 
 def cost_rows(report: Report) -> list[CostRow]:
     """Two rows for each codec that was run, in the report's order."""
-    rows = []
-    for codec, costs in _by_codec(report):
-        for what, effort_of in (("encode", _encode), ("decode", _decode)):
-            efforts = [(cost.frames, effort_of(cost)) for cost in costs]
-            rows.append(
-                CostRow(
-                    codec=codec,
-                    what=what,
-                    cpu_fps=_rate((frames, effort.cpu_s) for frames, effort in efforts),
-                    wall_fps=_rate((frames, effort.wall_s) for frames, effort in efforts if effort.alone),
-                    load_s=_median(effort.load_s for _, effort in efforts if effort.load_s)
-                    or _load_of_warm_up(report, codec, what),
-                    peak_bytes=max((effort.peak_bytes for _, effort in efforts if effort.peak_bytes), default=None),
-                    alone=sum(effort.alone for _, effort in efforts),
-                    points=len(efforts),
-                )
-            )
-    return rows
+    return [_cost_row(report, codec, points, what) for codec, points in _by_codec(report) for what in SIDES]
+
+
+def _cost_row(report: Report, codec: Codec, points: list[Point], what: str) -> CostRow:
+    efforts = [point.cost.effort(what) for point in points]
+    return CostRow(
+        codec=codec,
+        what=what,
+        cpu_fps=_typical(points, lambda cost: _ratio(cost.frames, cost.effort(what).cpu_s)),
+        wall_fps=_typical(
+            [point for point in points if point.cost.effort(what).alone],
+            lambda cost: _ratio(cost.frames, cost.effort(what).wall_s),
+        ),
+        load_s=_median(effort.load_s for effort in efforts if effort.load_s) or _load_of_warm_up(report, codec, what),
+        peak_bytes=max((effort.peak_bytes for effort in efforts if effort.peak_bytes), default=None),
+        alone=sum(effort.alone for effort in efforts),
+        points=len(efforts),
+    )
+
+
+def _typical(points: Iterable[Point], figure: Callable[[Cost], float | None]) -> float | None:
+    """The geometric mean over sequences of the geometric mean over a sequence's points.
+
+    Speeds span magnitudes, and a sequence with large frames or many points counts no more than any other.
+    """
+    logs: dict[str, list[float]] = {}
+    for point in points:
+        if value := figure(point.cost):
+            logs.setdefault(point.sequence, []).append(math.log(value))
+    return math.exp(fmean(fmean(own) for own in logs.values())) if logs else None
 
 
 def delay_rows(report: Report) -> list[DelayRow]:
     """A row for each codec whose decodes were timed frame by frame."""
     rows = []
-    for codec, costs in _by_codec(report):
-        timed = [cost for cost in costs if cost.streams is not None]
+    for codec, points in _by_codec(report):
+        timed = [point.cost for point in points if point.cost.streams is not None]
         if not timed:
             continue
         streaming = [cost for cost in timed if cost.streams]
@@ -139,25 +162,16 @@ def _load_of_warm_up(report: Report, codec: Codec, what: str) -> float | None:
     return number(place) or None
 
 
-def _encode(cost: Cost) -> Effort:
-    return cost.encode
-
-
-def _decode(cost: Cost) -> Effort:
-    return cost.decode
-
-
-def _by_codec(report: Report) -> Iterable[tuple[Codec, list[Cost]]]:
+def _by_codec(report: Report) -> Iterable[tuple[Codec, list[Point]]]:
     for codec in report.codecs:
-        costs = [point.cost for point in report.points if point.codec == codec.label]
+        points = [point for point in report.points if point.codec == codec.label]
         # What was published was not run, and cost nothing here.
-        if any(cost.encode.cpu_s is not None or cost.decode.cpu_s is not None for cost in costs):
-            yield codec, costs
+        if any(point.cost.effort(what).cpu_s is not None for point in points for what in SIDES):
+            yield codec, points
 
 
-def _rate(pairs: Iterable[tuple[float | None, float | None]]) -> float | None:
-    known = [(frames, seconds) for frames, seconds in pairs if frames and seconds]
-    return sum(frames for frames, _ in known) / sum(seconds for _, seconds in known) if known else None
+def _ratio(over: float | None, under: float | None) -> float | None:
+    return over / under if over and under else None
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.report import text
-from evalsuite.report.chart import drawn_mean, gap, point_lines
+from evalsuite.report.data import drawn_mean, gap, point_lines
 from evalsuite.report.merge import merge
 from evalsuite.report.model import Codec, Metric, Point, Report
 from evalsuite.report.page import ASSETS
@@ -35,7 +35,7 @@ STATISTIC_WORDS = {
     "harmonic_mean": "harmonic mean",
     "root_mean": "root mean",
 }
-"""Statistics as the labels of points have them, in the words of `curves.js`."""
+"""Statistics as the labels of points have them, in the words of `plots.js`."""
 
 _COLOURS = 8
 _COLUMNS = 3

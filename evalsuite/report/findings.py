@@ -39,17 +39,25 @@ def findings(report: Report) -> list[Finding]:
         group for own in pairs.values() for group in own if group.metric == headline_metric(one.metric for one in own)
     ]
     chosen.sort(key=lambda group: (report.place(group.anchor), group.percent is None, group.percent or 0.0))
-    return [
-        Finding(
-            verdict=group.verdict,
-            sentence=_sentence(report, group),
-            evidence=_evidence(group),
-            unlike=group.mean.unlike if group.mean else "",
-            caveats=tuple(_caveats(group)),
-            others=tuple(_others(group, all_groups)),
-        )
-        for group in chosen
-    ]
+    return [finding(report, group, all_groups) for group in chosen]
+
+
+def finding(report: Report, group: Group, all_groups: Iterable[Group] = ()) -> Finding:
+    """What one comparison comes to.
+
+    Args:
+        report: names its codecs.
+        group: the comparison.
+        all_groups: those of other metrics, of this pair and any other.
+    """
+    return Finding(
+        verdict=group.verdict,
+        sentence=_sentence(report, group),
+        evidence=_evidence(group),
+        unlike=group.mean.unlike if group.mean else "",
+        caveats=tuple(_caveats(group)),
+        others=tuple(_others(group, all_groups)),
+    )
 
 
 def _sentence(report: Report, group: Group) -> str:

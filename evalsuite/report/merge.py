@@ -113,7 +113,7 @@ def merge(results: ListOf[RunResults]) -> Report:
     """
     for result in results:
         check_run(result)
-    runs = tuple(Run(label, run.summary) for label, run in zip(run_labels(results), results, strict=True))
+    runs = tuple(Run(label, run.summary, run) for label, run in zip(run_labels(results), results, strict=True))
     codecs = _labels(runs, "codecs", _CODEC_IDENTITY)
     matches = match_sequences(runs)
     labels = distinct_labels(matches.identities)
@@ -144,6 +144,7 @@ def merge(results: ListOf[RunResults]) -> Report:
         commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
         unmatched=matches.unmatched,
         relative=relative_curves(points, bd_rows),
+        means=points[points["statistic"] == "mean"],
     )
 
 
@@ -253,6 +254,7 @@ def _points(rows: pd.DataFrame) -> tuple[Point, ...]:
                 bytes=None if size is None else int(size),
                 target_bpp=number(row["target_bpp"]),
                 cost=cost_of(row),
+                cell_key=row["cell_key"],
             ),
         )
         point.scores[row["metric"]] = _with_statistic(point.scores.get(row["metric"]), row)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from evalsuite.report import text
 from evalsuite.report.cost import Cost
 from evalsuite.results.bdrate import RelativeCurve
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.comparable import RATE_WORDS
+from evalsuite.results.load import RunResults
 from evalsuite.types import Status
+
+if TYPE_CHECKING:
+    from evalsuite.report.pictures import Pictures
 
 RelativeKey = tuple[str, str, str, str]
 """Metric, anchor, test codec and sequence."""
@@ -112,6 +118,7 @@ class Point:
     bytes: int | None
     target_bpp: float | None
     cost: Cost
+    cell_key: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
 
     @property
@@ -126,6 +133,8 @@ class Run:
 
     label: str
     summary: Mapping[str, Any]
+    results: RunResults
+    """As read: its frames are read on request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,10 @@ class Report:
     """Published sequences that were not joined with the measured one of their name, and why."""
     relative: Mapping[RelativeKey, RelativeCurve] = field(default_factory=dict)
     """The change of rate over quality behind each BD-rate of one sequence."""
+    pictures: Pictures | None = None
+    """Of frames; None where nobody looked for any."""
+    means: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    """The rows of results.parquet that make curves, under the report's labels."""
 
     @property
     def measured(self) -> tuple[Metric, ...]:

@@ -1,15 +1,17 @@
-"""The page, written by a template that escapes every value: a name or message from data is text, never markup."""
+"""Pages as text, written by templates that escape every value: a name or message from data is text, never markup."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import evalsuite
-from evalsuite.report import cost, findings, provenance, reach, relative, tables, text, tokens
+from evalsuite.report import provenance, text
 from evalsuite.report.model import Report
+from evalsuite.report.pages import kicker, pages, report_title
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -18,7 +20,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src data: blob:",  # plotly draws the curve into an image to save it
+        "img-src 'self' data: blob:",  # plotly draws the curve into an image to save it
+        "media-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
     )
@@ -26,43 +29,34 @@ CONTENT_SECURITY_POLICY = "; ".join(
 """Holds from disk too: only files beside the page, nothing inline, no network."""
 
 
-def render(report: Report, plotly_style_ids: tuple[str, ...] = ()) -> str:
-    """`index.html` as text.
+def render(report: Report, plotly: str, plotly_style_ids: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """The pages, each as the name of its file and its text.
 
     Args:
         report: what to show.
+        plotly: where plotly.js is, relative to the report's folder.
         plotly_style_ids: ids of style elements that plotly would inject unless the page has them.
     """
-    pairs = tables.pair_tables(report)
-    return (
-        _environment()
-        .get_template("index.html")
-        .render(
-            report=report,
-            title=_title(report),
-            policy=CONTENT_SECURITY_POLICY,
-            plotly_style_ids=plotly_style_ids,
-            version=evalsuite.__version__,
-            findings=findings.findings(report),
-            pairs=pairs,
-            anchors=relative.anchors(report),
-            strip_width=tables.STRIP_WIDTH,
-            gaps=tables.gaps(report),
-            rate_matches=tables.rate_matches(report),
-            close_percent=tables.CLOSE_PERCENT,
-            by_sequence=tables.by_sequence(report),
-            unreached=reach.unreached(report),
-            tokens=tokens.token_tables(report),
-            costs=cost.cost_rows(report),
-            delays=cost.delay_rows(report),
-            differences=tables.differences(report.codecs),
-            glance=provenance.glance(report),
-            kicker=_kicker(report),
-            runs=[provenance.run_facts(run) for run in report.runs],
-            commands=provenance.commands(report),
-            codecs={codec.label: codec for codec in report.codecs},
-        )
-    )
+    every = list(pages(report))
+    title = report_title(report)
+    shared = {
+        "report": report,
+        "codecs": {codec.label: codec for codec in report.codecs},
+        "files": {page.file for page in every},
+        "navigation": [page for page in every if not page.above],
+        "policy": CONTENT_SECURITY_POLICY,
+        "plotly": plotly,
+        "version": evalsuite.__version__,
+        "kicker": kicker(report),
+    }
+    environment = _environment()
+    for page in every:
+        own = {
+            "page": page,
+            "page_title": title if page.file == "index.html" else f"{page.title} · {title}",
+            "plotly_style_ids": plotly_style_ids if page.draws else (),
+        }
+        yield page.file, environment.get_template(page.template).render(**shared, **own, **page.context())
 
 
 def _environment() -> Environment:
@@ -91,17 +85,3 @@ def _environment() -> Environment:
     }
     environment.filters.update(filters)
     return environment
-
-
-def _title(report: Report) -> str:
-    names = [codec.label for codec in report.codecs]
-    return f"{text.listing(names)} on {text.plural(len(report.sequences), 'sequence')}"
-
-
-def _kicker(report: Report) -> str:
-    """Where and when, in a line."""
-    datasets = dict.fromkeys(str(sequence.facts.get("dataset") or "") for sequence in report.sequences)
-    days = dict.fromkeys(provenance.run_facts(run).day for run in report.runs)
-    return " · ".join(
-        filter(None, ["evalsuite", text.listing([*filter(None, datasets)]), text.listing([*filter(None, days)])])
-    )

@@ -65,39 +65,28 @@ def anchors(report: Report) -> list[str]:
     return sorted({anchor for _, anchor, _, _ in report.relative}, key=lambda name: (report.place(name), name))
 
 
-def document(report: Report, sequences: Sequence[str]) -> list[dict[str, Any]]:
-    """For each metric, anchor and test codec the curves in the order of the sequences; null where there is no row.
-
-    Args:
-        report: what to show.
-        sequences: labels.
-    """
+def documents(report: Report) -> dict[str, list[dict[str, Any]]]:
+    """The curves of each sequence, by its label: one for each metric, anchor and test codec that has a row."""
     shown, known = set(anchors(report)), {codec.label for codec in report.codecs}
-    return [
-        {
-            "metric": group.metric.label,
-            "anchor": group.anchor,
-            "test": group.test,
-            "unlike": group.mean.unlike if group.mean else "",
-            "curves": _curves(report, group, sequences),
-        }
-        for group in groups(report)
-        if group.anchor in shown and group.test in known
-    ]
-
-
-def _curves(report: Report, group: Group, sequences: Sequence[str]) -> list[dict[str, Any] | None]:
-    rows = {row.sequence: row for row in group.rows}
-    found: list[dict[str, Any] | None] = []
-    for name in sequences:
-        curve = report.relative.get((group.metric.label, group.anchor, group.test, name))
-        if curve is not None:
-            found.append(_drawn(curve, rows[name], group.metric))
-        elif name in rows:
-            found.append({"gap": f"{rows[name].status}: {rows[name].reason or 'no reason given'}"})
-        else:
-            found.append(None)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for group in groups(report):
+        if group.anchor in shown and group.test in known:
+            shared = {
+                "metric": group.metric.label,
+                "anchor": group.anchor,
+                "test": group.test,
+                "unlike": group.mean.unlike if group.mean else "",
+            }
+            for row in group.rows:
+                found.setdefault(row.sequence, []).append({**shared, "curve": _curve(report, group, row)})
     return found
+
+
+def _curve(report: Report, group: Group, row: BDRow) -> dict[str, Any]:
+    curve = report.relative.get((group.metric.label, group.anchor, group.test, row.sequence))
+    if curve is None:
+        return {"gap": f"{row.status}: {row.reason or 'no reason given'}"}
+    return _drawn(curve, row, group.metric)
 
 
 def _drawn(curve: RelativeCurve, row: BDRow, metric: Metric) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from evalsuite.report import text
 from evalsuite.report.comparisons import Group, groups, headline_metric
 from evalsuite.report.model import Codec, Metric, Point, Report
+from evalsuite.results.bdrows import own_reason
 from evalsuite.results.comparable import PROPERTIES, UNKNOWN, said, shortened
 
 STRIP_WIDTH = 220
@@ -114,6 +115,36 @@ def gaps(report: Report) -> list[Gap]:
         )
         for (word, reason, places), metrics in alike.items()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Comparisons of a pair that were refused, or have a caveat, for one reason."""
+
+    test: str
+    anchor: str
+    status: str
+    reason: str
+    metrics: tuple[str, ...]
+    """Titles of those that it is so of, on the same sequences."""
+    sequences: tuple[str, ...]
+
+
+def refusals(report: Report) -> list[Refusal]:
+    """Why comparisons of single sequences do not stand as they are: refused ones first, what is alike together."""
+    alike: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
+    for group in groups(report):
+        for row in (*group.refused, *group.flagged):
+            reason = own_reason(row) or row.reason or "no reason given"
+            key = (group.test, group.anchor, str(row.status), reason)
+            alike.setdefault(key, {}).setdefault(group.metric.title, []).append(row.sequence)
+    found: list[Refusal] = []
+    for (test, anchor, status, reason), by_metric in alike.items():
+        places: dict[tuple[str, ...], list[str]] = {}
+        for metric, sequences in by_metric.items():
+            places.setdefault(tuple(sequences), []).append(metric)
+        found += [Refusal(test, anchor, status, reason, tuple(some), where) for where, some in places.items()]
+    return sorted(found, key=lambda one: one.status != "refused")
 
 
 def _where(report: Report, points: list[Point]) -> str:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalsuite.report.model import Metric, Point, Report
-from evalsuite.report.tables import by_sequence
+from evalsuite.report.model import Report
 
 START_FIGURE = "sent_token_rate"
 """The figure that the plots open with: masked tokens cost no bits, so this is the rate that was paid for."""
 
 
 @dataclass(frozen=True, slots=True)
-class TokenTables:
-    """Every token figure of the codecs that have any."""
+class Tokenized:
+    """Who has tokens."""
 
-    figures: tuple[Metric, ...]
     codecs: tuple[str, ...]
     without: tuple[str, ...]
     """The codecs that have none."""
-    by_sequence: tuple[tuple[str, tuple[Point, ...]], ...]
-    """Points under their sequence: by codec, from the lowest rate up."""
 
 
 def token_codecs(report: Report) -> tuple[str, ...]:
@@ -34,17 +30,8 @@ def token_codecs(report: Report) -> tuple[str, ...]:
     return tuple(sorted(held, key=report.place))
 
 
-def token_tables(report: Report) -> TokenTables | None:
-    """The tables of the section; None where no codec has tokens."""
+def tokenized(report: Report) -> Tokenized | None:
+    """Who has tokens; None where no codec has any."""
     codecs = token_codecs(report)
-    if not codecs:
-        return None
-    grouped = (
-        (name, tuple(point for point in points if point.codec in codecs)) for name, points in by_sequence(report)
-    )
-    return TokenTables(
-        figures=report.token_figures,
-        codecs=codecs,
-        without=tuple(codec.label for codec in report.codecs if codec.label not in codecs),
-        by_sequence=tuple((name, points) for name, points in grouped if points),
-    )
+    without = tuple(codec.label for codec in report.codecs if codec.label not in codecs)
+    return Tokenized(codecs, without) if codecs else None

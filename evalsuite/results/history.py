@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from evalsuite.results.load import RESULT_FILES, RunResults, read_run
 
 _FOLDER = "runs"
 _DATABASE = "store.sqlite"
+
+_NAMES = ("name", "codec", "codecs", "anchor", "sequence")
+"""Keys of a summary whose values are names, which other files have too, whatever they look like."""
+
+_FOLDERS = re.compile(r"(?<![\w.~/-])/(?:[^\s/'\":;,]+/)+")
+"""The folders of an absolute path within a text; an address of the web has none of the first character."""
 
 
 def keep_run(run: RunResults, store: Path) -> Path:
@@ -58,16 +65,7 @@ def accept_run(run: RunResults, folder: Path) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    told = run.summary
-    summary = {
-        **told,
-        "request": _without_paths({**told["request"], "command": []}),
-        "run": {**told["run"], "environment": {}},
-        "codecs": _without_paths(told["codecs"]),
-        "sequences": _without_paths(told["sequences"]),
-        "commands": [],
-        "failures": [{**one, "command": [], "stderr_tail": "", "message": ""} for one in told["failures"]],
-    }
+    summary = without_machine(run.summary)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
@@ -84,13 +82,35 @@ def accept_run(run: RunResults, folder: Path) -> None:
         ) from error
 
 
-def _without_paths(value: Any) -> Any:
-    """The value with the last part of every absolute path in its place."""
+def without_machine(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary without what is of one machine alone: paths, commands as they were run, and its environment.
+
+    The codecs' own command templates stay, and so do the messages of failures.
+    """
+    return {
+        **summary,
+        "request": without_paths({**summary["request"], "command": []}),
+        "run": {**without_paths(summary["run"]), "environment": {}},
+        "codecs": without_paths(summary["codecs"]),
+        "sequences": without_paths(summary["sequences"]),
+        "commands": [],
+        "failures": without_paths([{**one, "command": [], "stderr_tail": ""} for one in summary["failures"]]),
+    }
+
+
+def without_paths(value: Any) -> Any:
+    """The value with the last part of every absolute path in its place, in texts too.
+
+    >>> without_paths({"binary": "/usr/bin/tvc", "why": "no '/home/me/a.y4m', see https://example.com/a"})
+    {'binary': 'tvc', 'why': "no 'a.y4m', see https://example.com/a"}
+    """
     if isinstance(value, dict):
-        return {key: _without_paths(one) for key, one in value.items()}
+        return {key: one if key in _NAMES else without_paths(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_without_paths(one) for one in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        return [without_paths(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    return Path(value).name if Path(value).is_absolute() else _FOLDERS.sub("", value)
 
 
 def open_run(text: str) -> RunResults:

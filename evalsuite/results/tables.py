@@ -7,6 +7,8 @@ the table with its reason, and every mean says how many sequences it holds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import pandas as pd
@@ -37,39 +39,74 @@ def bd_table(points: pd.DataFrame, anchor: str, *, method: Method = "pchip") -> 
         RequestError: the anchor is not in the table.
         StoreError: one metric in two versions, with two directions or two ceilings.
     """
-    means = points[points["statistic"] == "mean"]
-    labels = _labels(means)
-    names = sorted(set(labels))
-    if anchor not in names:
-        raise RequestError(f"the anchor {anchor!r} is not among the results", fix=did_you_mean(anchor, names))
-    table = CurveTable(means, labels)
-    sequences_of: dict[tuple[str, str], set[str]] = {}
-    for metric, label, sequence in table.places:
-        sequences_of.setdefault((metric, label), set()).add(sequence)
-    published = {str(label) for label, group in means.groupby(labels) if (group["rate_source"] == "published").all()}
-    rows: list[BDRow] = []
-    for metric in sorted(set(means["metric"])):
-        of_metric = means[means["metric"] == metric]
-        higher, ceiling = _one(of_metric, "higher_is_better"), _one(of_metric, "log_domain_ceiling")
-        _one(of_metric, "metric_version")
-        if higher is None:
-            continue  # it describes: no rate is saved at the same masked share
-        scale = Scale(bool(higher), None if ceiling is None else float(ceiling))
-        check_request(method, *scale)
-        for test in (name for name in names if name != anchor):
-            if any((metric, side) not in sequences_of for side in published & {anchor, test}):
+    compared = _Compared(points, method)
+    if anchor not in compared.names:
+        raise RequestError(f"the anchor {anchor!r} is not among the results", fix=did_you_mean(anchor, compared.names))
+    return [
+        row
+        for metric in compared.metrics
+        for test in compared.names
+        if test != anchor
+        for row in compared.rows(metric, anchor, test)
+    ]
+
+
+def all_pairs(points: pd.DataFrame, *, method: Method = "pchip") -> Iterator[tuple[str, list[BDRow]]]:
+    """BD-rate of every codec against every other, a metric at a time: all at once would fill the memory.
+
+    Args:
+        points: as of `bd_table`.
+        method: likewise.
+
+    Yields:
+        A metric, and for each pair of codecs rows per sequence, then the `*` row.
+
+    Raises:
+        StoreError: as `bd_table` does.
+    """
+    compared = _Compared(points, method)
+    for metric in compared.metrics:
+        pairs = permutations(compared.names, 2)
+        yield metric, [row for anchor, test in pairs for row in compared.rows(metric, anchor, test)]
+
+
+class _Compared:
+    """The curves of a table, and the rows of any two codecs of it by any metric that has a direction."""
+
+    def __init__(self, points: pd.DataFrame, method: Method) -> None:
+        means = points[points["statistic"] == "mean"]
+        labels = _labels(means)
+        self.names = sorted(set(labels))
+        self._method = method
+        self._table = CurveTable(means, labels)
+        self._sequences: dict[tuple[str, str], set[str]] = {}
+        for metric, label, sequence in self._table.places:
+            self._sequences.setdefault((metric, label), set()).add(sequence)
+        self._published = {
+            str(label) for label, group in means.groupby(labels) if (group["rate_source"] == "published").all()
+        }
+        self.metrics: dict[str, Scale] = {}
+        for metric in sorted(set(means["metric"])):
+            of_metric = means[means["metric"] == metric]
+            higher, ceiling = _one(of_metric, "higher_is_better"), _one(of_metric, "log_domain_ceiling")
+            _one(of_metric, "metric_version")
+            if higher is not None:  # else it describes: no rate is saved at the same masked share
+                self.metrics[metric] = Scale(bool(higher), None if ceiling is None else float(ceiling))
+                check_request(method, *self.metrics[metric])
+
+    def rows(self, metric: str, anchor: str, test: str) -> list[BDRow]:
+        """Rows per sequence, then the `*` row; none where only a publication has or lacks what is compared."""
+        if any((metric, side) not in self._sequences for side in self._published & {anchor, test}):
+            return []
+        both = self._sequences.get((metric, anchor), set()) | self._sequences.get((metric, test), set())
+        rows = []
+        for sequence in sorted(both):
+            ours, theirs = (self._table.side((metric, label, sequence)) for label in (anchor, test))
+            if _only_published(ours, theirs):
                 continue
-            both = sequences_of.get((metric, anchor), set()) | sequences_of.get((metric, test), set())
-            per_sequence = []
-            for sequence in sorted(both):
-                ours, theirs = (table.side((metric, label, sequence)) for label in (anchor, test))
-                if _only_published(ours, theirs):
-                    continue
-                compared = _compare(table, ours, theirs, scale, method)
-                per_sequence.append(bd_row(metric, anchor, test, sequence, *compared))
-            if per_sequence:
-                rows += [*per_sequence, mean_row(per_sequence)]
-    return rows
+            compared = _compare(self._table, ours, theirs, self.metrics[metric], self._method)
+            rows.append(bd_row(metric, anchor, test, sequence, *compared))
+        return [*rows, mean_row(rows)] if rows else []
 
 
 def _only_published(*sides: Side | None) -> bool:

@@ -18,11 +18,11 @@ import numpy as np
 
 from evalsuite.errors import RequestError
 from evalsuite.results.load import RunResults
-from evalsuite.study.clips import LOSSLESS, NEAR_LOSSLESS, Clip, check_showable, write_clip
-from evalsuite.study.material import Material
 from evalsuite.study.plan import Candidate, StudyPlan
 from evalsuite.study.stimuli import KEY_SCHEMA
 from evalsuite.types import Frame
+from evalsuite.viewing.clips import LOSSLESS, NEAR_LOSSLESS, Clip, check_showable, write_clip
+from evalsuite.viewing.material import Material
 
 ASSETS = Path(__file__).parent / "assets"
 STATIC = ("index.html", "study.css", "order.js", "player.js", "study.js")

@@ -56,18 +56,18 @@ class Relative {
   }
 
   get anchor() {
-    return this.state.anchor || this.data.anchors[0];
+    const { relativeAnchors } = this.data;
+    return relativeAnchors.includes(this.state.anchor) ? this.state.anchor : relativeAnchors[0];
   }
 
   // The codecs that are compared with the anchor on the chosen sequence, in the report's order.
   lines() {
     const { data, state } = this;
-    const place = data.sequences.indexOf(state.sequence);
-    const own = data.relative.filter((one) => one.metric === state.metric && one.anchor === this.anchor);
+    const own = this.loaded.filter((one) => one.metric === state.metric && one.anchor === this.anchor);
     return data.codecs
       .map((codec) => ({ codec, pair: own.find((one) => one.test === codec.name) }))
-      .map(({ codec, pair }) => ({ codec, unlike: pair?.unlike, curve: pair?.curves[place] }))
-      .filter(({ curve }) => curve);
+      .filter(({ pair }) => pair)
+      .map(({ codec, pair }) => ({ codec, unlike: pair.unlike, curve: pair.curve }));
   }
 
   figure(colour) {
@@ -116,7 +116,7 @@ class Relative {
     const anchor = this.data.codecs.find((codec) => codec.name === this.anchor);
     const title = `rate against ${escapeText(shortened(this.anchor))}`;
     return {
-      ...baseLayout(colour, this.narrow),
+      ...baseLayout(colour, narrowScreen.matches),
       dragmode: "zoom",
       shapes: [
         {
@@ -131,7 +131,7 @@ class Relative {
       // Ticks are chosen for the whole range: zooming keeps it.
       yaxis: {
         ...axisStyle(colour), type: scale, fixedrange: true,
-        title: { text: this.narrow ? title : `\u2190 fewer bits   ${title}   more bits \u2192` },
+        title: { text: narrowScreen.matches ? title : `\u2190 fewer bits   ${title}   more bits \u2192` },
         range: scale === "log" ? [Math.log10(low), Math.log10(high)] : [low, high],
         tickvals: ticks, ticktext: ticks.map((tick) => percentText(100 * (tick - 1))),
       },
@@ -146,31 +146,33 @@ class Relative {
     return [least - share * (most - least), most + share * (most - least)];
   }
 
-  draw(colour, narrow) {
-    this.narrow = narrow;
+  async draw(colour) {
+    const { sequence } = this.state;
+    // Nothing is compared by means: an average curve has no BD-rate.
+    const loaded = sequence === MEAN ? [] : await loadData(`relative-${this.data.sequences.indexOf(sequence)}`);
+    if (sequence !== this.state.sequence) return;
+    this.loaded = loaded;
+    const select = byId("controls").anchor;
+    if (select) select.value = this.anchor;
     const { all, shown, traces, layout } = this.figure(colour);
     byId("relative-text").replaceChildren(...this.describe(all, shown));
-    Plotly.react(this.box, traces, layout, { responsive: true, displayModeBar: false, doubleClick: "reset" });
+    Plotly.react(this.box, traces, layout, PLOT);
   }
 
-  // Text nodes: names are never markup.
   describe(all, shown) {
-    const element = (tag, ...children) => {
-      const made = document.createElement(tag);
-      made.append(...children);
-      return made;
-    };
     const { sequence } = this.state;
-    if (!all.length) return [element("p", `Nothing is compared with ${this.anchor} by ${this.metric.title} on ${sequence}.`)];
+    if (sequence === MEAN) return [element("p", {}, "Changes of rate are of single sequences: choose one.")];
+    const nothing = `Nothing is compared with ${this.anchor} by ${this.metric.title} on ${sequence}.`;
+    if (!all.length) return [element("p", {}, nothing)];
     const hidden = all.length - shown.length ? ` ${all.length - shown.length} hidden.` : "";
     const intro =
       `Bits for the same ${this.metric.title} on ${sequence} relative to ${this.anchor}, which is the line at zero. ` +
       `Circles are crossings; BD-rate is the mean over quality.${hidden}`;
     const items = shown.map(({ codec, curve, unlike }) => {
       const mark = unlike ? `\u2260 not like with like: ${unlike}; ` : "";
-      return element("li", element("strong", nameAndNote(codec)), `: ${curve.gap ?? `${mark}${curve.said}`}`);
+      return element("li", {}, element("strong", {}, nameAndNote(codec)), `: ${curve.gap ?? `${mark}${curve.said}`}`);
     });
-    return [element("p", intro), element("ul", ...items)];
+    return [element("p", {}, intro), element("ul", {}, ...items)];
   }
 
   save(format) {

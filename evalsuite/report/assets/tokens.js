@@ -2,64 +2,66 @@
 // is marked in every plot that has it.
 "use strict";
 
-const PLOTS = [
+const TRIANGLE = [
   { id: "rate-quality", x: "rate", y: "quality" },
   { id: "tokens-quality", x: "tokens", y: "quality" },
   { id: "rate-tokens", x: "rate", y: "tokens" },
 ];
-const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-const listing = (names) => new Intl.ListFormat("en-GB").format(names);
 
 class Triangle {
   constructor(data, state, change) {
-    this.data = data;
-    this.state = state;
-    this.turn = 0;
-    this.select = byId("token-controls").elements.tokens;
-    this.select.replaceChildren(...data.figures.map((figure) => new Option(nameAndUnit(figure), figure.name)));
-    this.select.addEventListener("change", () => change({ tokens: this.select.value }));
-    for (const { id } of PLOTS) this.listen(byId(id));
+    Object.assign(this, { data, state, change, turn: 0 });
+    const form = byId("token-controls");
+    form.tokens.replaceChildren(...data.figures.map((figure) => new Option(nameAndUnit(figure), figure.name)));
+    fillMetrics(form.metric, data.metrics);
+    fillNames(form.sequence, data.sequences);
+    bindForm(form, change);
+    this.plots = new LinkedPlots(byId("triangle"), TRIANGLE.map(({ id }) => id));
+    onMedium(() => this.draw());
   }
 
   // The codecs that are not hidden, with their points on the chosen sequence from the lowest rate up.
-  lines() {
+  lines({ points, scores }) {
     const { data, state } = this;
-    const points = data.points.map((point, index) => {
-      const [score, figure] = [data.scores[state.metric][index], data.scores[state.tokens][index]];
-      const drawn = { rate: point[state.x], quality: score?.mean ?? null, tokens: figure?.mean ?? null };
-      return { ...point, ...drawn, index, score, figure };
+    const unit = state.x === "kbps" ? "kbps" : "bpp";
+    const all = points.map((point, index) => {
+      const [score, figure] = [scores[state.metric][index], scores[state.tokens][index]];
+      return { ...point, rate: point[unit], quality: score?.mean ?? null, tokens: figure?.mean ?? null, index, score, figure };
     });
     return data.codecs
-      .filter((codec) => !state.hide.includes(codec.name))
-      .map((codec) => {
-        const own = points.filter((point) => point.codec === codec.name && point.sequence === state.sequence);
-        return { codec, points: own.sort((a, b) => a.bpp - b.bpp) };
-      })
+      .map((codec) => ({ codec, points: all.filter((point) => point.codec === codec.name).sort((a, b) => a.bpp - b.bpp) }))
       .filter((line) => line.points.length);
   }
 
-  async draw(colour) {
+  async draw() {
     const turn = ++this.turn;
-    this.select.value = this.state.tokens;
+    const colour = theme();
+    // Of means there are no token plots: the first sequence stands in.
+    const sequence = this.state.sequence === MEAN ? this.data.sequences[0] : this.state.sequence;
+    const loaded = await loadPoints(this.data, sequence);
+    if (turn !== this.turn) return;
+    const form = byId("token-controls");
+    for (const name of ["tokens", "metric"]) form.elements[name].value = this.state[name];
+    form.sequence.value = sequence;
     this.metric = this.data.metrics.find((metric) => metric.name === this.state.metric);
     this.figure = this.data.figures.find((figure) => figure.name === this.state.tokens);
-    const lines = this.lines();
-    byId("tokens-text").textContent = this.describe(lines);
+    const all = this.lines(loaded);
+    drawLegends(all.map((line) => line.codec), this.state, this.change);
+    const lines = all.filter((line) => !this.state.hide.includes(line.codec.name));
+    byId("tokens-text").textContent = this.describe(lines, sequence);
     // The first plot has every codec: its axes serve the others too, so that one can read across.
     const ranges = {};
-    for (const plot of PLOTS) {
+    for (const plot of TRIANGLE) {
       const box = byId(plot.id);
-      const traces = lines.map((line) => this.trace(line, plot, colour)).filter((trace) => trace.x.length);
-      const layout = { ...baseLayout(colour, true), dragmode: false, ...this.axes(plot, ranges, colour) };
-      await Plotly.react(box, traces, layout, { responsive: true, displayModeBar: false, doubleClick: false });
+      const traces = lines.map((line) => this.trace(line, plot, colour));
+      await this.plots.draw(box, traces, { ...baseLayout(colour, true), ...this.axes(plot, ranges, colour) });
       if (turn !== this.turn) return;
-      this.equip(box);
-      if (plot === PLOTS[0] && traces.length) {
+      if (plot === TRIANGLE[0] && box.data.length) {
         ranges.rate = box.layout.xaxis.range;
         ranges.quality = box.layout.yaxis.range;
       }
     }
-    this.mark(document.activeElement?.dataset.point);
+    this.plots.mark(document.activeElement?.dataset.point);
   }
 
   trace(line, plot, colour) {
@@ -69,9 +71,7 @@ class Triangle {
       mode: "lines+markers",
       x: held.map((point) => point[plot.x]),
       y: held.map((point) => point[plot.y]),
-      customdata: held.map((point) => ({ index: point.index, name: this.words(point).join(", ") })),
-      hoverinfo: "text",
-      hovertext: held.map((point) => this.words(point).map(escapeText).join("<br>")),
+      ...labels(held.map((point) => point.index), held.map((point) => this.words(point))),
       cliponaxis: false,
       ...strokes(line.codec, colour),
     };
@@ -82,7 +82,7 @@ class Triangle {
       .filter(([, score]) => score?.statistics.mean)
       .map(([{ title, unit }, score]) => `${title}: ${withUnit(score.statistics.mean, unit)}`);
     const codec = this.data.codecs.find((known) => known.name === point.codec);
-    return [nameAndNote(codec), ...values, point.rates[this.state.x], point.lines[0]];
+    return [nameAndNote(codec), ...values, point.rates[this.state.x === "kbps" ? "kbps" : "bpp"], point.lines[0]];
   }
 
   axes(plot, ranges, colour) {
@@ -96,7 +96,7 @@ class Triangle {
     return { xaxis: axis(plot.x), yaxis: axis(plot.y) };
   }
 
-  describe(lines) {
+  describe(lines, sequence) {
     const [having, without] = [true, false].map((tokens) => lines.filter((line) => line.codec.tokens === tokens));
     const [tokenized, others] = [having, without].map((some) => listing(some.map((line) => line.codec.name)));
     const points = having.flatMap((line) => line.points);
@@ -108,62 +108,20 @@ class Triangle {
     );
     const place = without.length === 1 ? "has no tokens: it is" : "have no tokens: they are";
     return (
-      `${this.metric.title}, rate and ${this.figure.title} on ${this.state.sequence}: ` +
+      `${this.metric.title}, rate and ${this.figure.title} on ${sequence}: ` +
       `${count} points of ${tokenized || "no codec"}.` +
       (others ? ` ${others} ${place} in the first plot only.` : "") +
       (gaps.length ? ` Not drawn: ${gaps.join("; ")}.` : "")
     );
   }
-
-  // ---------------------------------------------------------------- linked points
-
-  // plotly draws a point as a bare path: here each gets a name, and one of each plot is reached with Tab.
-  equip(box) {
-    const paths = [];
-    box.querySelectorAll(".scatterlayer .trace").forEach((group, curveNumber) =>
-      group.querySelectorAll("path.point").forEach((path, pointNumber) => {
-        const { index, name } = box.data[curveNumber].customdata[pointNumber];
-        path.setAttribute("role", "img");
-        path.setAttribute("aria-label", name);
-        Object.assign(path.dataset, { point: index, curveNumber, pointNumber });
-        paths.push(path);
-      }),
-    );
-    const focused = paths.find((path) => path === document.activeElement);
-    for (const path of paths) path.setAttribute("tabindex", path === (focused ?? paths[0]) ? "0" : "-1");
-    if (box.dataset.linked) return;
-    box.dataset.linked = "yes";
-    box.on("plotly_hover", (event) => this.mark(event.points[0].customdata.index));
-    box.on("plotly_unhover", () => this.mark(undefined));
-  }
-
-  mark(index) {
-    for (const path of document.querySelectorAll(".triangle path.point")) {
-      path.classList.toggle("marked", index !== undefined && path.dataset.point === String(index));
-    }
-  }
-
-  listen(box) {
-    box.addEventListener("focusin", ({ target }) => {
-      if (!target.matches("path.point")) return;
-      const { point, curveNumber, pointNumber } = target.dataset;
-      // Called like this, plotly shows its label and tells nobody.
-      Plotly.Fx.hover(box, [{ curveNumber: Number(curveNumber), pointNumber: Number(pointNumber) }]);
-      this.mark(point);
-    });
-    box.addEventListener("focusout", () => {
-      Plotly.Fx.unhover(box);
-      this.mark(undefined);
-    });
-    box.addEventListener("keydown", (event) => {
-      const paths = [...box.querySelectorAll("path.point")];
-      const at = paths.indexOf(event.target);
-      if (at < 0 || !(event.key in STEPS)) return;
-      event.preventDefault();
-      const next = paths[Math.min(Math.max(at + STEPS[event.key], 0), paths.length - 1)];
-      paths[at].setAttribute("tabindex", "-1");
-      next.setAttribute("tabindex", "0");
-      next.focus();
-    });
-  }
 }
+
+onReport((data, state, change) => {
+  if (!byId("token-controls")) return () => {};
+  if (!data.metrics.length) {
+    byId("tokens-text").textContent = "There is no score to draw against.";
+    return () => {};
+  }
+  const triangle = new Triangle(data, state, change);
+  return () => triangle.draw();
+});

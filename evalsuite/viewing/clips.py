@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +25,14 @@ LOSSLESS, NEAR_LOSSLESS = ".webm", ".mp4"
 _CODERS = {
     LOSSLESS: ("-c:v", "libvpx-vp9", "-lossless", "1", "-deadline", "good", "-cpu-used", "4", "-row-mt", "1"),
     # Lossless H.264 is of a profile that browsers do not play.
-    NEAR_LOSSLESS: ("-c:v", "libx264", "-preset", "fast", "-crf", "4", "-movflags", "+faststart"),
+    NEAR_LOSSLESS: ("-c:v", "libx264", "-preset", "fast", "-movflags", "+faststart"),
 }
+
+_STUDY_CRF = 4
+"""Of what votes are about: some 50 dB."""
+
+_COPY_CRF = 14
+"""Of what is looked at beside exact stills: 41 to 49 dB on the sources of the demo sequences."""
 
 _TAGS = {
     "bt601": ("smpte170m", "smpte170m", "smpte170m"),
@@ -84,7 +90,7 @@ def write_clip(frames: Callable[[], Iterator[Frame]], sequence: Sequence, path: 
         frames: gives the frames from the first; asked twice where samples change.
         sequence: gives size, rate and colour.
         path: where the clip goes; its end says how it is coded.
-        timeout: seconds that coding one clip may take.
+        timeout: seconds that one frame, or ending the clip, may take.
 
     Raises:
         EvalError: the frames cannot be had, coding fails, or the clip is not what it should be.
@@ -108,16 +114,57 @@ def write_clip(frames: Callable[[], Iterator[Frame]], sequence: Sequence, path: 
     return Clip(sha256, path.stat().st_size, count, psnr, changed)
 
 
-def _encode(frames: Iterator[Frame], sequence: Sequence, path: Path, timeout: float) -> str:
+def write_copy(frames: Iterator[Frame], sequence: Sequence, path: Path, timeout: float) -> None:
+    """Write frames as H.264 in an .mp4 that is close to them and small: to be looked at, not to be voted on.
+
+    Args:
+        frames: those of the clip.
+        sequence: gives size, rate and colour; checked by `check_showable` for `NEAR_LOSSLESS`.
+        path: where the clip goes.
+        timeout: seconds that one frame, or ending the clip, may take.
+
+    Raises:
+        EvalError: the frames cannot be had, or coding fails.
+    """
+    _encode(frames, sequence, path, timeout, _COPY_CRF)
+
+
+def luma_psnr(path: Path, frames: Mapping[int, Frame], bit_depth: int) -> float:
+    """Luma PSNR in dB of some frames of a clip against what they were made of; inf where they are the same.
+
+    Args:
+        path: the clip.
+        frames: what it was made of, by index in the clip; one at least.
+        bit_depth: of these frames.
+
+    Raises:
+        ShapeError: the clip does not have one of them.
+    """
+    squares, samples, found = 0.0, 0, 0
+    for index, shown in enumerate(open_video(path)):
+        if index in frames:
+            squares += _squares(frames[index], shown, bit_depth)
+            samples += shown[0].size
+            found += 1
+    if found < len(frames):
+        raise ShapeError("a clip lacks frames that it was made of", where=path, expected=sorted(frames), got=found)
+    return _decibels(squares, samples, bit_depth)
+
+
+def _encode(frames: Iterator[Frame], sequence: Sequence, path: Path, timeout: float, crf: int = _STUDY_CRF) -> str:
     """Code the frames; returns the sha256 of what was handed over."""
     digest = hashlib.sha256()
     neutral = _neutral_chroma(sequence.format)
-    with Running(_command(sequence, path), stdin=subprocess.PIPE, timeout=timeout) as running:
+    with Running(_command(sequence, path, crf), stdin=subprocess.PIPE, timeout=timeout) as running:
         try:
-            for frame in frames:
+            running.stop_timeout()
+            for frame in frames:  # from a decoder that has a clock of its own
+                running.restart_timeout()
                 data = join_planes(frame)
                 digest.update(data)
                 running.stdin.write(data + neutral)
+                running.stop_timeout()
+            running.restart_timeout()
             running.stdin.close()
         except BrokenPipeError:
             pass  # FFmpeg has ended: its exit code and last words say why
@@ -134,7 +181,7 @@ def _digest(frames: Iterable[Frame]) -> tuple[int, str]:
     return count, digest.hexdigest()
 
 
-def _command(sequence: Sequence, path: Path) -> list[str]:
+def _command(sequence: Sequence, path: Path, crf: int) -> list[str]:
     format, rate = sequence.format, sequence.frame_rate
     return [
         *(str(ffmpeg_path()), "-v", "error", "-y"),
@@ -142,6 +189,7 @@ def _command(sequence: Sequence, path: Path) -> list[str]:
         *("-framerate", f"{rate.numerator}/{rate.denominator}", "-i", "pipe:0", "-an"),
         *("-vf", f"{_colour(sequence.colour)}{'' if _is_plain(_handed(format)) else _CONVERT}"),
         *_CODERS[path.suffix],
+        *(("-crf", str(crf)) if path.suffix == NEAR_LOSSLESS else ()),
         # The same frames give the same file, whenever and wherever.
         *("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", str(path)),
     ]
@@ -175,14 +223,22 @@ def _colour(colour: Colour) -> str:
 
 def _psnr_y(frames: Iterator[Frame], path: Path, bit_depth: int) -> tuple[float, int]:
     """Luma PSNR over all frames of a clip against frames of another depth, in dB; and how many there are."""
-    peak = (1 << bit_depth) - 1
     squares, samples, count = 0.0, 0, 0
     for frame, shown in itertools.zip_longest(frames, open_video(path)):
         if frame is None or shown is None:
             raise ShapeError("a clip has another number of frames than it was made of", where=path)
-        # 8-bit code values in the units of the deeper ones.
-        error = frame[0].astype(np.float64) - shown[0].astype(np.float64) * (1 << (bit_depth - 8))
-        squares += float((error * error).sum())
-        samples += error.size
+        squares += _squares(frame, shown, bit_depth)
+        samples += shown[0].size
         count += 1
-    return (math.inf if squares == 0 else 10 * math.log10(peak * peak * samples / squares)), count
+    return _decibels(squares, samples, bit_depth), count
+
+
+def _squares(frame: Frame, shown: Frame, bit_depth: int) -> float:
+    """The squared error of luma, summed, in the units of `frame`; `shown` has 8 bits."""
+    error = frame[0].astype(np.float64) - shown[0].astype(np.float64) * (1 << (bit_depth - 8))
+    return float((error * error).sum())
+
+
+def _decibels(squares: float, samples: int, bit_depth: int) -> float:
+    peak = (1 << bit_depth) - 1
+    return math.inf if squares == 0 else 10 * math.log10(peak * peak * samples / squares)

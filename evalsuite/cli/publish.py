@@ -1,0 +1,148 @@
+"""`evalsuite publish`: the leaderboard site, and the entries that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from evalsuite.results.board import Board
+
+WRONG_ENTRY = 1
+
+_ENTRIES = Path("leaderboards/entries")
+
+
+def publish(
+    boards: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BOARD...]", help="Names or TOML files. Default: those of ./leaderboards, else the shipped ones."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the site; an earlier site in it is replaced.", show_default=False)
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Verify all entries; build nothing.")] = False,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Make entries from a finished run by a board; may be repeated."),
+    ] = None,
+    entries: Annotated[Path, typer.Option(help="Folder of all entries, one folder in it for each board.")] = _ENTRIES,
+    base_url: Annotated[
+        str, typer.Option(help="Address that the site will have, for the links of its feed.", show_default=False)
+    ] = "",
+    licence: Annotated[str, typer.Option(help="With --add: licence of the numbers.")] = "CC0-1.0",
+    by: Annotated[str, typer.Option(help="With --add: who made the run, shown as it is.", show_default=False)] = "",
+    note: Annotated[str, typer.Option(help="With --add: what to say of it, shown as it is.", show_default=False)] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Build the leaderboard site from committed entries, verify them, or make them from a run.
+
+    One of --out, --check and --add. Exit code 0: done and fine. 1: an entry is wrong, with every fault listed. 2: the
+    request is wrong, or the run that should be added is no entry, with every reason.
+
+    Example: evalsuite publish --add results && evalsuite publish --check && evalsuite publish --out site
+    """
+    from evalsuite.errors import RequestError
+
+    wanted = [name for name, given in (("--out", out), ("--check", check), ("--add", add)) if given]
+    if len(wanted) != 1:
+        raise RequestError(
+            "publish does one thing at a time",
+            expected="one of --out DIR, --check and --add RUN",
+            got=" and ".join(wanted) or "none",
+        )
+    if base_url and not base_url.startswith(("https://", "http://")):
+        raise RequestError("--base-url is an address", expected="https://...", got=base_url)
+    if add:
+        _add(add, boards or [], entries, as_json, licence=licence, by=by, note=note)
+    elif check:
+        _check(_boards(boards or []), entries, as_json, all_boards=not boards)
+    elif out is not None:
+        _build(_boards(boards or []), entries, out, base_url, as_json)
+
+
+def _boards(names: Sequence[str]) -> list[Board]:
+    from evalsuite import resources
+    from evalsuite.results.board import load_board
+
+    local = sorted(path.stem for path in Path("leaderboards").glob("*.toml"))
+    return [load_board(name) for name in dict.fromkeys(names or local or resources.available("boards"))]
+
+
+def _add(
+    runs: Sequence[Path], names: Sequence[str], entries: Path, as_json: bool, *, licence: str, by: str, note: str
+) -> None:
+    from evalsuite.cli.output import print_json
+    from evalsuite.errors import RequestError
+    from evalsuite.results.conformance import stamp_of
+    from evalsuite.results.entry_make import add_run
+    from evalsuite.results.load import read_run
+
+    named = {board.name: board for board in _boards(names)} if names else {}
+    made = []
+    for path in runs:
+        run = read_run(path)
+        name = str(stamp_of(run).get("name") or "")
+        if not name or (named and name not in named):
+            raise RequestError(
+                "the run was not made by a board" if not name else f"the run was made by the board {name}",
+                where=path,
+                expected=f"a run by {' or '.join(named)}" if named else "`evalsuite run --board NAME`",
+            )
+        board = named.get(name) or _boards([name])[0]
+        made += [(board, *one) for one in add_run(run, board, entries, licence=licence, by=by, note=note)]
+    if as_json:
+        print_json(
+            {
+                "schema": 1,
+                "entries": [
+                    {"board": board.name, "codec": one.manifest.codec, "folder": str(one.folder), "new": new}
+                    for board, one, new in made
+                ],
+            }
+        )
+        return
+    for _, one, new in made:
+        typer.echo(f"{one.folder}{'' if new else ' (was there: the same bitstreams and scores)'}")
+
+
+def _check(boards: Sequence[Board], entries: Path, as_json: bool, *, all_boards: bool) -> None:
+    from dataclasses import asdict
+
+    from evalsuite.cli.output import print_json, printable
+    from evalsuite.results.entries import check_entries
+
+    count, faults = check_entries(entries, boards, all_boards=all_boards)
+    if as_json:
+        print_json(
+            {
+                "schema": 1,
+                "boards": [board.stamp for board in boards],
+                "entries": count,
+                "faults": [asdict(fault) for fault in faults],
+            }
+        )
+    else:
+        for fault in faults:
+            typer.echo(printable(f"{fault.entry}: {fault.text}"))
+            typer.echo(printable(f"    to do: {fault.fix}"))
+        wrong = len({fault.entry for fault in faults})
+        typer.echo(f"{count} {'entry' if count == 1 else 'entries'}, {f'{wrong} wrong' if faults else 'all fine'}")
+    if faults:
+        raise typer.Exit(WRONG_ENTRY)
+
+
+def _build(boards: Sequence[Board], entries: Path, out: Path, base_url: str, as_json: bool) -> None:
+    from evalsuite.cli.output import print_json
+    from evalsuite.report.site.build import build_site
+
+    pages = build_site(boards, entries, out, base_url)
+    if as_json:
+        print_json({"schema": 1, "site": str(out / "index.html"), "pages": pages, "boards": [b.name for b in boards]})
+    else:
+        typer.echo(out / "index.html")

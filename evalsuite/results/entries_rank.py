@@ -1,0 +1,91 @@
+"""Who is where on a board, and what a BD-rate lets us say: the rules are in `docs/publishing.md`.
+
+Codecs are ranked by the mean over sequences of their BD-rates against the anchor that was run beside each of them. A
+mean over fewer sequences than the board has is of other content, and is shown without a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evalsuite.results.bdrows import ALL, BDRow
+from evalsuite.results.board import Board
+from evalsuite.results.entry import Entry
+
+Verdict = Literal["fewer", "more", "undecided", "unjudged", "none"]
+"""What can be said of the rate at equal quality. unjudged: nothing says how sure the number is; none: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The entry of a codec that ranks, with its BD-rates."""
+
+    entry: Entry
+    rows: tuple[BDRow, ...]
+    """All of its BD-rate table; empty for the anchor."""
+
+    def mean(self, metric: str) -> BDRow | None:
+        """The row over all sequences."""
+        return next((row for row in self.rows if row.metric == metric and row.sequence == ALL), None)
+
+    def sequences(self, metric: str) -> list[BDRow]:
+        """The rows of single sequences."""
+        return [row for row in self.rows if row.metric == metric and row.sequence != ALL]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a ranking."""
+
+    place: int | None
+    """From 1; the anchor has one, at 0 %. None where there is no number over all sequences."""
+    standing: Standing
+    row: BDRow | None
+    """None for the anchor."""
+
+    @property
+    def percent(self) -> float | None:
+        """What it is ranked by."""
+        return 0.0 if self.standing.entry.manifest.is_anchor else self.row.bd_rate_percent if self.row else None
+
+
+def rank(standings: Iterable[Standing], metric: str, board: Board) -> list[Place]:
+    """The ranking by one metric: those with a place from the fewest bits to the most, then the others by name."""
+    listed = [(standing, standing.mean(metric)) for standing in standings]
+    whole = [
+        (0.0 if row is None or row.bd_rate_percent is None else row.bd_rate_percent, standing.entry.manifest.codec, i)
+        for i, (standing, row) in enumerate(listed)
+        if standing.entry.manifest.is_anchor
+        or (row is not None and row.bd_rate_percent is not None and row.sequences == len(board.sequences))
+    ]
+    places = [Place(number, *listed[index]) for number, (*_, index) in enumerate(sorted(whole), 1)]
+    placed = {index for *_, index in whole}
+    others = [listed[index] for index in range(len(listed)) if index not in placed]
+    others.sort(key=lambda one: one[0].entry.manifest.codec)
+    return places + [Place(None, standing, row) for standing, row in others]
+
+
+def verdict(row: BDRow | None) -> Verdict:
+    """What a row over all sequences lets us say.
+
+    Its interval decides, from five sequences on; below, the noise floor of its points does, where they have one.
+    """
+    if row is None or row.bd_rate_percent is None:
+        return "none"
+    if row.ci_low is not None and row.ci_high is not None:
+        decided = row.ci_low > 0 or row.ci_high < 0
+    elif row.noise_floor is None:
+        return "unjudged"
+    else:
+        decided = not row.below_noise
+    if not decided:
+        return "undecided"
+    return "fewer" if row.bd_rate_percent < 0 else "more"
+
+
+def wins(rows: Sequence[BDRow]) -> tuple[int, int]:
+    """On how many sequences the codec saves bits, and of how many that is."""
+    percents = [row.bd_rate_percent for row in rows if row.bd_rate_percent is not None]
+    return sum(percent < 0 for percent in percents), len(percents)
