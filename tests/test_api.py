@@ -117,7 +117,7 @@ def test_options_are_those_of_the_command_line() -> None:
 
     typed, ours = defaults(run_command), defaults(evalsuite.run)
     # A board is run to be published: the command line judges the entry.
-    assert {"more", "json"} <= typed.keys() - ours.keys() <= {"more", "json", "ctx", "board"}
+    assert {"more", "json"} <= typed.keys() - ours.keys() <= {"more", "json", "ctx", "board", "pictures"}
     assert ours.keys() - typed.keys() == {"progress"}
     differ = {name for name in ours.keys() & typed.keys() if ours[name] != typed[name]}
     assert differ == {"codecs", "feature_cache", "out"}

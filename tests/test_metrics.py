@@ -195,7 +195,7 @@ def test_every_size_above_the_limit_is_measured(size: tuple[int, int]) -> None:
     frames = list(moving_frames(setting.format, 2))
     for name, series in score("default", frames, noisy(frames, 4), setting).items():
         large_enough = min(size) >= family_of(name).smallest.get(name, 1)
-        applies = infos()[name].family != "faces"  # there is none
+        applies = infos()[name].family not in ("faces", "traffic")  # there is no face and no bitstream
         assert series.status == ("too_small" if not large_enough else "ok" if applies else "not_applicable")
         assert np.isfinite(series.values).all()
 
@@ -203,7 +203,7 @@ def test_every_size_above_the_limit_is_measured(size: tuple[int, int]) -> None:
 def test_one_frame_is_enough_but_for_what_looks_at_change() -> None:
     lpips_weights()
     for name, series in score("default", FRAMES[:1], noisy(FRAMES[:1], 4)).items():
-        applies = infos()[name].family not in ("temporal", "faces")
+        applies = infos()[name].family not in ("temporal", "faces", "traffic")
         assert series.status == ("ok" if applies else "not_applicable")
         assert len(series.values) == (1 if applies else 0)
 

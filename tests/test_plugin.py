@@ -226,6 +226,7 @@ def test_a_run_measures_a_class_at_matched_rates_and_leaves_no_host_behind(tmp_p
     (tmp_path / "log.txt").write_text("")
     python_recipe(tmp_path, "load = 0.1\n[files]\nlog = 'log.txt'")
     arguments = ["run", "--codecs", "fake.toml", "--sequences", "clip.y4m", "--metrics", "psnr_y", "--jobs", "2"]
+    arguments += ["--pictures", "none"]
     result = subprocess.run(
         [sys.executable, "-m", "evalsuite", *arguments, "--out", "out", "--store", "store"],
         cwd=tmp_path,

@@ -52,7 +52,7 @@ def test_trap05_09_10_a_bad_cell_is_a_record_and_the_rest_goes_on(
     lost = points[points["status"] == "failed"]
     assert set(zip(lost["q"], lost["metric"], strict=True)) == {(20, "psnr_y"), (20, "psnr_yuv")}
     assert lost["reason"].str.startswith(f"{stage}: ").all()
-    assert words in (bench.folder / "results" / "report" / "index.html").read_text()
+    assert words in (bench.folder / "results" / "report" / "failures.html").read_text()
     # What failed is tried again, and what was fine is not.
     encodes = bench.logged("encode")
     bench.run(*bench.arguments(codecs="toy", clips=1))

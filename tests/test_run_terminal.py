@@ -83,7 +83,8 @@ def test_a_real_run_in_a_terminal_of_80_columns(tmp_path: Path) -> None:
     for words in ("rate points", " 0/10 ", " 10/10 ", "2 at work, time left unknown yet", "writing results"):
         assert words in shown
     assert re.search(r"(encode|measure) x264(:fast)? \S+carphone_pristine q [\d. ]+ 0:00:\d\d", shown)
-    assert re.search(r"about \d+ s (or more )?left", shown)
+    # A fast machine ends before there is a basis for more: what forecasts say is in test_progress.
+    assert set(re.findall(r"at work, (.*?) *(?:[\r\n]|$)", shown)) >= {"time left unknown yet"}
     assert COLOUR.search(terminal.text)
     # Answered by the store: what is printed at the end, now with its colours, and without them.
     for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
