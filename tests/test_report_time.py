@@ -112,8 +112,8 @@ def test_a_codec_that_the_others_were_matched_to_stands_with_them(tmp_path):
     names = shown_sequences(found)
     document = next(own for name, own in timeline.documents(found, names) if name == "time-0-0")
     assert [[cell["codec"] for cell in rate["cells"]] for rate in document] == [[0, 1]] * 3
-    # Their bits are where the documents of traffic have them: after the targets.
-    assert [cell["place"] for cell in document[0]["cells"]] == [3, 0]
+    # Their bits are where the documents of traffic have them: at the same target.
+    assert [cell["place"] for cell in document[0]["cells"]] == [0, 0]
 
 
 def test_a_later_run_of_a_metric_of_another_version_is_another(tmp_path):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from evalsuite.report import text
 from evalsuite.report.model import Metric, Report
-from evalsuite.results.bdrows import ALL, BDRow, own_reason
+from evalsuite.results.bdrows import ALL, BDRow, Verdict, own_reason
 
 HEADLINE_METRICS = ("vmaf", "psnr_yuv")
 """The metric of the headline: the first of these that was compared, else the first of any."""
-
-Verdict = Literal["fewer", "more", "unclear", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +67,7 @@ class Group:
     @property
     def holds_zero(self) -> bool:
         """Whether the interval holds zero; where there is none, whether the sequences disagree about the sign."""
-        if self.mean and self.mean.ci_low is not None and self.mean.ci_high is not None:
-            return self.mean.ci_low <= 0 <= self.mean.ci_high
-        percents = [row.bd_rate_percent for row in self.used if row.bd_rate_percent is not None]
-        return bool(percents) and min(percents) <= 0 <= max(percents)
+        return self.mean is not None and self.mean.holds_zero
 
     @property
     def below_noise(self) -> bool:
@@ -116,15 +110,8 @@ class Group:
 
     @property
     def verdict(self) -> Verdict:
-        """Which way the comparison points, if it points at all.
-
-        A change that is shown as 0.0 % does not, nor does one that the points cannot tell from zero.
-        """
-        if self.percent is None:
-            return "refused"
-        if self.holds_zero or self.below_noise or round(self.percent, 1) == 0:
-            return "unclear"
-        return "fewer" if self.percent < 0 else "more"
+        """Which way the comparison points, if it points at all."""
+        return self.mean.verdict if self.mean else "refused"
 
     @property
     def quality_interval(self) -> str:

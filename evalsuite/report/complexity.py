@@ -64,8 +64,10 @@ def standings(report: Report) -> Standings | None:
     anchor, metric = start_anchor(report), headline_metric(report.judged)
     found = _against(report, anchor, metric) if metric else {}
     percents = {name: group.percent for name, group in found.items()} | ({anchor: 0.0} if found else {})
+    # A mean over fewer sequences is of other content: it beats nothing, and nothing beats it.
+    whole = {name: percents[name] for name in percents if name == anchor or not found[name].refused}
     fronts = {
-        what: front({name: (row[what].cpu_fps, percents.get(name)) for name, row in costs.items()}) for what in SIDES
+        what: front({name: (row[what].cpu_fps, whole.get(name)) for name, row in costs.items()}) for what in SIDES
     }
     points = {name: {point.sequence for point in report.points if point.codec == name} for name in costs}
     return Standings(

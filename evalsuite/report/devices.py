@@ -133,13 +133,13 @@ def _grouped(report: Report) -> dict[tuple[int, float, str], list[Point]]:
         by_sequence.setdefault(point.sequence, []).append(point)
     each = [places(own) for own in by_sequence.values()]
     targets = [[place for place in own if place.target is not None] for own in each]
-    own_rates = len({len(own) for own in targets}) == 1 and len({tuple(one.bpp for one in own) for own in targets}) > 1
+    own_rates = len({tuple(one.bpp for one in own) for own in targets}) > 1
     in_kbps = len({tuple(one.kbps for one in own) for own in targets}) == 1
     found: dict[tuple[int, float, str], list[Point]] = {}
     for own in each:
         for rank, (place, points) in enumerate(own.items(), 1):
             if place.target is None:
-                order, title = float(rank), place.title
+                order, title = float(place.rank), place.title
             elif own_rates:
                 order, title = float(rank), place.kbps if in_kbps else f"target {rank}"
             else:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evalsuite.report import text
-from evalsuite.report.comparisons import Group, Verdict, groups, headline_metric
+from evalsuite.report.comparisons import Group, groups, headline_metric
 from evalsuite.report.model import Report
-from evalsuite.results.bdrows import BDRow, own_reason
+from evalsuite.results.bdrows import BDRow, Verdict, own_reason
 
 _MOST_NAMED = 8
 """Metrics that are named where there is nothing to say by them."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalsuite.report import text
 from evalsuite.report.model import Metric, Point, Report
+from evalsuite.report.traffic import places
 from evalsuite.results.stats import mean_interval
 
 WORDS = (
@@ -18,47 +19,51 @@ WORDS = (
     "averaged, never from this."
 )
 
+NOTHING = "There is no mean over sequences: no codec has a point at the same target on every sequence."
+
 
 def document(report: Report) -> dict[str, Any]:
     """Points of the means, and the scores of each metric and token figure in their order: shaped as a sequence's."""
-    grouped = _by_target(report)
+    grouped = _by_place(report)
     return {
-        "words": WORDS,
-        "points": [_point(codec, target, points) for (codec, target), points in grouped],
+        "words": WORDS if grouped else NOTHING,
+        "points": [_point(codec, title, points) for codec, title, points in grouped],
         "scores": {
-            metric.label: [_mean(points, metric) for _, points in grouped]
+            metric.label: [_mean(points, metric) for *_, points in grouped]
             for metric in (*report.judged, *report.token_figures)
         },
     }
 
 
-def _by_target(report: Report) -> list[tuple[tuple[str, float], list[Point]]]:
-    """Points of equal codec and place in the order of targets, where every sequence has as many targets.
+def _by_place(report: Report) -> list[tuple[str, str, list[Point]]]:
+    """Codec, words and points of each place that a codec has on every sequence: by codec, from the lowest rate up.
 
-    Targets in kbps, or those of a codec that is matched, are other rates on every sequence: what they share is their
-    rank.
+    Targets in kbps, or those of a codec that was matched, are other rates on every sequence: what they share is their
+    rank. It means something where every sequence has as many of them.
     """
-    sequences = {point.sequence for point in report.points}
-    targets = {
-        name: sorted({one.target_bpp for one in report.points if one.sequence == name and one.target_bpp is not None})
-        for name in sequences
-    }
-    if len({len(some) for some in targets.values()}) != 1:
-        return []
-    grouped: dict[tuple[str, float], list[Point]] = {}
+    by_sequence: dict[str, list[Point]] = {}
     for point in report.points:
-        if point.target_bpp is not None:
-            rank = targets[point.sequence].index(point.target_bpp)
-            grouped.setdefault((point.codec, rank), []).append(point)
-    whole = [(key, points) for key, points in grouped.items() if len(points) == len(sequences) == len(_names(points))]
-    return sorted(whole, key=lambda one: (report.place(one[0][0]), one[0][1]))
+        by_sequence.setdefault(point.sequence, []).append(point)
+    each = [places(points) for points in by_sequence.values()]
+    if len({sum(place.target is not None for place in own) for own in each}) != 1:
+        return []
+    grouped: dict[tuple[str, bool, int], list[Point]] = {}
+    for own in each:
+        for rank, (place, points) in enumerate(own.items(), 1):
+            asked = place.target is not None
+            for point in points:
+                grouped.setdefault((point.codec, asked, rank if asked else place.rank), []).append(point)
+    return [
+        (codec, f"{'target' if asked else 'point'} {rank}", points)
+        for (codec, asked, rank), points in sorted(
+            grouped.items(), key=lambda one: (report.place(one[0][0]), one[0][1:])
+        )
+        # Two points at one target are no more of a sequence than of the other.
+        if len(points) == len(each) == len({point.sequence for point in points})
+    ]
 
 
-def _names(points: list[Point]) -> set[str]:
-    return {point.sequence for point in points}
-
-
-def _point(codec: str, rank: float, points: list[Point]) -> dict[str, Any]:
+def _point(codec: str, title: str, points: list[Point]) -> dict[str, Any]:
     # Rates are spread over magnitudes: their geometric mean is their middle on a logarithmic axis.
     bpp = _geometric([point.bpp for point in points])
     rates = [point.kbps for point in points]
@@ -69,7 +74,7 @@ def _point(codec: str, rank: float, points: list[Point]) -> dict[str, Any]:
         "kbps": kbps,
         "targetBpp": None,
         "rates": {"bpp": f"{text.significant(bpp)} bpp", "kbps": f"{text.significant(kbps)} kbps"},
-        "lines": [f"target {int(rank) + 1}", f"{text.significant(bpp)} bpp, geometric mean of {len(points)} sequences"],
+        "lines": [title, f"{text.significant(bpp)} bpp, geometric mean of {len(points)} sequences"],
     }
 
 

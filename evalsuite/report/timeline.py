@@ -5,7 +5,6 @@ frames.parquet is read a metric at a time, and so are the documents made: all of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +27,6 @@ MOST_FRAMES = 1000
 
 MOST_VALUES = 4_000_000
 """Scores in all data of the page, about 50 MB: beyond, three rates of each sequence are left, and fewer frames."""
-
-_SAME_RATE = 0.005
-"""Rates that differ by less are one: a codec that others were matched to has no targets of its own."""
 
 Frames = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -163,18 +159,10 @@ def _rates(report: Report, shown: Sequence[str]) -> dict[str, list[Rate]]:
 
 
 def _of_sequence(report: Report, points: list[Point]) -> list[Rate]:
-    """The rates of one sequence; a codec whose own rates were the targets of the others stands with them."""
-    known = list(places(points).items())
-    held: dict[Place, list[Cell]] = {place: [] for place, _ in known}
-    targets = [place for place, _ in known if place.target is not None]
-    for at, (place, some) in enumerate(known):
-        for point in some:
-            met = (one for one in targets if math.isclose(point.bpp, one.target or 0, rel_tol=_SAME_RATE))
-            held[place if place.target is not None else next(met, place)].append(Cell(point, at))
+    """The rates of one sequence, in the order of those of the traffic page, whose streams are drawn here too."""
     return [
-        Rate(place, tuple(sorted(cells, key=lambda one: report.place(one.point.codec))))
-        for place, cells in held.items()
-        if cells
+        Rate(place, tuple(Cell(point, at) for point in sorted(some, key=lambda one: report.place(one.codec))))
+        for at, (place, some) in enumerate(places(points).items())
     ]
 
 

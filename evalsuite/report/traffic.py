@@ -25,6 +25,9 @@ FRAME_BITS = "frame_bits"
 MULTIPLES = (Fraction(1), Fraction(3, 2), Fraction(2))
 """Of the mean rate: the channels that the tables have a bucket for."""
 
+SAME_RATE = 0.005
+"""Rates that differ by less are one."""
+
 _SAMPLES = 24
 """Of a curve over the rate: straight lines are none on a logarithmic axis, and start-up delays are none on any."""
 
@@ -129,19 +132,37 @@ class Place:
 
 
 def places(points: Iterable[Point]) -> dict[Place, list[Point]]:
-    """The points of one sequence by target rate, rising; those without one by their rank among their codec's."""
+    """The points of one sequence by target rate, rising; those without one by their rank among their codec's.
+
+    The codec that others were matched to has no targets: its own rates were theirs.
+    """
+    rising = sorted(points, key=lambda point: point.bpp)
+    asked = {_rounded(point.target_bpp) for point in rising if point.target_bpp is not None}
+    own = {point.codec for point in rising} - {point.codec for point in rising if point.target_bpp is not None}
+    matched = {point.codec for point in rising if point.codec in own and _near(point.bpp, asked) is not None}
     by_target: dict[float, list[Point]] = {}
     by_rank: dict[int, list[Point]] = {}
     seen: Counter[str] = Counter()
-    for point in sorted(points, key=lambda point: point.bpp):
-        if point.target_bpp is None:
+    for point in rising:
+        if point.target_bpp is not None:
+            by_target.setdefault(_rounded(point.target_bpp), []).append(point)
+        elif point.codec in matched:
+            by_target.setdefault(_near(point.bpp, asked) or _rounded(point.bpp), []).append(point)
+        else:
             seen[point.codec] += 1
             by_rank.setdefault(seen[point.codec], []).append(point)
-        else:
-            # What was asked for in kbps comes back a bit away from the number that somebody meant.
-            by_target.setdefault(float(f"{point.target_bpp:.12g}"), []).append(point)
-    found = {_place(target, own): own for target, own in sorted(by_target.items())}
-    return found | {Place(None, "", "", rank): own for rank, own in by_rank.items()}
+    found = {_place(target, held): held for target, held in sorted(by_target.items())}
+    return found | {Place(None, "", "", rank): held for rank, held in by_rank.items()}
+
+
+def _rounded(target: float) -> float:
+    """What was asked for in kbps comes back a bit away from the number that somebody meant."""
+    return float(f"{target:.12g}")
+
+
+def _near(bpp: float, targets: Iterable[float]) -> float | None:
+    """The target that a rate is the same as."""
+    return next((target for target in targets if math.isclose(bpp, target, rel_tol=SAME_RATE)), None)
 
 
 def _place(target: float, points: list[Point]) -> Place:

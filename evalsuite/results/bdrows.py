@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 
 from evalsuite.results.bdrate import BDResult, BDStatus
 from evalsuite.results.stats import Summary, mean_interval, summarise
+
+Verdict = Literal["fewer", "more", "unclear", "refused"]
+"""What a mean says of the bits that the test codec needs."""
 
 ALL = "*"
 """What the row over all sequences has for a sequence."""
@@ -87,6 +91,24 @@ class BDRow:
         if self.bd_rate_percent is None or self.noise_floor is None:
             return False
         return abs(self.bd_rate_percent) < self.noise_floor
+
+    @property
+    def holds_zero(self) -> bool:
+        """Of a `*` row: whether its interval holds zero; without one, whether the sequences disagree about the sign."""
+        low, high = (self.ci_low, self.ci_high) if self.ci_low is not None else (self.lowest, self.highest)
+        return low is not None and high is not None and low <= 0 <= high
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of a `*` row: which way it points, if it points at all.
+
+        A change that is shown as 0.0 % does not, nor does one that the points cannot tell from zero.
+        """
+        if self.bd_rate_percent is None:
+            return "refused"
+        if self.holds_zero or self.below_noise or round(self.bd_rate_percent, 1) == 0:
+            return "unclear"
+        return "fewer" if self.bd_rate_percent < 0 else "more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,19 +70,13 @@ def rank(standings: Iterable[Standing], metric: str, board: Board) -> list[Place
 def verdict(row: BDRow | None) -> Verdict:
     """What a row over all sequences lets us say.
 
-    Its interval decides, from five sequences on; below, the noise floor of its points does, where they have one.
+    The rules are those of every report (`BDRow.verdict`); a number with neither interval nor noise floor is not judged.
     """
-    if row is None or row.bd_rate_percent is None:
+    if row is None or row.verdict == "refused":
         return "none"
-    if row.ci_low is not None and row.ci_high is not None:
-        decided = row.ci_low > 0 or row.ci_high < 0
-    elif row.noise_floor is None:
-        return "unjudged"
-    else:
-        decided = not row.below_noise
-    if not decided:
+    if row.verdict == "unclear":
         return "undecided"
-    return "fewer" if row.bd_rate_percent < 0 else "more"
+    return "unjudged" if row.ci_low is None and row.noise_floor is None else row.verdict
 
 
 def wins(rows: Sequence[BDRow]) -> tuple[int, int]:

@@ -80,7 +80,8 @@ class Complexity {
     return codecs.map((codec) => {
       const pair = pairs.find((one) => one.anchor === anchor && one.test === this.data.codecs.indexOf(codec));
       const own = codec.name === this.state.anchor;
-      const percent = own ? 0 : (pair?.percent ?? null);
+      // A mean over fewer sequences is of other content: it has no place among the others.
+      const percent = own ? 0 : pair?.held === pair?.of ? (pair?.percent ?? null) : null;
       const said = own ? "the anchor" : pair ? `BD-rate ${pair.shown}, ${pair.held} of ${pair.of} sequences` : "not compared";
       return { codec, cost: costs[codec.name], percent, said, unlike: pair?.unlike ?? "", noise: pair?.noise ?? false, why: pair?.evidence ?? said };
     });

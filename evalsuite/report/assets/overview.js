@@ -28,11 +28,12 @@ class Ranking {
     if (wanted !== state.metric) return;
     const anchor = data.codecs.findIndex((codec) => codec.name === state.anchor);
     const own = pairs.filter((pair) => pair.anchor === anchor);
-    // What has no number cannot be ranked: it stands below, with its reason.
-    own.sort((a, b) => (a.percent === null) - (b.percent === null) || a.percent - b.percent);
+    // A mean over fewer sequences than there are is of other content: it has no place, and stands below.
+    const order = (pair) => (pair.percent === null ? 2 : Number(pair.held < pair.of));
+    own.sort((a, b) => order(a) - order(b) || a.percent - b.percent);
     byId("ranking-caption").textContent =
       `Codecs by their mean BD-rate against ${state.anchor} for the same ${this.metric.title} (${this.metric.direction}): ` +
-      "the fewest bits first. Win rate is the share of sequences on which bits are saved.";
+      "the fewest bits first. A mean that does not hold every sequence has no place. Win rate is the share of sequences on which bits are saved.";
     byId("ranking-words").replaceChildren(element("ul", {}, ...own.map((pair) => this.words(pair))));
     const held = own.filter((pair) => pair.percent !== null);
     const ends = [0, ...held.flatMap((pair) => [pair.percent, pair.low ?? 0, pair.high ?? 0])];
@@ -54,7 +55,7 @@ class Ranking {
     const value = element("td", { class: `n ${pair.verdict}` }, `${marksOf(pair)} ${pair.shown}`.trim());
     return element(
       "tr", {},
-      number(pair.percent === null ? "–" : String(index + 1)),
+      number(pair.percent === null || pair.held < pair.of ? "–" : String(index + 1)),
       element("th", { scope: "row" }, markOf(codec), nameAndNote(codec)),
       value,
       number(pair.interval),
