@@ -1,7 +1,7 @@
 """A board, and runs by it whose BD-rates are known in closed form, for the tests of entries and of the site.
 
-Every score is a straight line over the logarithm of the rate, and a codec reaches the anchor's score at `factor` times
-its rate: its BD-rate is 100 (factor - 1) on every metric.
+Every score is a straight line over the logarithm of the rate (one that saturates is as -10 log10(1 - score / ceiling)),
+and a codec reaches the anchor's score at `factor` times its rate: its BD-rate is 100 (factor - 1) on every metric.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from evalsuite.results.tables import bd_table
 
 SEQUENCES = ("face", "city", "bikes", "bunny", "jump")
 TARGETS = (0.01, 0.02, 0.04, 0.08, 0.16)
-LINES = {"psnr_y": (30.0, 10.0), "ssim": (0.9, 0.04), "vmaf": (60.0, 25.0)}
-"""Score at 0.01 bpp, and slope for each tenfold rate of the anchor."""
+LINES = {"psnr_y": (30.0, 10.0), "ssim": (10.0, 2.0), "vmaf": (7.0, 4.0)}
+"""Score at 0.01 bpp, and slope for each tenfold rate of the anchor, both where BD-rate works."""
 FRAMES = 8
 WIDTH, HEIGHT, RATE = 640, 360, "25"
 VERSIONS = {name: infos()[name].version for name in LINES}
@@ -189,7 +189,11 @@ def _cell(
     bpp = 8 * size / (WIDTH * HEIGHT * FRAMES)
     decades = math.log10(bpp / 0.01 / factor) + moved
     swing = np.linspace(-1, 1, FRAMES)
-    scored = {name: start + slope * decades + abs(slope) * 0.02 * swing for name, (start, slope) in LINES.items()}
+    scored = {}
+    for name, (start, slope) in LINES.items():
+        ceiling, line = infos()[name].log_domain_ceiling, start + slope * decades
+        mean = line if ceiling is None else ceiling * (1 - 10 ** (-line / 10))
+        scored[name] = mean + (0.2 if ceiling is None else 0.002 * ceiling) * swing
     own = anchor_version if codec == board.anchor else version
     return {
         "codec": codec,
@@ -206,7 +210,6 @@ def _cell(
         "bpp": bpp,
         "kbps": 8 * size * float(RATE) / FRAMES / 1000,
         "bytes": size,
-        "log_domain_ceiling": None,
         "cell_key": sha("cell", codec, own, sequence, place),
         "codec_version": own,
         "intra_period": board.intra_period,
@@ -248,6 +251,7 @@ def _rows(cell: Mapping[str, Any], metric: str, values: Any, status: str) -> lis
             "score": float(score) if status == "ok" else None,
             "unit": info.unit,
             "higher_is_better": info.higher_is_better,
+            "log_domain_ceiling": info.log_domain_ceiling,
             "status": status,
             "reason": "" if status == "ok" else "no face",
             "metric_version": info.version,

@@ -82,12 +82,13 @@ def test_a_folder_that_is_a_link(copied, tmp_path):
     assert said(Entry(link, copied.manifest)) == "not a folder"
 
 
-def test_what_lies_beside_entries(copied, tmp_path):
+def test_what_lies_beside_entries(good, copied, tmp_path):
+    shutil.copytree(good["x265"].folder, copied.folder.parent / good["x265"].folder.name)
     (copied.folder.parent / "notes.txt").write_text("x")
     (tmp_path / "unknown").mkdir()
     (tmp_path / ".gitkeep").touch()
     count, faults = check_entries(tmp_path, [BOARD], all_boards=True)
-    assert count == 1
+    assert count == 2
     assert {(one.entry, one.text) for one in faults} == {
         ("small/notes.txt", "not an entry"),
         ("unknown", "there is no board of this name"),

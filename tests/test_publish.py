@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 import json
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,6 +22,7 @@ from publish_samples import HOSTILE, SEQUENCES, add, board_of, edited, unchecked
 from evalsuite.errors import RequestError
 from evalsuite.report.site.build import build_site
 from evalsuite.report.site.charts import strip_axis
+from evalsuite.report.site.downloads import points_csv, ranking_csv
 from evalsuite.results.bdrate import bd_rate
 from evalsuite.results.entries_rank import Standing, rank, verdict
 from evalsuite.results.entry_files import bd_rows
@@ -136,7 +139,12 @@ def test_the_ranking_can_be_computed_by_hand_from_the_tables(site):
             at = points[(points["metric"] == metric) & (points["sequence"] == row["sequence"])]
             test = at[(at["entry"] == entry) & (at["side"] == "test")]
             anchor = at[(at["entry"] == row["anchor_entry"]) & (at["side"] == "anchor")]
-            result = bd_rate(anchor["bpp"], anchor["score"], test["bpp"], test["score"], higher_is_better=True)
+            (ceiling,) = at["log_domain_ceiling"].unique()
+            result = bd_rate(
+                *(anchor["bpp"], anchor["score"], test["bpp"], test["score"]),
+                higher_is_better=True,
+                log_domain_ceiling=None if math.isnan(ceiling) else ceiling,
+            )
             assert (result.percent is None) == (row["status"] == "refused")
             if result.percent is not None:
                 assert result.percent == pytest.approx(row["bd_rate_percent"], abs=1e-9)
@@ -151,6 +159,21 @@ def test_the_ranking_can_be_computed_by_hand_from_the_tables(site):
     for metric in BOARD.headline:
         shown = [one["codec"] for one in board["rankings"][metric] if one["place"] and not one["anchor"]]
         assert [codec for _, codec in sorted(means[metric])] == shown
+
+
+def test_no_cell_of_a_table_is_a_formula(entries, tmp_path):
+    """A name may have come before the schema refused it."""
+    run = write_run(tmp_path / "run", BOARD, {"=1+1|x": 0.8})
+    points = run.points.assign(entry="-e", side="test", preset="@SUM(A1)", reason=None)
+    text = points_csv(points)
+    assert ",'=1+1|x,'@SUM(A1)," in text
+    assert text.splitlines()[1].startswith("'-e,test,")
+    assert len(pd.read_csv(io.StringIO(text))) == (points["statistic"] == "mean").sum()
+    entry = unchecked(run, "=1+1|x", tmp_path / "small")
+    rows = tuple(bd_rows(read_run(entry.folder).summary))
+    table = list(csv.DictReader(io.StringIO(ranking_csv([Standing(entry, rows)], {entry.manifest.id: "x"}))))
+    assert {row["test"] for row in table} == {"'=1+1|x"}
+    assert all(float(row["bd_rate_percent"]) < 0 for row in table)
 
 
 def test_tables_agree_with_each_other(site):

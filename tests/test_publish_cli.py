@@ -118,3 +118,11 @@ def test_the_workflow_checks_before_it_publishes_and_only_from_main():
     deploy = workflow["jobs"]["deploy"]
     assert (deploy["needs"], deploy["if"]) == ("check", "github.event_name != 'pull_request'")
     assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
+
+
+def test_the_workflow_runs_for_what_is_checked_and_what_checks_it():
+    workflow = yaml.safe_load((Path(__file__).parents[1] / ".github/workflows/pages.yml").read_text())
+    for event in ("pull_request", "push"):
+        paths = workflow[True][event]["paths"]  # `on` is a truth value to YAML 1.1
+        assert {"leaderboards/**", "evalsuite/**", "docs/*.schema.json"} <= set(paths)
+    assert workflow["concurrency"]["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evalsuite.results.board import Board
 from evalsuite.results.entry import ADD, Entry, read_manifest
+from evalsuite.results.entry_anchor import anchor_faults
 from evalsuite.results.entry_check import Fault, check_entry
 
 _NO_ENTRIES = (".gitkeep", ".gitattributes", "README.md")
@@ -43,7 +44,7 @@ def latest(entries: Sequence[Entry], board: Board) -> Entry | None:
 
 
 def check_entries(entries: Path, boards: Sequence[Board], *, all_boards: bool) -> tuple[int, list[Fault]]:
-    """Check every entry of the boards.
+    """Check every entry of the boards, and those that are good ones against the board's entries of its anchor.
 
     Args:
         entries: the folder of all entries; nothing in it where it does not exist.
@@ -54,7 +55,14 @@ def check_entries(entries: Path, boards: Sequence[Board], *, all_boards: bool) -
         How many entries there are, and every fault.
     """
     folders = [(board, folder) for board in boards for folder in _folders(entries / board.name)]
-    faults = [fault for board, folder in folders for fault in check_entry(folder, board)]
+    faults = []
+    good: dict[str, list[Entry]] = {board.name: [] for board in boards}
+    for board, folder in folders:
+        if found := check_entry(folder, board):
+            faults += found
+        else:
+            good[board.name].append(Entry(folder, read_manifest(folder)))
+    faults += [fault for board in boards for fault in anchor_faults(good[board.name], board)]
     faults += [fault for board in boards for fault in _strays(entries / board.name)]
     if all_boards and entries.is_dir():
         known = {board.name for board in boards} | set(_NO_ENTRIES)

@@ -17,6 +17,7 @@ from typing import Any
 
 from evalsuite.codec.identity import digest_of
 from evalsuite.errors import StoreError
+from evalsuite.results.conformance import stamp_of
 from evalsuite.results.entry_schema import violations_of
 from evalsuite.results.load import RESULT_FILES, RunResults
 
@@ -130,7 +131,7 @@ def identity_of(run: RunResults, codec: str) -> str:
     cells = zip(*(rows[column].tolist() for column in columns), strict=True)
     return digest_of(
         {
-            "board": summary_stamp(run),
+            "board": dict(stamp_of(run)),
             "codec": [codec, facts["preset"], facts["version"]],
             # repr tells a float exactly, and NaN and infinity too; a null digest of a failed cell is any gap.
             "points": sorted([*map(_said, cell[:-1]), repr(float(cell[-1]))] for cell in cells),
@@ -140,11 +141,6 @@ def identity_of(run: RunResults, codec: str) -> str:
 
 def _said(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def summary_stamp(run: RunResults) -> dict[str, Any]:
-    """Name, version and sha256 of the board in a run's summary."""
-    return dict(run.summary["request"]["board"])
 
 
 def utc(text: str) -> str:

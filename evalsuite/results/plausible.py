@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 
 from evalsuite.results.load import RunResults
+from evalsuite.results.plausible_facts import implausible_facts
+from evalsuite.results.plausible_frames import implausible_frames
 from evalsuite.results.plausible_scores import ROUNDING, implausible_scores, number, place, said
+from evalsuite.results.plausible_status import implausible_statuses
 
 _TIMES = ("encode_wall_s", "decode_wall_s")
 _CPU = ("encode_cpu_s", "decode_cpu_s", "encode_load_s", "decode_load_s")
@@ -26,17 +29,26 @@ _OF_CELL = (
 )
 """Columns that say something of the bitstream, and so the same in each of its rows."""
 
+_NEEDED = ("q", "bytes", "width", "height", "frames", "cell_key", "bitstream_sha256")
+"""What every bitstream has; only where all of a cell failed there is none."""
+
 _SHA256 = r"[0-9a-f]{64}"
 
 
 def implausible(run: RunResults) -> list[str]:
     """Every reason that the numbers of a run cannot be true; empty where there is none."""
-    cells = run.points.drop_duplicates("cell_key")
+    cells, coded = run.points.drop_duplicates("cell_key"), _coded(run.points)
     checks = (
-        *(_rows(run.points), _digests(run, cells), _rates(cells, run), _matches(run, cells), _times(cells)),
-        implausible_scores(run),
+        *(_rows(run.points), _digests(run, coded), _rates(coded, run), _matches(run, cells), _times(cells)),
+        *(implausible_facts(run), implausible_statuses(run), implausible_scores(run), implausible_frames(run)),
     )
     return list(dict.fromkeys(line for check in checks for line in check))
+
+
+def _coded(points: pd.DataFrame) -> pd.DataFrame:
+    """One row of each cell that has a bitstream, whatever else it leaves out: all but those that failed."""
+    told = points[["bytes", "bpp", "kbps", "score"]].notna().any(axis=1)
+    return points[told | (points["status"] != "failed")].drop_duplicates("cell_key")
 
 
 def _rows(points: pd.DataFrame) -> Iterator[str]:
@@ -46,10 +58,12 @@ def _rows(points: pd.DataFrame) -> Iterator[str]:
     values = points.groupby("cell_key")[list(_OF_CELL)].nunique(dropna=False).max()
     for column in values[values > 1].index:
         yield f"results.parquet: rows of one bitstream disagree about {column}"
+    cells = points.groupby(["codec", "sequence", "q"])["cell_key"].nunique(dropna=False)
+    for codec, sequence, q in cells.index[cells > 1]:
+        yield f"{codec} on {sequence}, q {said(q)}: one rate point has several bitstreams"
 
 
-def _digests(run: RunResults, cells: pd.DataFrame) -> Iterator[str]:
-    coded = cells[cells["bytes"].notna()]
+def _digests(run: RunResults, coded: pd.DataFrame) -> Iterator[str]:
     for column in ("cell_key", "source_sha256", "bitstream_sha256"):
         texts = coded[column].astype("string").fillna("")
         if not texts.str.fullmatch(_SHA256).all():
@@ -68,10 +82,13 @@ def _digests(run: RunResults, cells: pd.DataFrame) -> Iterator[str]:
             yield f"bitstream {str(at)[:8]}…: one digest, {rows['bytes'].nunique()} sizes"
 
 
-def _rates(cells: pd.DataFrame, run: RunResults) -> Iterator[str]:
+def _rates(coded: pd.DataFrame, run: RunResults) -> Iterator[str]:
     """Rates follow from size and geometry."""
+    for codec, rows in coded[coded[list(_NEEDED)].isna().any(axis=1)].groupby("codec"):
+        lacking = [name for name in _NEEDED if rows[name].isna().any()]
+        yield f"{codec} on {', '.join(sorted(set(rows['sequence'])))}: a rate point without {', '.join(lacking)}"
     exact = {str(one["name"]): _fraction(one["frame_rate"]) for one in run.summary["sequences"]}
-    for row in cells[cells["bytes"].notna()].to_dict("records"):
+    for row in coded.to_dict("records"):
         at = f"{row['codec']} on {row['sequence']}, q {said(row['q'])}"
         width, height, frames, size = (number(row[name]) for name in ("width", "height", "frames", "bytes"))
         rate = exact.get(str(row["sequence"]), math.nan)

@@ -1,4 +1,4 @@
-"""Whether the scores of a run can be true: their ranges, their order, and the frames that they are over."""
+"""Whether the scores of a run can be true: their ranges, their order, and what they say of each other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ def implausible_scores(run: RunResults) -> Iterator[str]:
     yield from _falls(run.points)
     yield from _stuck(run, limits)
     yield from _perfect(run.points)
-    yield from _frames(run)
 
 
 def _ranges(run: RunResults, limits: Limits) -> Iterator[str]:
@@ -137,57 +136,6 @@ def _perfect(points: pd.DataFrame) -> Iterator[str]:
     if "vmaf" in wide:
         for codec, sequence, q in wide.index[same & (wide["vmaf"] < 90)][:1]:
             yield f"{codec} on {sequence}, q {said(q)}: psnr_y is infinite, but vmaf is below 90"
-
-
-def _frames(run: RunResults) -> Iterator[str]:
-    """Scores over frames are those of the frames."""
-    frames = run.frames()
-    yield from _lacking(run, frames)
-    if not len(frames):
-        return
-    if frames.duplicated(["cell_key", "metric", "frame"]).any():
-        yield "frames.parquet: a frame stands there twice"
-    cells = run.points.drop_duplicates("cell_key").set_index("cell_key")
-    if unknown := set(frames["cell_key"]) - set(cells.index):
-        yield f"frames.parquet: {len(unknown)} bitstreams that results.parquet does not have"
-    count = frames["cell_key"].map(cells["frames"].astype(float))
-    if (frames["frame"] < 0).any() or (frames["frame"] >= count).any():
-        yield "frames.parquet: a frame beyond the number of frames"
-    pooled = frames.groupby(["cell_key", "metric"])["score"].agg(["mean", "min", "max"])
-    told = run.points[run.points["status"].isin(SCORED)].drop_duplicates(["cell_key", "metric", "statistic"])
-    for statistic in ("mean", "worst"):
-        rows = told[told["statistic"] == statistic].set_index(["cell_key", "metric"])
-        both = rows.join(pooled, how="inner")
-        ours = both["mean"] if statistic == "mean" else both["min"].where(both["higher_is_better"] == True, both["max"])  # noqa: E712 - may be null
-        score = both["score"].astype(float)
-        near = np.isclose(ours, score, rtol=2 * ROUNDING, atol=ROUNDING) | (ours == score)
-        for row in both.assign(ours=ours).reset_index()[~np.asarray(near)].iloc[:1].to_dict("records"):
-            yield (
-                f"{row['codec']} on {row['sequence']}, q {said(row['q'])}: {row['metric']} {statistic} is "
-                f"{said(row['score'])}, but {said(row['ours'])} by its frames"
-            )
-
-
-def _lacking(run: RunResults, frames: pd.DataFrame) -> Iterator[str]:
-    """A mean over frames has frames, for the codec whose frames are kept at all."""
-    ours = infos()
-    over_frames = {
-        str(one["name"])
-        for one in run.summary["metrics"]
-        if (known.per_frame if (known := ours.get(str(one["name"]))) else one.get("per_frame"))
-    }
-    anchor = run.summary["request"]["anchor"]
-    codecs = {str(one["name"]) for one in run.summary["codecs"]} - {anchor} or {anchor}
-    scored = run.points[
-        (run.points["status"] == "ok")
-        & (run.points["statistic"] == "mean")
-        & run.points["metric"].isin(over_frames)
-        & run.points["codec"].isin(codecs)
-    ]
-    held = set(zip(frames["cell_key"], frames["metric"], strict=True))
-    missing = [key not in held for key in zip(scored["cell_key"], scored["metric"], strict=True)]
-    for at, rows in scored[missing].groupby(["codec", "sequence"]):
-        yield f"{place(at)}: {', '.join(sorted(set(rows['metric'])))} without frames in frames.parquet"
 
 
 def number(value: Any, gap: float = math.nan) -> float:

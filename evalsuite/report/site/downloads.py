@@ -29,6 +29,9 @@ from evalsuite.results.load import RunResults
 SCHEMA = 1
 """Version of board.json."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a text begins with that a spreadsheet would compute."""
+
 _CSV_COLUMNS = (
     *("entry", "side", "codec", "preset", "codec_version", "sequence", "q", "target_bpp", "bpp", "kbps", "bytes"),
     *("frames", "metric", "metric_version", "score", "unit", "higher_is_better", "log_domain_ceiling", "status"),
@@ -84,8 +87,11 @@ def _without(run: RunResults, points: pd.DataFrame, anchor: str) -> RunResults:
 
 def points_csv(points: pd.DataFrame) -> str:
     """The means over frames of every rate point; all that curves and BD-rates are made of."""
-    means = points[points["statistic"] == "mean"]
-    return str(means[list(_CSV_COLUMNS)].to_csv(index=False, lineterminator="\n"))
+    means = points.loc[points["statistic"] == "mean", list(_CSV_COLUMNS)]
+    for name in _CSV_COLUMNS:
+        if not pd.api.types.is_numeric_dtype(means[name]):
+            means = means.assign(**{name: means[name].map(_plain, na_action="ignore")})
+    return str(means.to_csv(index=False, lineterminator="\n"))
 
 
 def points_parquet(points: pd.DataFrame) -> bytes:
@@ -105,8 +111,14 @@ def ranking_csv(standings: Sequence[Standing], anchor_entry: Mapping[str, str]) 
     for standing in standings:
         name = standing.entry.manifest.id
         for row in standing.rows:
-            writer.writerow({"entry": name, "anchor_entry": anchor_entry[name], **asdict(row)})
+            cells = {"entry": name, "anchor_entry": anchor_entry[name], **asdict(row)}
+            writer.writerow({key: _plain(value) for key, value in cells.items()})
     return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula; numbers are left as they are."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def board_json(board: Board, rankings: Sequence[Ranking], entries: Sequence[Entry]) -> str:

@@ -69,11 +69,6 @@ def step_text(step: Step) -> str:
     return f"{STEPS[step.kind]}{size}"
 
 
-def remarks(row: BDRow | None) -> str:
-    """What else must be known of a row over all sequences."""
-    return "" if row is None else row.reason
-
-
 def protocol(board: Board) -> list[tuple[str, str]]:
     """What a board pins, in words."""
     frames = "all of each sequence" if board.frames is None else f"the first {board.frames} of each sequence"
