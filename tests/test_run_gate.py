@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+from conftest import make_clip
 from run_bench import Bench
 
 RULES = """
@@ -52,9 +53,11 @@ def test_a_failed_cell_is_found_and_listed(bench):
 
 def test_hull_of_real_encodes_lies_on_its_members_and_beats_both(bench):
     """x265 at full and half size: BD-rate of either against the hull costs bits, by construction of a hull."""
+    # Half of it is still a whole coding tree unit: on less, x265 4.3 corrupts its heap now and then.
+    clip = str(make_clip(bench.folder / "large.y4m", 160, 128, 6))
     bench.run(
         *("run", "--codecs", "x265,x265:half", "--hull", "--anchor", "x265:hull", "--match", "none"),
-        *("--sequences", bench.clips[1], "--metrics", "psnr_y", "--store", "store", "--out", "hull"),
+        *("--sequences", clip, "--metrics", "psnr_y", "--store", "store", "--out", "hull"),
     )
     points = pd.read_parquet(bench.folder / "hull/results.parquet").query("statistic == 'mean'")
     hull = points[points["codec"] == "x265:hull"]
