@@ -6,26 +6,27 @@ costs nothing but the rest. Nothing gets the destination's name before its diges
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import requests
 import urllib3
 
 from evalsuite.errors import AssetError
 from evalsuite.files import is_verified, locked, storing
+from evalsuite.partfile import PartFile
 
 ATTEMPTS = 4
 """Requests without noteworthy progress before a download is given up."""
 BACKOFF_S = 0.5
 """Wait after the first broken try; it doubles with each."""
+LONGEST_WAIT_S = 60.0
+"""A server that asks for more patience is not asked again so soon, but is not waited for either."""
 TIMEOUT_S = (10, 30)
 """Seconds to connect, and between two bytes."""
 LARGEST_BYTES = 16 << 30
@@ -43,6 +44,18 @@ _HOPELESS = (
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes there will be, where known."""
+
+_watch: ContextVar[Report | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(report: Report) -> Iterator[None]:
+    """Downloads of this thread tell `report` how far they are, and draw no bar of their own."""
+    token = _watch.set(report)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 def shown(url: str) -> str:
@@ -65,6 +78,7 @@ def fetch_url(
     size: int | None = None,
     attempts: int = ATTEMPTS,
     progress: bool | None = None,
+    stated_in: str = "the manifest",
 ) -> Path:
     """Download a file once; a destination that is already there and has the digest is left alone.
 
@@ -74,7 +88,8 @@ def fetch_url(
         sha256: its digest in hex; without one a file that is there is taken as it is.
         size: its bytes, where known: tells a cut download from a wrong one.
         attempts: requests that bring little or nothing before it is given up.
-        progress: show a bar on stderr; None shows one where stderr is a terminal.
+        progress: show a bar on stderr; None shows one where stderr is a terminal. Inside `watched` there is none.
+        stated_in: what says the digest, for the error about another one.
 
     Raises:
         AssetError: it could not be had, or has another digest; or the destination cannot be written.
@@ -85,15 +100,14 @@ def fetch_url(
         if _is_there(destination, sha256):
             return destination
         part_path = destination.with_name(f"{destination.name}.part")
-        with (
-            storing(part_path),
-            _Part(part_path) as part,
-            _bar(destination.name, progress) as report,
-            requests.Session() as session,
-        ):
-            _download(session, url, part, sha256, size, attempts, report)
-        with storing(destination):
-            part_path.replace(destination)
+        with storing(part_path):
+            with (
+                PartFile(part_path, judged_by_digest=sha256 is not None) as part,
+                _reporting(destination.name, progress) as report,
+                requests.Session() as session,
+            ):
+                _Download(session, url, part, sha256, size, report, stated_in).run(attempts)
+            part.move_to(destination)
     return destination
 
 
@@ -101,166 +115,188 @@ def _is_there(path: Path, sha256: str | None) -> bool:
     return path.is_file() if sha256 is None else is_verified(path, sha256)
 
 
-class _Part:
-    """The bytes that have arrived so far, on disk, with their running digest."""
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What went wrong with one request, worth another try."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = path.stat().st_size if path.exists() else 0
-        self._hash = hashlib.sha256()
-        if self.size:
-            with path.open("rb") as stream:
-                self._hash = hashlib.file_digest(stream, "sha256")
-        self._stream = path.open("ab")
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-    def append(self, data: bytes) -> None:
-        self._stream.write(data)
-        self._hash.update(data)
-        self.size += len(data)
-
-    def restart(self) -> None:
-        self._stream.flush()
-        self._stream.truncate(0)
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
-        self._stream.close()
+    what: str
+    wait_s: float = 0.0
+    """What the server asks for."""
 
 
-def _download(
-    session: requests.Session,
-    url: str,
-    part: _Part,
-    sha256: str | None,
-    size: int | None,
-    attempts: int,
-    report: Report,
-) -> None:
-    """Ask until the part file is complete and right."""
-    attempts_left = attempts
-    asked_afresh = False
-    while sha256 is None or part.sha256 != sha256:
-        before = part.size
-        problem = _receive(session, url, part, size, report)
-        if sha256 is not None and part.sha256 == sha256:
-            return
-        if problem is None and size is not None and part.size < size:
-            problem = f"the server ended the file after {part.size} of {size} bytes"
-        if problem is None:
-            if sha256 is None:
+@dataclass(frozen=True, slots=True)
+class _Download:
+    session: requests.Session
+    url: str
+    part: PartFile
+    sha256: str | None
+    size: int | None
+    report: Report
+    stated_in: str
+
+    def run(self, attempts: int) -> None:
+        """Ask until the part file is complete and right."""
+        part = self.part
+        attempts_left = attempts
+        asked_afresh = False
+        while not self._is_right():
+            before = part.size
+            problem = self._receive()
+            if self._is_right():
                 return
-            # What was resumed may belong to another version of the file, and a proxy may have cut it without a
-            # word: one more request from the first byte tells a broken transfer from a wrong file.
-            got = f"sha256 {part.sha256}, {part.size} bytes"
-            part.restart()
-            if asked_afresh:
-                raise AssetError(
-                    "the server sent another file than expected",
-                    where=shown(url),
-                    expected=f"sha256 {sha256}" + (f", {size} bytes" if size is not None else ""),
-                    got=got,
-                    fix="the file has changed at its origin: check the manifest's sha256, or take another source",
-                )
-            asked_afresh = True
-            continue
-        if part.size - before >= _NOTEWORTHY_BYTES:
-            attempts_left = attempts
-        attempts_left -= 1
-        if attempts_left <= 0:
+            if problem is None and self.size is not None and part.size < self.size:
+                problem = _Problem(f"the server ended the file after {part.size} of {self.size} bytes")
+            if problem is None:
+                if self.sha256 is None:
+                    return
+                # What was resumed may belong to another version of the file, and a proxy may have cut it without a
+                # word: one more request from the first byte tells a broken transfer from a wrong file.
+                got = f"sha256 {part.sha256}, {part.size} bytes"
+                part.restart()
+                if asked_afresh:
+                    raise self._changed(got)
+                asked_afresh = True
+                continue
+            if part.size - before >= _NOTEWORTHY_BYTES:
+                attempts_left = attempts
+            attempts_left -= 1
+            if attempts_left <= 0:
+                raise self._given_up(problem, attempts)
+            time.sleep(max(problem.wait_s, BACKOFF_S * 2 ** (attempts - 1 - attempts_left)))
+
+    def _is_right(self) -> bool:
+        return self.sha256 is not None and self.part.sha256 == self.sha256
+
+    def _receive(self) -> _Problem | None:
+        """One request, appended to the part file.
+
+        Returns:
+            None where the answer ended as the server said it would; otherwise what went wrong.
+
+        Raises:
+            AssetError: another try would end the same way.
+        """
+        headers = {"Accept-Encoding": "identity"}  # a range counts the bytes of the file, not of a compressed stream
+        if self.part.size:
+            headers["Range"] = f"bytes={self.part.size}-"
+            if self.part.validator:
+                headers["If-Range"] = self.part.validator
+        try:
+            with self.session.get(self.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+                return self._begin(response) or self._append_body(response)
+        except (*_HOPELESS, ValueError) as error:  # urllib's own parser refuses some addresses as plain ValueError
             raise AssetError(
-                "the file could not be downloaded",
-                where=shown(url),
-                expected=f"{size} bytes" if size is not None else "the whole file",
-                got=f"{problem} (attempts: {attempts}; {part.size} bytes are kept)",
-                fix="check the network, proxy settings and certificates, then try again: it goes on where it stopped",
+                "the address cannot be fetched from",
+                where=shown(self.url),
+                got=root_cause(error),
+                fix="check the address in the manifest, or take another source",
+            ) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            return _Problem(root_cause(error))
+
+    def _begin(self, response: requests.Response) -> _Problem | None:
+        """Whether what follows belongs behind what is here; makes room where it is the whole file."""
+        part, status = self.part, response.status_code
+        if status == requests.codes.requested_range_not_satisfiable:
+            part.restart()
+            return _Problem("the server has fewer bytes than are already here")
+        if status in _TRANSIENT_STATUS:
+            return _Problem(f"HTTP {status} {response.reason}", _asked_wait_s(response))
+        if status == requests.codes.ok:
+            part.restart(_validator(response))
+            return None
+        if status != requests.codes.partial_content:
+            raise AssetError(
+                "the server does not give the file",
+                where=shown(self.url),
+                expected="HTTP 200 or 206",
+                got=f"HTTP {status} {response.reason}",
+                fix="check the address in the manifest, or take another source",
             )
-        time.sleep(BACKOFF_S * 2 ** (attempts - 1 - attempts_left))
-
-
-def _receive(session: requests.Session, url: str, part: _Part, size: int | None, report: Report) -> str | None:
-    """One request, appended to the part file.
-
-    Returns:
-        None where the answer ended as the server said it would; otherwise what went wrong, worth another try.
-
-    Raises:
-        AssetError: another try would end the same way.
-    """
-    headers = {"Accept-Encoding": "identity"}  # a range counts the bytes of the file, not of a compressed stream
-    if part.size:
-        headers["Range"] = f"bytes={part.size}-"
-    try:
-        with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
-            status = response.status_code
-            if status == requests.codes.requested_range_not_satisfiable:
-                part.restart()
-                return "the server has fewer bytes than are already here"
-            if status in _TRANSIENT_STATUS:
-                return f"HTTP {status} {response.reason}"
-            if status not in (requests.codes.ok, requests.codes.partial_content):
-                raise AssetError(
-                    "the server does not give the file",
-                    where=shown(url),
-                    expected="HTTP 200 or 206",
-                    got=f"HTTP {status} {response.reason}",
-                    fix="check the address in the manifest, or take another source",
-                )
-            if status == requests.codes.ok and part.size:
-                part.restart()
-            start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-            if status == requests.codes.partial_content and (not start or int(start[1]) != part.size):
-                part.restart()
-                return "the server sent another range than asked for"
-            return _append_body(response, part, size, report)
-    except (*_HOPELESS, ValueError) as error:  # urllib's own parser refuses some addresses as plain ValueError
-        raise AssetError(
-            "the address cannot be fetched from",
-            where=shown(url),
-            got=root_cause(error),
-            fix="check the address in the manifest, or take another source",
-        ) from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        return root_cause(error)
-
-
-def _append_body(response: requests.Response, part: _Part, size: int | None, report: Report) -> str | None:
-    length = response.headers.get("Content-Length", "")
-    total = part.size + int(length) if length.isdecimal() else None
-    limit = LARGEST_BYTES if size is None else size
-    # read1 hands over what has arrived: iter_content would lose the rest of its chunk when the connection breaks.
-    while chunk := response.raw.read1(_CHUNK, decode_content=False):
-        if part.size + len(chunk) > limit:
+        start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if not start or int(start[1]) != part.size:
             part.restart()
+            return _Problem("the server sent another range than asked for")
+        if part.validator and _validator(response) not in ("", part.validator):
+            part.restart()
+            return _Problem("the file changed between two requests")
+        return None
+
+    def _append_body(self, response: requests.Response) -> _Problem | None:
+        part = self.part
+        length = response.headers.get("Content-Length", "")
+        total = part.size + int(length) if length.isdecimal() else None
+        if self.sha256 is None and self.size is None and total is None and not _says_its_end(response):
             raise AssetError(
-                "the server sends more than the file has",
+                "the server does not say how long the file is",
                 where=shown(response.url),
-                expected=f"{limit} bytes at most",
-                got=f"{total} bytes" if total else "more",
-                fix="check the manifest's size, or take another source",
+                expected="a Content-Length, or a sha256 or a size in the manifest: else a cut file would pass as whole",
+                fix="state the file's sha256 or size in the manifest",
             )
-        part.append(chunk)
-        report(part.size, total)
-    if total is not None and part.size < total:
-        return f"the connection closed after {part.size} of {total} bytes"
-    return None
+        limit = LARGEST_BYTES if self.size is None else self.size
+        # read1 hands over what has arrived: iter_content would lose the rest of its chunk when the connection breaks.
+        while chunk := response.raw.read1(_CHUNK, decode_content=False):
+            if part.size + len(chunk) > limit:
+                part.restart()
+                raise AssetError(
+                    "the server sends more than the file has",
+                    where=shown(response.url),
+                    expected=f"{limit} bytes at most",
+                    got=f"{total} bytes" if total else "more",
+                    fix="check the manifest's size, or take another source",
+                )
+            part.append(chunk)
+            self.report(part.size, total)
+        if total is not None and part.size < total:
+            return _Problem(f"the connection closed after {part.size} of {total} bytes")
+        return None
+
+    def _changed(self, got: str) -> AssetError:
+        size = f", {self.size} bytes" if self.size is not None else ""
+        return AssetError(
+            "the server sent another file than expected",
+            where=shown(self.url),
+            expected=f"sha256 {self.sha256}{size}, as {self.stated_in} says",
+            got=got,
+            fix=f"the file has changed at its origin: take another source, or, if the new one is meant, correct"
+            f" {self.stated_in}",
+        )
+
+    def _given_up(self, problem: _Problem, attempts: int) -> AssetError:
+        return AssetError(
+            "the file could not be downloaded",
+            where=shown(self.url),
+            expected=f"{self.size} bytes" if self.size is not None else "the whole file",
+            got=f"{problem.what} (attempts: {attempts}; {self.part.size} bytes are kept)",
+            fix="check the network, proxy settings and certificates, then try again: it goes on where it stopped",
+        )
+
+
+def _validator(response: requests.Response) -> str:
+    """What tells this version of the file from others, fit for If-Range (RFC 9110, section 13.1.5)."""
+    tag = response.headers.get("ETag", "")
+    return response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+
+
+def _says_its_end(response: requests.Response) -> bool:
+    return response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+
+
+def _asked_wait_s(response: requests.Response) -> float:
+    """Seconds of a Retry-After, in either of its forms."""
+    try:
+        asked = urllib3.util.Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
+    except urllib3.exceptions.InvalidHeader:
+        return 0.0
+    return min(asked, LONGEST_WAIT_S)
 
 
 @contextmanager
-def _bar(label: str, show: bool | None) -> Iterator[Report]:
-    """A progress bar on stderr, gone when done."""
+def _reporting(label: str, show: bool | None) -> Iterator[Report]:
+    """Whoever watches, else a progress bar on stderr, gone when done."""
+    if (watch := _watch.get()) is not None:
+        yield watch
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 
+import py7zr
 import pytest
 
 VIDEO = random.Random(1).randbytes(50_000)
@@ -28,9 +29,9 @@ def wheel(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def sdist(members: dict[str, bytes]) -> bytes:
+def tar(members: dict[str, bytes], compression: str = "") -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as archive:  # type: ignore[call-overload]
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -38,5 +39,25 @@ def sdist(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def sdist(members: dict[str, bytes]) -> bytes:
+    return tar(members, "gz")
+
+
+def sevenzip(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with py7zr.SevenZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(data, name)
+    return buffer.getvalue()
+
+
 Packer = Callable[[dict[str, bytes]], bytes]
-PACKERS = pytest.mark.parametrize(("name", "pack"), [("a.whl", wheel), ("a.tar.gz", sdist)])
+ALL_KINDS: dict[str, Packer] = {
+    "a.whl": wheel,
+    "a.tar.gz": sdist,
+    "a.tar": tar,
+    "a.tar.xz": lambda members: tar(members, "xz"),
+    "a.tar.bz2": lambda members: tar(members, "bz2"),
+    "a.7z": sevenzip,
+}
+PACKERS = pytest.mark.parametrize(("name", "pack"), ALL_KINDS.items())

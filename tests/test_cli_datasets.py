@@ -201,6 +201,18 @@ def test_fetch_and_verify(folder: Path) -> None:
     assert [one["status"] for one in document("verify", "mine", code=3)] == ["not fetched"]
 
 
+def test_verify_says_where_the_manifest_does_not_fit(folder: Path) -> None:
+    video(folder / "one.y4m", frames=4, width=32, height=16)
+    run("add", "one.y4m", "--name", "mine")
+    manifest = folder / "datasets" / "mine.toml"
+    manifest.write_text(manifest.read_text().replace("width = 32", "width = 64"))
+    (row,) = document("verify", "mine", code=3)
+    assert row["status"] == "does not fit"
+    assert "64x16" in row["detail"]
+    assert "32x16" in row["detail"]
+    assert "correct the manifest" in run("verify", "mine", code=3).stderr
+
+
 def test_fetch_tells_the_author_what_to_pin(folder: Path) -> None:
     video(folder / "one.y4m")
     run("add", "one.y4m", "--frames", "3", "--name", "mine")

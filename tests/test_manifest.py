@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_videos import known_frames, manifest
 
-from evalsuite.assets import LocalSource, PackageSource, UrlSource
+from evalsuite.assets import ArchiveSource, LocalSource, PackageSource, UrlSource
 from evalsuite.errors import EvalError, RecipeError, RequestError
 from evalsuite.sources.dataset import load_dataset
-from evalsuite.sources.manifest import parse_manifest
-from evalsuite.sources.y4m import write_y4m
+from evalsuite.sources.manifest import SequenceEntry, parse_manifest
+from evalsuite.sources.y4m import Geometry, write_y4m
 from evalsuite.types import Colour, VideoFormat
 
 SHA = "0" * 64
@@ -136,6 +136,69 @@ def test_a_misspelt_field_suggests_the_right_one(tmp_path: Path, y4m: Path) -> N
     with pytest.raises(RecipeError) as caught:
         load_dataset(str(manifest(tmp_path, y4m, lisence='"CC0"')))
     assert "licence" in str(caught.value.fix)
+
+
+def minimal(**changes: Any) -> dict[str, Any]:
+    """A manifest of one sequence as little as can be; `changes` are of the sequence."""
+    sequence = {"name": "one", "width": 16, "height": 16, "sources": [{"url": "https://host/one.y4m"}], **changes}
+    defaults = {"matrix": "bt709", "range": "limited", "licence": "CC0-1.0"}
+    return {"version": "1", "defaults": defaults, "sequences": [sequence]}
+
+
+def parsed(data: dict[str, Any]) -> SequenceEntry:
+    return parse_manifest(data, Path("/some/set.toml")).sequences[0]
+
+
+def test_what_is_not_published_may_be_left_out() -> None:
+    entry = parsed(minimal())
+    assert entry.sources == (UrlSource("https://host/one.y4m"),)
+    assert (entry.frames, entry.frame_rate, entry.samples_known, entry.files) == (None, None, True, ())
+    assert not parsed(minimal(pixel_format="told")).samples_known
+
+
+def test_a_file_in_an_archive_at_an_address() -> None:
+    told = {"url": "https://host/a.7z", "path": "in/one.yuv", "size": 9, "archive_sha256": SHA, "archive_size": 5}
+    entry = parsed(minimal(sources=[told, {"url": "https://mirror/one.yuv"}]))
+    assert entry.sources[0] == ArchiveSource("https://host/a.7z", "in/one.yuv", "", 9, SHA, 5)
+    assert entry.siblings == entry.sources[:1]
+
+
+def test_defaults_are_of_every_sequence_that_says_nothing_else() -> None:
+    data = minimal()
+    data["defaults"] |= {"tags": ["all"], "frame_rate": 25, "raw": True}
+    data["sequences"].append({**data["sequences"][0], "name": "two", "tags": ["own"], "frame_rate": 50})
+    one, two = parse_manifest(data, Path("/some/set.toml")).sequences
+    assert (one.tags, one.frame_rate, one.raw) == (("all",), 25, Geometry(16, 16, Fraction(25)))
+    assert (two.tags, two.frame_rate, two.raw) == (("own",), 50, Geometry(16, 16, Fraction(50)))
+
+
+def test_what_is_said_of_the_whole_set() -> None:
+    data = {**minimal(), "publication": "P, 2026", "terms": "T", "obtain": "O"}
+    del data["sequences"][0]["sources"]
+    dataset = parse_manifest(data, Path("/some/set.toml"))
+    assert (dataset.publication, dataset.terms, dataset.obtain) == ("P, 2026", "T", "O")
+    assert (dataset.sequences[0].sources, dataset.sequences[0].obtain) == ((), "O")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"raw": True}, "does not tell its frame rate"),
+        ({"raw": True, "frame_rate": 25, "pixel_format": "told"}, "does not tell its frame rate and pixel format"),
+        ({"raw": False}, "`raw` is not valid"),
+        ({"filter": "scale=16:16", "pixel_format": "told"}, "a filter has to know the pixel format"),
+        ({"files": "one.yuv"}, "`files` is not valid"),
+        ({"sources": []}, "`sources` is not valid"),
+        ({"sources": [{"url": "https://host/a.zip", "path": "../one.yuv"}]}, "`path` is not valid"),
+        ({"sources": [{"url": "https://host/a.zip", "path": "/one.yuv"}]}, "`path` is not valid"),
+        ({"sources": [{"url": "https://host/a.zip", "sha256": ""}]}, "`sha256` is not valid"),
+        ({"sources": [{"url": "https://host/a.zip", "archive_sha256": SHA}]}, "`archive_sha256` is unknown"),
+        ({"sources": [{"path": "one.yuv"}]}, "`sha256` is missing"),
+    ],
+)
+def test_mistakes_in_what_is_left_open(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(expected)):
+        parsed(minimal(**changes))
 
 
 @pytest.mark.parametrize("member", ["/etc/passwd", "../x", "a/../../x", "a//b", "C:\\x", "."])

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.output import parse_geometry, print_json, print_table, say
+from evalsuite.cli.datasetsadd import add_dataset
+from evalsuite.cli.datasetsfetch import INCOMPLETE, fetch_dataset
+from evalsuite.cli.describe import describe_dataset
+from evalsuite.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from evalsuite.sources.manifest import SequenceEntry
+    from evalsuite.sources.manifest import Dataset, SequenceEntry
 
-app = typer.Typer(no_args_is_help=True, help="List, show, fetch, verify and add datasets.")
+app = typer.Typer(no_args_is_help=True, help="List, show, describe, fetch, verify and add datasets.")
 
 WIDTH = 80
 """Columns of running text."""
-NOT_INTACT = 3
-"""Exit code of `verify` where a file is damaged or missing."""
+
+app.command("fetch")(fetch_dataset)
+app.command("add")(add_dataset)
+app.command("describe")(describe_dataset)
 
 
 @app.command("list")
@@ -54,10 +58,16 @@ def show_dataset(
     dataset = load_dataset(name)
     sequences = [_described(entry) for entry in dataset.sequences]
     if json:
-        head = {"name": dataset.name, "version": dataset.version, "description": dataset.description}
-        print_json({**head, "path": str(dataset.path), "sequences": sequences})
+        print_json({**_head(dataset), "path": str(dataset.path), "sequences": sequences})
         return
     typer.echo(f"{dataset.name} {dataset.version}: {dataset.description}")
+    for label, detail in (
+        ("published: ", dataset.publication),
+        ("terms: ", dataset.terms),
+        ("how to get it: ", dataset.obtain),
+    ):
+        if detail:
+            typer.echo(textwrap.fill(label + detail, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     print_table(
         "",
         ("sequence", "size", "frames/s", "frames", "colour", "here"),
@@ -65,8 +75,8 @@ def show_dataset(
             (
                 one["name"],
                 f"{one['width']}x{one['height']}",
-                one["frame_rate"],
-                str(one["frames"]),
+                one["frame_rate"] or "as the file",
+                str(one["frames"] or "all"),
                 one["colour"],
                 one["presence"],
             )
@@ -80,32 +90,6 @@ def show_dataset(
             typer.echo(
                 textwrap.fill(detail, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
             )
-
-
-@app.command("fetch")
-def fetch_dataset(
-    name: str = typer.Argument(..., help="Name of the dataset, or the path of its TOML file."),
-    json: bool = typer.Option(False, "--json", help="Print a JSON list."),
-) -> None:
-    """Fetch, verify and prepare every sequence now, so that a run needs no network.
-
-    Example: evalsuite datasets fetch demo
-    """
-    from evalsuite.sources.dataset import load_dataset, prepare
-
-    entries = load_dataset(name).sequences
-    rows = []
-    for number, entry in enumerate(entries, 1):
-        say(f"{number} of {len(entries)}: {entry.name}")
-        sequence = prepare(entry)
-        rows.append({"name": entry.name, "sha256": sequence.sha256, "path": str(sequence.path)})
-        if not entry.sha256:
-            say(f'  not pinned: add `sha256 = "{sequence.sha256}"` to this sequence in the manifest')
-    if json:
-        print_json(rows)
-        return
-    for row in rows:
-        typer.echo(f"{row['name']}: {row['path']}")
 
 
 @app.command("verify")
@@ -123,65 +107,27 @@ def verify_dataset(
     rows = []
     for entry in load_dataset(name).sequences:
         findings = verify(entry)
-        rows += [{"name": entry.name, "status": one.status, "file": str(one.path)} for one in findings]
+        rows += [
+            {"name": entry.name, "status": one.status, "file": str(one.path), "detail": one.detail} for one in findings
+        ]
         if not findings:
-            rows.append({"name": entry.name, "status": "not fetched", "file": ""})
+            rows.append({"name": entry.name, "status": "not fetched", "file": "", "detail": ""})
     if json:
         print_json(rows)
     else:
         for row in rows:
-            typer.echo(f"{row['status']}: {row['name']} {row['file']}".rstrip())
-    if any(row["status"] != "ok" for row in rows):
+            typer.echo(f"{row['status']}: {row['name']} {row['file']} {row['detail']}".rstrip())
+    wrong = {row["status"] for row in rows} - {"ok"}
+    if "does not fit" in wrong:
+        say("to do: correct the manifest, or the file that was registered for it: the digest is right")
+    if wrong - {"does not fit"}:
         say(f"to do: `evalsuite datasets fetch {name}` fetches or makes again what is not ok")
-        raise typer.Exit(NOT_INTACT)
-
-
-@app.command("add")
-def add_dataset(
-    files: list[Path] = typer.Argument(..., help="Y4M, raw planar or container files; each becomes a sequence."),
-    name: str = typer.Option(..., help="Name of the new dataset: it is written to ./datasets/NAME.toml."),
-    description: str = typer.Option("local files", help="One line about the dataset."),
-    licence: str = typer.Option("not stated", help="Licence of the files."),
-    tag: list[str] = typer.Option([], help="A tag for every sequence; repeat for more."),
-    frames: int = typer.Option(None, min=1, help="Only the first so many frames of each file."),
-    size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
-    fps: str = typer.Option(None, help="Frame rate of raw files."),
-    pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
-    matrix: str = typer.Option(None, help="bt601, bt709 or bt2020. [as the files say, else by their size]"),
-    colour_range: str = typer.Option(None, "--range", help="limited or full. [as the files say, else limited]"),
-    transfer: str = typer.Option(None, help="sdr, pq or hlg. [as the files say, else sdr]"),
-    force: bool = typer.Option(False, "--force", help="Replace a dataset of this name."),
-    json: bool = typer.Option(False, "--json", help="Print one JSON document."),
-) -> None:
-    """Make a dataset of local files: writes their geometry, colour and digests to a TOML file.
-
-    Example: evalsuite datasets add one.y4m two.mp4 --name talks --tag conferencing --licence CC0-1.0
-    """
-    from evalsuite.sources.authoring import write_manifest
-    from evalsuite.sources.tags import stated
-
-    path, sequences = write_manifest(
-        name,
-        files,
-        description=description,
-        licence=licence,
-        tags=tag,
-        geometry=parse_geometry(size, fps, pixel_format),
-        frames=frames,
-        stated=stated(matrix, colour_range, transfer),
-        replace=force,
-    )
-    if json:
-        print_json({"name": name, "path": str(path), "sequences": [one.name for one in sequences]})
-        return
-    for one in sequences:
-        typer.echo(f"{one.name}: {one.format}, {one.frame_rate} frames/s, {one.frames} frames, {one.colour}")
-    typer.echo(f"wrote {path}: use it with --dataset {name}")
+    if wrong:
+        raise typer.Exit(INCOMPLETE)
 
 
 def _summary(name: str) -> dict[str, Any]:
     from evalsuite.errors import EvalError
-    from evalsuite.sources.authoring import presence
     from evalsuite.sources.dataset import load_dataset
 
     try:
@@ -190,15 +136,37 @@ def _summary(name: str) -> dict[str, Any]:
         # One wrong file must not hide the others.
         needs = f"{error.what} ({error.where})"
         return {"name": name, "available": False, "needs": needs, "version": "", "sequences": 0, "description": ""}
-    absent = sum(presence(entry) == "not fetched" for entry in dataset.sequences)
-    total = len(dataset.sequences)
     return {
-        "name": name,
-        "available": absent == 0,
-        "needs": f"fetching {absent} of {total} sequences (evalsuite datasets fetch {name})" if absent else "",
+        **_head(dataset),
+        "available": not (needs := _needs(dataset)),
+        "needs": needs,
+        "sequences": len(dataset.sequences),
+    }
+
+
+def _needs(dataset: Dataset) -> str:
+    """What is left to do before the dataset can be used as a whole."""
+    from evalsuite.sources.authoring import presence
+
+    absent = [entry for entry in dataset.sequences if presence(entry) == "not fetched"]
+    in_person = sum(not entry.sources for entry in absent)
+    total = len(dataset.sequences)
+    steps = []
+    if fetched := len(absent) - in_person:
+        steps.append(f"fetching {fetched} of {total} sequences (evalsuite datasets fetch {dataset.name})")
+    if in_person:
+        steps.append(f"getting {in_person} of {total} sequences in person (evalsuite datasets show {dataset.name})")
+    return "; ".join(steps)
+
+
+def _head(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
         "version": dataset.version,
-        "sequences": total,
         "description": dataset.description,
+        "publication": dataset.publication,
+        "terms": dataset.terms,
+        "obtain": dataset.obtain,
     }
 
 
@@ -210,8 +178,8 @@ def _described(entry: SequenceEntry) -> dict[str, Any]:
         "name": entry.name,
         "width": entry.format.width,
         "height": entry.format.height,
-        "pixel_format": entry.format.pixel_format,
-        "frame_rate": str(entry.frame_rate),
+        "pixel_format": entry.format.pixel_format if entry.samples_known else None,
+        "frame_rate": None if entry.frame_rate is None else str(entry.frame_rate),
         "start": entry.start,
         "frames": entry.frames,
         "colour": str(entry.colour),
@@ -223,6 +191,8 @@ def _described(entry: SequenceEntry) -> dict[str, Any]:
         "licence": entry.licence,
         "notes": entry.notes,
         "sha256": entry.sha256,
+        "files": list(entry.files),
+        "lock": None if entry.lock is None else str(entry.lock),
         "sources": [str(source) for source in entry.sources],
         "presence": presence(entry),
     }

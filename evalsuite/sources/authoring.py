@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from evalsuite.assets import path_of
-from evalsuite.errors import RequestError
+from evalsuite.errors import EvalError, RequestError
 from evalsuite.files import is_verified, sha256_of, storing
 from evalsuite.sources.colour import is_convertible
 from evalsuite.sources.dataset import from_file, is_in_place, prepared_file
+from evalsuite.sources.fields import NAME, quoted
+from evalsuite.sources.filenames import raw_geometry
 from evalsuite.sources.hdr import manifest_lines
-from evalsuite.sources.manifest import NAME, SequenceEntry
-from evalsuite.sources.reader import open_video
+from evalsuite.sources.lockfile import written_path
+from evalsuite.sources.manifest import SequenceEntry
+from evalsuite.sources.probe import check_fits, probe
+from evalsuite.sources.reader import RAW_SUFFIXES
 from evalsuite.sources.tags import MATRICES, Stated
-from evalsuite.sources.y4m import Geometry, RawReader
+from evalsuite.sources.y4m import Geometry
 from evalsuite.types import Sequence
 
 Presence = Literal["ready", "source here", "not fetched"]
@@ -26,10 +28,12 @@ Presence = Literal["ready", "source here", "not fetched"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the digests of one file of a sequence say."""
+    """What the digests of one file of a sequence say, and whether the manifest describes it."""
 
     path: Path
-    status: Literal["ok", "damaged"]
+    status: Literal["ok", "damaged", "does not fit"]
+    detail: str = ""
+    """What does not fit."""
 
 
 def presence(entry: SequenceEntry) -> Presence:
@@ -42,10 +46,25 @@ def presence(entry: SequenceEntry) -> Presence:
 
 def verify(entry: SequenceEntry) -> list[Finding]:
     """Hash every file of a sequence that is on this machine; an empty list where there is none."""
-    files = [(path_of(source), source.sha256) for source in entry.sources]
+    files = [(path_of(source), source.sha256, entry.raw) for source in entry.sources if source.sha256]
     if made := prepared_file(entry):
-        files.append(made)
-    return [Finding(path, "ok" if is_verified(path, digest) else "damaged") for path, digest in files if path.is_file()]
+        files.append((*made, None))
+    return [_finding(entry, path, digest, raw) for path, digest, raw in files if path.is_file()]
+
+
+def _finding(entry: SequenceEntry, path: Path, digest: str, raw: Geometry | None) -> Finding:
+    if not is_verified(path, digest):
+        return Finding(path, "damaged")
+    # What was made for the sequence is to be it; a source may hold more frames, and other ones before a filter.
+    itself = digest == entry.sha256
+    meant = replace(entry, raw=None, filter="", start=0) if itself else entry
+    try:
+        found = probe(path, raw)
+        check_fits(meant, found, path)
+    except EvalError as error:
+        told = f" (expected {error.expected}; got {error.got})" if error.got is not None else ""
+        return Finding(path, "does not fit", f"{error.what}{told}")
+    return Finding(path, "ok")
 
 
 def write_manifest(
@@ -64,11 +83,11 @@ def write_manifest(
 
     Args:
         name: of the dataset.
-        files: Y4M, raw planar video of this geometry, or containers; each becomes one sequence.
+        files: Y4M, raw planar video, or containers; each becomes one sequence.
         description: of the dataset.
         licence: of all the files.
         tags: of all the files.
-        geometry: of raw files.
+        geometry: of raw files; None for what their names say.
         frames: use only the first so many of each file.
         stated: their colour; None for what the files say, else the convention for their size.
         replace: overwrite a manifest that is there.
@@ -87,10 +106,11 @@ def write_manifest(
     path = Path("datasets") / f"{name}.toml"
     if path.exists() and not replace:
         raise RequestError("the dataset is there already", where=path, fix="choose another --name, or give --force")
-    blocks = [f'version = "1"\ndescription = {_quoted(description)}\n']
+    blocks = [f'version = "1"\ndescription = {quoted(description)}\n']
     sequences: list[Sequence] = []
     for file in files:
-        sequence = from_file(file, geometry=geometry, frames=frames, stated=stated)
+        raw = _raw_geometry(file, geometry)
+        sequence = from_file(file, geometry=raw, frames=frames, stated=stated)
         if not is_convertible(sequence.colour):
             raise RequestError(
                 "a manifest cannot state the matrix of this file",
@@ -104,12 +124,18 @@ def write_manifest(
                 f"two files would be the sequence {sequence.name}", where=file, fix="rename one of the files"
             )
         sequences.append(sequence)
-        raw = geometry if isinstance(open_video(file, geometry), RawReader) else None
         blocks.append(_block(sequence, file, path.parent, tuple(tags), licence, raw))
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(blocks), encoding="utf-8")
     return path, sequences
+
+
+def _raw_geometry(file: Path, geometry: Geometry | None) -> Geometry | None:
+    """Of a raw file: what the user says, else what its name says; None for files that describe themselves."""
+    if file.suffix.lower() not in RAW_SUFFIXES or not file.is_file():
+        return None
+    return geometry or raw_geometry(file)
 
 
 def _block(
@@ -118,50 +144,38 @@ def _block(
     format, colour = sequence.format, sequence.colour
     lines = [
         "[[sequences]]",
-        f"name = {_quoted(sequence.name)}",
+        f"name = {quoted(sequence.name)}",
         f"width = {format.width}",
         f"height = {format.height}",
     ]
     if format.pixel_format != "yuv420p":
-        lines.append(f"pixel_format = {_quoted(format.pixel_format)}")
+        lines.append(f"pixel_format = {quoted(format.pixel_format)}")
     lines += [
-        f"frame_rate = {_quoted(str(sequence.frame_rate))}",
+        f"frame_rate = {quoted(str(sequence.frame_rate))}",
         f"frames = {sequence.frames}",
-        f"matrix = {_quoted(colour.matrix)}",
-        f"range = {_quoted('full' if colour.full_range else 'limited')}",
+        f"matrix = {quoted(colour.matrix)}",
+        f"range = {quoted('full' if colour.full_range else 'limited')}",
     ]
     if colour.transfer != "sdr":
-        lines.append(f"transfer = {_quoted(colour.transfer)}")
+        lines.append(f"transfer = {quoted(colour.transfer)}")
     if colour.primaries:
-        lines.append(f"primaries = {_quoted(colour.primaries)}")
+        lines.append(f"primaries = {quoted(colour.primaries)}")
     lines += [
         *manifest_lines(sequence.hdr),
-        f"tags = [{', '.join(_quoted(tag) for tag in tags)}]",
-        f"licence = {_quoted(licence)}",
-        f"sha256 = {_quoted(sequence.sha256)}",
+        f"tags = [{', '.join(quoted(tag) for tag in tags)}]",
+        f"licence = {quoted(licence)}",
+        f"sha256 = {quoted(sequence.sha256)}",
     ]
     if raw is not None:
-        rate, samples = _quoted(str(raw.frame_rate)), ""
+        rate, samples = quoted(str(raw.frame_rate)), ""
         if raw.pixel_format != "yuv420p":
-            samples = f", pixel_format = {_quoted(raw.pixel_format)}"
+            samples = f", pixel_format = {quoted(raw.pixel_format)}"
         lines.append(f"raw = {{ width = {raw.width}, height = {raw.height}, frame_rate = {rate}{samples} }}")
     lines += [
         "",
         "[[sequences.sources]]",
-        f"path = {_quoted(_written_path(file, folder))}",
-        f"sha256 = {_quoted(sha256_of(file))}",
+        f"path = {quoted(written_path(file, folder))}",
+        f"sha256 = {quoted(sha256_of(file))}",
         f"size = {file.stat().st_size}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _written_path(file: Path, folder: Path) -> str:
-    """Relative where manifest and file stand in one tree that can be moved or shared as a whole, else absolute."""
-    tree = folder.absolute().parent
-    absolute = file.absolute()
-    return os.path.relpath(absolute, folder.absolute()) if absolute.is_relative_to(tree) else str(absolute)
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are among TOML's, and DEL is the one sign that only TOML escapes."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

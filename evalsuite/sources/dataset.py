@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from evalsuite import resources
-from evalsuite.assets import Asset, resolve
-from evalsuite.errors import RecipeError, RequestError
-from evalsuite.files import sha256_of
+from evalsuite.assets import Asset, Located, Source, cache_dir, discard, keep, locate
+from evalsuite.errors import AssetError, MediaError, RecipeError, RequestError
+from evalsuite.files import locked, sha256_of
+from evalsuite.sources.lockfile import SequencePin, pin
 from evalsuite.sources.manifest import Dataset, SequenceEntry, parse_manifest
-from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m
+from evalsuite.sources.pinning import refreshed, source_pin, with_pins
+from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m, remember
+from evalsuite.sources.probe import Probe, check_fits, probe
 from evalsuite.sources.reader import open_video
 from evalsuite.sources.tags import Stated, resolve_colour
 from evalsuite.sources.y4m import Geometry, Y4MReader
@@ -22,18 +26,18 @@ FILES = "files"
 
 
 def load_dataset(name: str) -> Dataset:
-    """The dataset of this name, or in this TOML file.
+    """The dataset of this name, or in this TOML file, with what its lock file pins.
 
     Raises:
         RequestError: there is none; suggests near misses.
-        RecipeError: its manifest is wrong.
+        RecipeError: its manifest or its lock file is wrong.
     """
     path, data = resources.load("datasets", name)
-    return parse_manifest(data, path.absolute())
+    return with_pins(parse_manifest(data, path.absolute()), name)
 
 
 def prepare(entry: SequenceEntry, frames: int | None = None) -> Sequence:
-    """A verified Y4M file of the entry; its source is fetched if need be.
+    """A verified Y4M file of the entry; its source is fetched if need be, and pinned where it had no digest.
 
     Args:
         entry: of a dataset.
@@ -41,26 +45,33 @@ def prepare(entry: SequenceEntry, frames: int | None = None) -> Sequence:
 
     Raises:
         RequestError: more frames are asked for than the sequence has.
-        AssetError: the source cannot be had, or the cache cannot be written, or the result is not the pinned one.
+        AssetError: the source cannot be had, is not the pinned one, or the cache cannot be written, or the result is
+            not the pinned one.
         MediaError: the source is unreadable, of a format that is not supported, or too short.
         RecipeError: the manifest says another geometry or frame rate than the source has.
     """
     where = f"{entry.dataset}/{entry.name}"
-    if frames is not None and not 1 <= frames <= entry.frames:
+    entry = refreshed(entry)
+    most = entry.frames
+    if frames is not None and (frames < 1 or (most is not None and frames > most)):
         raise RequestError(
             "the sequence does not have that many frames",
             where=where,
-            expected=f"1 to {entry.frames}",
+            expected="1 or more" if most is None else f"1 to {most}",
             got=frames,
-            fix=f"use --frames {entry.frames} or fewer, or leave it out",
+            fix="use --frames 1 or more" if most is None else f"use --frames {most} or fewer, or leave it out",
         )
+    if entry.lock is not None:
+        entry = _settled(entry, entry.lock, whole=frames in (None, most))
     wanted = entry.frames if frames is None else frames
-    if is_in_place(entry) and wanted == entry.frames:
+    whole = wanted == entry.frames
+    if is_in_place(entry) and whole:
         made = _in_place(entry)
     else:
-        pinned = entry.sha256 if wanted == entry.frames else ""
-        get_source = partial(resolve, entry.asset, also=entry.siblings)
-        made = prepare_y4m(entry.name, _plan(entry, wanted), _digests(entry), get_source, pinned=pinned)
+        pinned = entry.sha256 if whole else ""
+        made = prepare_y4m(
+            entry.name, _plan(entry, wanted), _digests(entry), partial(_source, entry, entry.sources), pinned=pinned
+        )
     declared = (entry.format, entry.frame_rate, wanted)
     found = (made.format, made.frame_rate, made.frames)
     if found != declared:
@@ -84,6 +95,93 @@ def prepare(entry: SequenceEntry, frames: int | None = None) -> Sequence:
         licence=entry.licence,
         origin=str(entry.sources[0]),
         hdr=entry.hdr,
+    )
+
+
+def _settled(entry: SequenceEntry, lock: Path, *, whole: bool) -> SequenceEntry:
+    """The entry with all that it needs pinned: what its manifest leaves open is found now and written to its lock file.
+
+    The Y4M file is pinned once the whole sequence is wanted; a run of a few frames need not make all of it.
+    """
+    with locked(cache_dir() / "locks" / f"{entry.dataset}-{entry.name}"):
+        entry = refreshed(entry)
+        if _is_settled(entry, whole):
+            return entry
+        if not entry.sources:
+            raise _not_to_be_fetched(entry)
+        located = locate(entry.asset, also=entry.siblings)
+        try:
+            found = probe(located.path, entry.raw)
+            check_fits(entry, found, located.path)
+            made = _make_whole(entry, located, found) if whole else None
+        except MediaError:
+            discard(located)
+            raise
+        located = keep(located)
+        new = SequencePin(
+            entry.name,
+            (source_pin(located, lock),),
+            pixel_format=found.format.pixel_format,
+            frame_rate=found.frame_rate,
+        )
+        if made is not None:
+            new = replace(new, sha256=made.sha256, frames=made.frames)
+        pin(lock, new)
+        entry = refreshed(entry)
+        if made is not None and not is_in_place(entry):
+            remember(entry.name, _plan(entry, made.frames), _digests(entry), made.sha256)
+        return entry
+
+
+def _source(entry: SequenceEntry, sources: tuple[Source, ...]) -> Path:
+    """The verified source file; one from a mirror that was never used before must give the pinned frames."""
+    located = locate(Asset(entry.asset.name, sources), also=entry.siblings)
+    if entry.lock is None or located.source in sources:
+        return located.path
+    digest = located.source.sha256
+    try:
+        if digest not in _digests(entry):
+            if not entry.sha256:
+                raise AssetError(
+                    "the pinned source cannot be had, and nothing tells whether the mirror's file has its frames",
+                    where=located.source,
+                    expected=f"sha256 {' or '.join(_digests(entry))}",
+                    got=f"sha256 {digest}",
+                    fix="try again later",
+                )
+            plan = _plan(entry, entry.frames)
+            prepare_y4m(entry.name, plan, [digest], lambda: located.path, pinned=entry.sha256)
+    except (AssetError, MediaError):
+        discard(located)
+        raise
+    located = keep(located)
+    pin(entry.lock, SequencePin(entry.name, (source_pin(located, entry.lock),)))
+    return located.path
+
+
+def _is_settled(entry: SequenceEntry, whole: bool) -> bool:
+    known = bool(_digests(entry)) and entry.frame_rate is not None and entry.samples_known
+    return known and (not whole or (entry.frames is not None and bool(entry.sha256)))
+
+
+def _make_whole(entry: SequenceEntry, located: Located, found: Probe) -> Prepared:
+    """The Y4M file of the whole sequence; the source itself where it is one as it stands."""
+    digest = located.source.sha256
+    reader = open_video(located.path, entry.raw)
+    as_it_stands = entry.start == 0 and not entry.filter and entry.frames in (None, found.frames)
+    if isinstance(reader, Y4MReader) and as_it_stands and entry.sha256 in ("", digest):
+        return Prepared(located.path, digest, reader.format, reader.frame_rate, count_frames(reader))
+    plan = _plan(entry, entry.frames)
+    return prepare_y4m(entry.name, plan, [digest], lambda: located.path, pinned=entry.sha256)
+
+
+def _not_to_be_fetched(entry: SequenceEntry) -> AssetError:
+    files = f"a file called {' or '.join(entry.files)}" if entry.files else "its file"
+    return AssetError(
+        "the sequence is not on this machine, and nobody may fetch it for you",
+        where=f"{entry.dataset}/{entry.name}",
+        expected=files,
+        fix=f"{entry.obtain.rstrip('.')}. Then: evalsuite datasets add FOLDER --for {entry.dataset}",
     )
 
 
@@ -132,7 +230,7 @@ def from_file(
 
 def is_in_place(entry: SequenceEntry) -> bool:
     """Whether a source of the entry already is the sequence's Y4M file."""
-    return entry.sha256 in _digests(entry)
+    return bool(entry.sha256) and entry.sha256 in _digests(entry)
 
 
 def prepared_file(entry: SequenceEntry) -> tuple[Path, str] | None:
@@ -140,7 +238,7 @@ def prepared_file(entry: SequenceEntry) -> tuple[Path, str] | None:
     return find_y4m(entry.name, _plan(entry, entry.frames), _digests(entry), entry.sha256)
 
 
-def _plan(entry: SequenceEntry, frames: int) -> Plan:
+def _plan(entry: SequenceEntry, frames: int | None) -> Plan:
     return Plan(
         colour=entry.colour,
         start=entry.start,
@@ -152,13 +250,12 @@ def _plan(entry: SequenceEntry, frames: int) -> Plan:
 
 
 def _digests(entry: SequenceEntry) -> list[str]:
-    return [source.sha256 for source in entry.sources]
+    return [source.sha256 for source in entry.sources if source.sha256]
 
 
 def _in_place(entry: SequenceEntry) -> Prepared:
     """A source that already is the canonical file."""
-    itself = tuple(source for source in entry.sources if source.sha256 == entry.sha256)
-    path = resolve(Asset(entry.asset.name, itself), also=entry.siblings)
+    path = _source(entry, tuple(source for source in entry.sources if source.sha256 in ("", entry.sha256)))
     reader = Y4MReader(path)
     return Prepared(path, entry.sha256, reader.format, reader.frame_rate, count_frames(reader))
 

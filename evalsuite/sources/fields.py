@@ -5,15 +5,23 @@ A parser here takes any value and returns it typed, or raises ValueError with wh
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from evalsuite.errors import RecipeError, did_you_mean
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+_HIGHEST_FRAME_RATE = 1000
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Of datasets and sequences: safe in paths, tables and keys."""
+NAME_IN_WORDS = "letters, digits, '.', '_' and '-', 64 at most"
 
 
 class Table:
@@ -107,6 +115,15 @@ def flag(value: object) -> bool:
     return value
 
 
+def frame_rate(value: object) -> Fraction:
+    """Frames per second, exactly: a float is not, 29.97 is not 30000/1001."""
+    written = str(value) if isinstance(value, str | int) else ""
+    rate = Fraction(written) if re.fullmatch(r"[1-9]\d{0,6}(/[1-9]\d{0,6})?", written) else Fraction(0)
+    if not 0 < rate <= _HIGHEST_FRAME_RATE:
+        raise ValueError('frames per second as a whole number or a fraction such as "30000/1001"')
+    return rate
+
+
 def choice(known: Mapping[str, T]) -> Callable[[object], T]:
     """Parser of one of the known words, to what it stands for."""
 
@@ -128,3 +145,8 @@ def pattern(expression: str, expected: str) -> Callable[[object], str]:
         return value
 
     return parse
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are among TOML's, and DEL is the one sign that only TOML escapes."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from evalsuite.assets import Asset, LocalSource, PackageSource, Source, UrlSource
+from evalsuite.assets import ArchiveSource, Asset, PackageSource, Source
 from evalsuite.errors import MediaError, RecipeError
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table
 from evalsuite.sources.hdr import parse_hdr
+from evalsuite.sources.origins import parse_source, sha256
 from evalsuite.sources.tags import MATRICES, PRIMARIES, RANGES, TRANSFERS
 from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, check_sides
-from evalsuite.types import Colour, HdrMetadata, Transfer, VideoFormat
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""Of datasets and sequences: safe in paths, tables and keys."""
+from evalsuite.types import Chroma, Colour, HdrMetadata, Transfer, VideoFormat
 
 _USUAL_SAMPLES = PIXEL_FORMATS["yuv420p"]
-_HIGHEST_FRAME_RATE = 1000
+_SAMPLES: dict[str, tuple[int, Chroma] | None] = {**PIXEL_FORMATS, "told": None}
+"""What a manifest may say of depth and chroma; `told` is whatever the file says."""
 _FILTER_STEP = re.compile(
     r"scale=(\d{1,5}):(\d{1,5})(?::flags=[a-z_+]+)?"
     r"|crop=(\d{1,5}):(\d{1,5}):\d{0,4}[02468]:\d{0,4}[02468]"  # even offsets: chroma may be half size
@@ -36,11 +36,13 @@ class SequenceEntry:
     dataset: str
     name: str
     format: VideoFormat
-    """Of the prepared sequence."""
-    frame_rate: Fraction
+    """Of the prepared sequence; of it only the size counts where `samples_known` is false."""
+    frame_rate: Fraction | None
+    """None where the manifest leaves it to the file and nothing has pinned it yet."""
     start: int
     """Index of the first frame that is used, in the source's file order."""
-    frames: int
+    frames: int | None
+    """None likewise: all from `start` on."""
     colour: Colour
     hdr: HdrMetadata
     sources: tuple[Source, ...]
@@ -54,7 +56,15 @@ class SequenceEntry:
     licence: str = ""
     notes: str = ""
     siblings: tuple[Source, ...] = ()
-    """Sources of the dataset's other sequences: those in the same archive are unpacked with this one's."""
+    """Sources of the dataset's sequences that are in archives: those in the same one are unpacked together."""
+    samples_known: bool = True
+    """Whether depth and chroma are known; else the manifest leaves them to the file and nothing has pinned them yet."""
+    files: tuple[str, ...] = ()
+    """Names under which the source's file travels, for finding it in a folder."""
+    obtain: str = ""
+    """How to get the dataset, where its files cannot be fetched by anybody."""
+    lock: Path | None = None
+    """The file that pins what the manifest leaves open; None where it leaves nothing open."""
 
     @property
     def asset(self) -> Asset:
@@ -72,6 +82,12 @@ class Dataset:
     version: str
     description: str
     sequences: tuple[SequenceEntry, ...]
+    publication: str = ""
+    """Paper and address of the dataset."""
+    terms: str = ""
+    """What its publishers ask of its users."""
+    obtain: str = ""
+    """How to get what cannot be fetched."""
 
 
 def parse_manifest(data: dict[str, Any], path: Path) -> Dataset:
@@ -86,24 +102,32 @@ def parse_manifest(data: dict[str, Any], path: Path) -> Dataset:
     """
     top = Table(data, str(path))
     version = top.take("version", fields.text)
-    description = top.get("description", fields.text, "")
+    told = {name: top.get(name, fields.text, "") for name in ("description", "publication", "terms", "obtain")}
+    defaults = top.get("defaults", fields.table, {})
     tables = top.take("sequences", fields.tables)
     top.finish()
-    entries = [_sequence(table, index, path) for index, table in enumerate(tables, 1)]
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
+    entries = [_sequence({**defaults, **table}, index, path, told["obtain"]) for index, table in enumerate(tables, 1)]
+    for name, count in Counter(entry.name for entry in entries).items():
+        if count > 1:
             raise RecipeError(f"two sequences are called {name}", where=path, fix="give each its own name")
-    everything = tuple(source for entry in entries for source in entry.sources)
-    sequences = tuple(replace(entry, siblings=everything) for entry in entries)
-    return Dataset(path.stem, path, version, description, sequences)
+    return Dataset(path.stem, path, version, sequences=with_siblings(entries), **told)
 
 
-def _sequence(data: dict[str, Any], index: int, path: Path) -> SequenceEntry:
+def with_siblings(entries: Iterable[SequenceEntry]) -> tuple[SequenceEntry, ...]:
+    """The entries of a dataset, each knowing what the others have in archives."""
+    entries = tuple(entries)
+    packed = tuple(
+        source for entry in entries for source in entry.sources if isinstance(source, PackageSource | ArchiveSource)
+    )
+    return tuple(replace(entry, siblings=packed) for entry in entries)
+
+
+def _sequence(data: dict[str, Any], index: int, path: Path, obtain: str) -> SequenceEntry:
     name = Table(data, f"{path}, sequence {index}").take("name", _name)
     table = Table(data, f"{path}, sequence {name}", taken={"name"})
     sides = table.take("width", _side), table.take("height", _side)
-    format = VideoFormat(*sides, *table.get("pixel_format", fields.choice(PIXEL_FORMATS), _USUAL_SAMPLES))
+    samples = table.get("pixel_format", fields.choice(_SAMPLES), _USUAL_SAMPLES)
+    format = VideoFormat(*sides, *(samples or _USUAL_SAMPLES))
     steps = table.get("filter", _filter_steps, ())
     made = steps[-1].size if steps else (format.width, format.height)
     if made != (format.width, format.height):
@@ -113,29 +137,58 @@ def _sequence(data: dict[str, Any], index: int, path: Path) -> SequenceEntry:
             expected=f"{format.width}x{format.height}, as width and height say",
             got=f"{made[0]}x{made[1]}",
         )
-    raw = table.get("raw", fields.table, None)
+    if steps and samples is None:
+        raise RecipeError("a filter has to know the pixel format", where=table.where, fix="state `pixel_format`")
+    frame_rate = table.get("frame_rate", fields.frame_rate, None)
+    # Only a dataset that says how to get it may have sequences that nobody can fetch.
+    sources = table.get("sources", fields.tables, []) if obtain else table.take("sources", fields.tables)
     entry = SequenceEntry(
         dataset=path.stem,
         name=name,
         format=format,
-        frame_rate=table.take("frame_rate", _frame_rate),
+        frame_rate=frame_rate,
         start=table.get("start", fields.count(0), 0),
-        frames=table.take("frames", fields.count(1)),
+        frames=table.get("frames", fields.count(1), None),
         colour=_colour(table),
         hdr=parse_hdr(table),
         sources=tuple(
-            _source(Table(source, f"{table.where}, source {number}"), path.parent)
-            for number, source in enumerate(table.take("sources", fields.tables), 1)
+            parse_source(Table(source, f"{table.where}, source {number}"), path.parent)
+            for number, source in enumerate(sources, 1)
         ),
-        sha256=table.get("sha256", _sha256, ""),
+        sha256=table.get("sha256", sha256, ""),
         filter=",".join(step.text for step in steps),
-        raw=None if raw is None else _geometry(Table(raw, f"{table.where}, raw")),
+        raw=_raw(table, format, frame_rate if samples else None),
+        samples_known=samples is not None,
         tags=table.get("tags", fields.texts, ()),
         licence=table.take("licence", fields.text),
         notes=table.get("notes", fields.text, ""),
+        files=table.get("files", fields.texts, ()),
+        obtain=obtain,
     )
     table.finish()
     return entry
+
+
+def _raw(table: Table, format: VideoFormat, frame_rate: Fraction | None) -> Geometry | None:
+    """Geometry of raw sources: a table, or `true` where it is the sequence's own."""
+    value = table.get("raw", _raw_field, None)
+    if not isinstance(value, bool):
+        return None if value is None else _geometry(Table(value, f"{table.where}, raw"))
+    if frame_rate is None:
+        raise RecipeError(
+            "a raw file does not tell its frame rate and pixel format",
+            where=table.where,
+            expected="`frame_rate`, and a `pixel_format` other than told, beside `raw = true`",
+        )
+    return Geometry(format.width, format.height, frame_rate, format.pixel_format)
+
+
+def _raw_field(value: object) -> dict[str, Any] | bool:
+    if value is True:
+        return True
+    if not isinstance(value, dict):
+        raise ValueError("a table of width, height and frame_rate, or true where they are the sequence's")
+    return value
 
 
 def _colour(table: Table) -> Colour:
@@ -148,42 +201,11 @@ def _colour(table: Table) -> Colour:
     )
 
 
-def _source(table: Table, folder: Path) -> Source:
-    sha256 = table.take("sha256", _sha256)
-    size = table.get("size", fields.count(1), None)
-    source: Source
-    if "package" in table.data:
-        source = PackageSource(
-            package=table.take("package", _name),
-            version=table.take("version", fields.text),
-            archive=table.take("archive", _archive),
-            archive_sha256=table.take("archive_sha256", _sha256),
-            path=table.take("path", _member),
-            sha256=sha256,
-            size=size,
-        )
-    elif "url" in table.data:
-        source = UrlSource(table.take("url", _url), sha256, size)
-    elif "path" in table.data:
-        # normpath: the manifest's own folder, followed by "..", is noise in every message
-        path = os.path.normpath(folder / Path(table.take("path", fields.text)).expanduser())
-        source = LocalSource(Path(path), sha256, size)
-    else:
-        raise RecipeError(
-            "the source does not say where the file is",
-            where=table.where,
-            expected="`package` (with version, archive, archive_sha256, path), `url`, or `path`",
-            got=", ".join(table.data),
-        )
-    table.finish()
-    return source
-
-
 def _geometry(table: Table) -> Geometry:
     geometry = Geometry(
         table.take("width", _side),
         table.take("height", _side),
-        table.take("frame_rate", _frame_rate),
+        table.take("frame_rate", fields.frame_rate),
         table.get("pixel_format", fields.choice({name: name for name in PIXEL_FORMATS}), "yuv420p"),
     )
     table.finish()
@@ -207,15 +229,6 @@ def _filter_steps(value: object) -> tuple[_FilterStep, ...]:
     return tuple(steps)
 
 
-def _frame_rate(value: object) -> Fraction:
-    # A float is not exact: 29.97 is not 30000/1001.
-    written = str(value) if isinstance(value, str | int) else ""
-    rate = Fraction(written) if re.fullmatch(r"[1-9]\d{0,6}(/[1-9]\d{0,6})?", written) else Fraction(0)
-    if not 0 < rate <= _HIGHEST_FRAME_RATE:
-        raise ValueError('frames per second as a whole number or a fraction such as "30000/1001"')
-    return rate
-
-
 def _side(value: object) -> int:
     side = fields.count(1)(value)
     try:
@@ -225,14 +238,4 @@ def _side(value: object) -> int:
     return side
 
 
-def _member(value: object) -> str:
-    parts = fields.text(value).split("/")
-    if not all(parts) or {".", ".."} & set(parts) or "\\" in parts[0]:
-        raise ValueError("the full name of a file inside the archive: relative, without . or ..")
-    return "/".join(parts)
-
-
-_name = fields.pattern(NAME.pattern, "letters, digits, '.', '_' and '-', 64 at most")
-_sha256 = fields.pattern(r"[0-9a-f]{64}", "64 lower-case hexadecimal digits")
-_archive = fields.pattern(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.(whl|zip|tar\.gz|tgz)", "a .whl, .zip or .tar.gz file name")
-_url = fields.pattern(r"https?://\S+", "an http or https address")
+_name = fields.pattern(fields.NAME.pattern, fields.NAME_IN_WORDS)

@@ -81,9 +81,20 @@ def prepare_y4m(
         if made is None:
             with storing(note):
                 digest = _make(name, source, plan, note.with_suffix(".part"), pinned)
-                note.write_text(f"{digest}  {y4m_path(name, digest).name}\n", encoding="ascii")
+                _write_note(note, name, digest)
             made = describe(y4m_path(name, digest), digest)
     return made
+
+
+def remember(name: str, plan: Plan, source_sha256s: Iterable[str], digest: str) -> None:
+    """Note that a plan becomes the Y4M file with this digest, which has been made under another one.
+
+    Raises:
+        AssetError: the cache cannot be written.
+    """
+    note = _note_path(name, plan, source_sha256s)
+    with locked(note), storing(note):
+        _write_note(note, name, digest)
 
 
 def y4m_path(name: str, digest: str) -> Path:
@@ -129,8 +140,9 @@ def _not_as_pinned(name: str, source: Path, pinned: str, digest: str) -> AssetEr
         where=source,
         expected=f"Y4M with sha256 {pinned}",
         got=f"sha256 {digest}",
-        fix="if you changed the manifest, set its `sha256` to the new one; if not, this machine's decoder or scaler"
-        " gives other frames: install the versions of `av` and `imageio-ffmpeg` that the project names",
+        fix="if you changed the manifest, set its `sha256` to the new one, or remove the sequence from the lock file,"
+        " whichever pins it; if not, this machine's decoder or scaler gives other frames: install the versions of `av`"
+        " and `imageio-ffmpeg` that the project names",
     )
 
 
@@ -146,6 +158,10 @@ def _note_path(name: str, plan: Plan, source_sha256s: Iterable[str]) -> Path:
     digests = "".join(f", {digest!r}" for digest in source_sha256s)
     key = hashlib.sha256(f"({_MAKER_VERSION!r}, {spelled}{digests})".encode()).hexdigest()
     return cache_dir() / "sequences" / f"{name}-{key[:16]}.sha256"
+
+
+def _write_note(note: Path, name: str, digest: str) -> None:
+    note.write_text(f"{digest}  {y4m_path(name, digest).name}\n", encoding="ascii")
 
 
 def _remembered(note: Path, pinned: str) -> str:

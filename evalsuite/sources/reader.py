@@ -23,7 +23,8 @@ from evalsuite.types import Frame, Plane, VideoFormat
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-_RAW_SUFFIXES = {".yuv", ".raw", ".rgb"}
+RAW_SUFFIXES = frozenset((".yuv", ".raw", ".rgb"))
+"""Of files without a header."""
 
 _CONTAINER_FORMATS = {
     **PIXEL_FORMATS,
@@ -72,7 +73,7 @@ def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
         raise MediaError("the video file is empty", where=path)
     if magic == b"YUV4MPEG2 ":
         return Y4MReader(path)
-    if path.suffix.lower() in _RAW_SUFFIXES:
+    if path.suffix.lower() in RAW_SUFFIXES:
         if geometry is None:
             raise MediaError(
                 "a raw file does not say its geometry",
