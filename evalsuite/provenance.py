@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,13 @@ _ENVIRONMENT = re.compile(
     r"|EVALSUITE_\w+|GLIBC_TUNABLES|FFREPORT"
 )
 """Variables that change what programs compute, how fast, or which libraries they are."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP_FILES = (
+    (_CGROUP / "memory.max", _CGROUP / "memory.current"),
+    (_CGROUP / "memory/memory.limit_in_bytes", _CGROUP / "memory/memory.usage_in_bytes"),
+)
+"""Limit and use, of versions 2 and 1, as a container sees its own."""
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY\b", re.IGNORECASE)
 
@@ -76,6 +84,19 @@ def machine_name() -> str:
 def usable_cores() -> int:
     """Cores this process may use, which a container or a job scheduler may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory_bytes() -> int:
+    """Memory that programs of this process may take now: what the system has free, within the container's limit."""
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    for limit, used in _CGROUP_FILES:
+        # "max" is no number: no limit.
+        with suppress(OSError, ValueError):
+            free = min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
+    return max(0, free)
 
 
 def versions() -> dict[str, str]:

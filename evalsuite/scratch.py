@@ -35,7 +35,7 @@ class Scratch:
         self.path = parent / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         with self._alone():
             for folder in parent.iterdir():
-                if folder.is_dir() and not _held(folder):
+                if folder.is_dir() and not is_held(folder):
                     shutil.rmtree(folder, ignore_errors=True)
             self.path.mkdir()
             self._lock = (self.path / _LOCK).open("w")
@@ -61,7 +61,8 @@ class Scratch:
             yield
 
 
-def _held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
+    """Whether the owner of a scratch folder lives, as far as this user can tell."""
     try:
         with (folder / _LOCK).open("a") as lock:
             return not _try_lock(lock)

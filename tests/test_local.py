@@ -1,4 +1,4 @@
-"""The pool with real worker processes."""
+"""The engine of one machine, with real worker processes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import psutil
 import pytest
 
 from evalsuite import process
-from evalsuite.engine.execute import Pool, Task
+from evalsuite.engine.execute import Needs, Task
+from evalsuite.engine.local import LocalPool
 
 
 def test_outcomes_come_as_they_happen_and_tasks_may_be_added() -> None:
-    with Pool[str](2) as pool:
+    with LocalPool[str](2) as pool:
         pool.submit("slow", Task(time.sleep, (1.5,)))
         pool.submit("fast", Task(abs, (-3,)))
         seen = []
@@ -32,16 +33,16 @@ def test_outcomes_come_as_they_happen_and_tasks_may_be_added() -> None:
 
 
 def test_the_urgent_starts_first() -> None:
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.submit("running", Task(time.sleep, (0.2,)))
-        pool.submit("later", Task(abs, (1,)), urgency=5)
-        pool.submit("sooner", Task(abs, (1,)), urgency=1)
+        pool.submit("later", Task(abs, (1,)), urgency=(5, 0))
+        pool.submit("sooner", Task(abs, (1,)), urgency=(1, 0))
         assert [outcome.key for outcome in pool.outcomes()] == ["running", "sooner", "later"]
 
 
 def test_a_pool_tells_what_starts_and_what_there_is_to_do() -> None:
     started: list[str] = []
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.on_start = started.append
         for key in ("a", "b", "c"):
             pool.submit(key, Task(abs, (1,)))
@@ -55,7 +56,7 @@ def test_a_pool_tells_what_starts_and_what_there_is_to_do() -> None:
 
 def test_a_task_that_is_tried_again_starts_again() -> None:
     started: list[str] = []
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.on_start = started.append
         pool.submit("dies", Task(os._exit, (3,)))
         assert [outcome.key for outcome in pool.outcomes()] == ["dies"]
@@ -63,7 +64,7 @@ def test_a_task_that_is_tried_again_starts_again() -> None:
 
 
 def test_an_error_is_an_outcome() -> None:
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.submit("bad", Task(int, ("x",)))
         pool.submit("good", Task(int, ("7",)))
         outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
@@ -72,13 +73,13 @@ def test_an_error_is_an_outcome() -> None:
 
 
 def test_workers_use_one_thread_for_arithmetic() -> None:
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.submit("env", Task(os.getenv, ("OMP_NUM_THREADS",)))
         assert [outcome.value for outcome in pool.outcomes()] == ["1"]
 
 
 def test_a_task_that_kills_its_worker_twice_is_an_outcome_and_the_rest_goes_on() -> None:
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.submit("dies", Task(os._exit, (9,)))
         pool.submit("good", Task(abs, (-1,)))
         outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
@@ -93,10 +94,11 @@ def test_workers_and_their_encoders_die_with_the_parent(tmp_path: Path, how: sig
         textwrap.dedent(
             """
             import sys
-            from evalsuite.engine.execute import Pool, Task
+            from evalsuite.engine.execute import Task
+            from evalsuite.engine.local import LocalPool
             from evalsuite.process import run
             if __name__ == "__main__":
-                with Pool(2) as pool:
+                with LocalPool(2) as pool:
                     for index in range(2):
                         pool.submit(index, Task(run, ([sys.executable, "-c", "import time; time.sleep(120)"],)))
                     list(pool.outcomes())
@@ -122,7 +124,7 @@ def test_closing_never_hangs() -> None:
     # Workers are stopped in every state: starting, idle, at work.
     started = time.monotonic()
     for index in range(8):
-        with Pool[int](2) as pool:
+        with LocalPool[int](2) as pool:
             for key in range(4):
                 pool.submit(key, Task(time.sleep, (0.02 * index,)))
             for count, _ in enumerate(pool.outcomes()):
@@ -132,7 +134,7 @@ def test_closing_never_hangs() -> None:
 
 
 def test_an_outcome_that_cannot_be_pickled_costs_only_itself() -> None:
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         pool.submit("odd", Task(eval, ("lambda: 0",)))
         pool.submit("good", Task(abs, (-1,)))
         outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
@@ -141,11 +143,11 @@ def test_an_outcome_that_cannot_be_pickled_costs_only_itself() -> None:
 
 
 def test_trap30_a_task_ran_alone_only_where_no_other_was_with_a_worker() -> None:
-    with Pool[str](1) as pool:
+    with LocalPool[str](1) as pool:
         for key in ("a", "b", "c"):
             pool.submit(key, Task(time.sleep, (0.05,)))
         assert [outcome.alone for outcome in pool.outcomes()] == [True] * 3
-    with Pool[str](2) as pool:
+    with LocalPool[str](2) as pool:
         pool.submit("long", Task(time.sleep, (2.5,)))
         pool.submit("short", Task(time.sleep, (0.05,)))
         alone = {}
@@ -159,9 +161,67 @@ def test_trap30_a_task_ran_alone_only_where_no_other_was_with_a_worker() -> None
 
 def test_a_program_over_the_memory_limit_costs_only_its_task() -> None:
     hold = "import time; held = bytearray(b'x') * ({} << 20); time.sleep(0.5)"
-    with Pool[int](1, memory_limit=150 << 20) as pool:
+    with LocalPool[int](1, memory_limit=150 << 20) as pool:
         for size in (300, 50):
             pool.submit(size, Task(process.run, ([sys.executable, "-c", hold.format(size)],)))
         outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
     assert "more memory than it may" in str(outcomes[300].error)
     assert outcomes[50].error is None
+
+
+def test_within_a_class_the_longest_starts_first() -> None:
+    with LocalPool[str](1) as pool:
+        pool.submit("running", Task(time.sleep, (0.2,)))
+        for key, urgency in {"short": (0, -1.0), "long": (0, -9.0), "longer but later": (1, -99.0)}.items():
+            pool.submit(key, Task(abs, (1,)), urgency)
+        assert [outcome.key for outcome in pool.outcomes()] == ["running", "long", "short", "longer but later"]
+
+
+def work() -> tuple[float, float]:
+    """When this began and ended, by a clock that all processes share."""
+    began = time.monotonic()
+    time.sleep(0.3)
+    return began, time.monotonic()
+
+
+def most_at_once(pool: LocalPool[int], needs: list[Needs]) -> int:
+    with pool:
+        for key, one in enumerate(needs):
+            pool.submit(key, Task(work, (), one))
+        spans = [outcome.value for outcome in pool.outcomes()]
+    return max(sum(began <= moment < ended for began, ended in spans) for moment, _ in spans)
+
+
+@pytest.mark.parametrize(
+    ("needs", "most"),
+    [
+        (Needs(threads=1), 3),
+        (Needs(threads=2), 1),
+        (Needs(threads=5), 1),
+        (Needs(memory_bytes=400), 2),
+        (Needs(memory_bytes=2000), 1),  # more than there is: alone, but done
+    ],
+)
+def test_cores_and_memory_are_full_but_not_crowded(needs: Needs, most: int) -> None:
+    assert most_at_once(LocalPool(8, cores=3, memory_bytes=1000), [needs] * 6) == most
+
+
+def test_a_task_that_needs_everything_is_not_overtaken_for_ever() -> None:
+    order = []
+    with LocalPool[int](4, cores=2) as pool:
+        pool.on_start = order.append
+        pool.submit(0, Task(time.sleep, (0.2,)))
+        pool.submit(1, Task(time.sleep, (0.1,), Needs(threads=2)))
+        pool.submit(2, Task(time.sleep, (0.1,)))
+        list(pool.outcomes())
+    assert order == [0, 1, 2]
+
+
+def test_a_worker_that_was_killed_while_idle_costs_nothing() -> None:
+    with LocalPool[str](1) as pool:
+        pool.submit("pid", Task(os.getpid, ()))
+        (outcome,) = pool.outcomes()
+        os.kill(outcome.value, signal.SIGKILL)
+        psutil.wait_procs([one for one in psutil.Process().children() if one.pid == outcome.value], timeout=5)
+        pool.submit("next", Task(abs, (-5,)))
+        assert [outcome.value for outcome in pool.outcomes()] == [5]

@@ -35,6 +35,10 @@ class Pool:
     def tasks(self) -> list[Job]:
         return list(self.at)
 
+    @property
+    def is_idle(self) -> bool:
+        return not self.at
+
 
 class Stage:
     """A run of codecs on sequences, in which time passes as the test says."""

@@ -13,6 +13,7 @@ from report_sample import FACTORS, HOSTILE, hostile_run, write_sample
 from evalsuite.report import sequences
 from evalsuite.report.build import build_report
 from evalsuite.report.data import shown_sequences
+from evalsuite.report.facts import facts
 from evalsuite.report.merge import merge
 from evalsuite.results.load import read_run
 
@@ -27,6 +28,24 @@ KNOWN = {
 
 def read(index: Path, name: str) -> Page:
     return Page(index.with_name(name).read_text(encoding="utf-8"))
+
+
+LOOKED_AT = {
+    "carphone": {"cuts": [], "noise": 1.32, "faces_share": 0.75, "faces_most": 2, "traits": ["faces", "detailed"]},
+    "face": {"cuts": [12, 40], "noise": 0.0, "faces_share": 0.0, "faces_most": 0, "traits": ["cuts"]},
+    "street": {"cuts": list(range(1, 25)), "noise": None, "faces_share": None, "faces_most": None, "traits": ["cuts"]},
+    "bikes": {"cuts": None, "noise": None, "traits": [], "reason": "the file ends <here>"},
+}
+
+
+def looked_at(folder: Path) -> Path:
+    """Write what was found by looking at sequences into a run's summary; of one there is nothing on record."""
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    for entry in summary["sequences"]:
+        entry.update(LOOKED_AT.get(entry["name"], {}))
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    return folder
 
 
 def retagged(folder: Path, tags: dict[str, list[str]]) -> Path:
@@ -72,6 +91,35 @@ def test_what_was_not_recorded_is_a_dash(tmp_path):
     assert "scatter" not in [one.get("class") for tag, one in page.tags if tag == "svg"]
 
 
+def test_what_a_look_at_the_sources_found_stands_beside_it(tmp_path):
+    index = build_report([looked_at(write_sample(tmp_path / "run"))], tmp_path / "report")
+    page = read(index, "sequences.html")
+    assert page.row("Sequence")[5:10] == ["SI", "TI", "Cuts", "Faces", "Noise"]
+    assert page.row("carphone")[1] == "conferencing, faces, detailed"
+    assert page.row("carphone")[7:10] == ["0", "75 %, up to 2", "1.3"]
+    assert page.row("face")[7:10] == ["2", "none", "0.0"]
+    assert page.row("street")[7:10] == ["24", "–", "–"]
+    assert page.row("bikes")[7:10] == page.row("bunny")[7:10] == ["–", "–", "–"]
+    assert {len(page.row(name)) for name in FACTORS} == {11}
+    span = next(one["colspan"] for tag, one in page.tags if one.get("colspan"))
+    assert int(span) == 10
+    # What was found counts like a tag.
+    start = page.text.index("By content")
+    assert page.row("cuts")[1] == "2face and street"
+    assert page.text.index("conferencing", start) < page.text.index("detailed", start)
+
+
+def test_a_sequence_says_where_its_cuts_are_and_what_is_not_known(tmp_path):
+    index = build_report([looked_at(write_sample(tmp_path / "run"))], tmp_path / "report")
+    carphone, face, street, bikes, bunny = (read(index, f"sequence-{place}.html").text for place in range(5))
+    assert "cuts none faces 75 %, up to 2 noise 1.3" in carphone
+    assert "cuts 2, at frame 12, 40 faces none noise 0.0" in face
+    assert "cuts 24, at frame 1, 2, 3" in street
+    assert "20, ... faces – noise –" in street
+    assert "not known the file ends <here>" in bikes
+    assert "noise" not in bunny
+
+
 def test_means_by_content_have_an_interval_from_five_sequences_up(tmp_path):
     everywhere = {name: ["natural"] for name in FACTORS}
     run = retagged(
@@ -99,9 +147,9 @@ def test_a_report_without_comparisons_has_the_facts(tmp_path):
 
 
 def test_the_facts_are_data_too(report):
-    facts = document(report.parent, "facts")
-    assert [one["name"] for one in facts] == list(FACTORS)
-    assert facts[0] == {
+    known = document(report.parent, "facts")
+    assert [one["name"] for one in known] == list(FACTORS)
+    assert known[0] == {
         "name": "carphone",
         "tags": ["conferencing"],
         "about": "176x144, 29.97 fps, 60 frames",
@@ -169,7 +217,7 @@ def test_a_sequence_has_its_facts_its_comparisons_and_links(report):
 
 def test_a_scatter_has_the_sequences_that_have_both(report):
     found = merge([read_run(report.parent.parent / "run")])
-    drawn = sequences.scatter(sequences.facts(found, shown_sequences(found)))
+    drawn = sequences.scatter(facts(found, shown_sequences(found)))
     assert drawn is not None
     assert [spot.name for spot in drawn.spots] == ["carphone", "face", "street", "bikes"]
     by_name = {spot.name: spot for spot in drawn.spots}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from test_store import USAGE, VERSIONS, add
 
 from evalsuite.engine.store import Store, StoredDecode
+from evalsuite.engine.upkeep.check import check
 from evalsuite.errors import StoreError
 from evalsuite.types import SHARED, Usage
 
@@ -83,9 +84,26 @@ def test_a_store_of_the_first_schema_goes_on(tmp_path: Path) -> None:
             assert encode.reconstruction_sha256 == ""
             assert decode == StoredDecode(Usage(0.5, 0.25), ("dec",))
             np.testing.assert_array_equal(store.scores("cell", VERSIONS)["psnr_y"].values, [0, 1, 2])
+            assert store.encode_costs() == []
+            assert store.segment("codec", 27.5, 0, 8) is None
     with Store(tmp_path) as store:
-        add(store, "cell", b"new bits")
-        assert store.encode("cell").usage == USAGE  # type: ignore[union-attr]
+        add(store, "another", b"new bits")
+        assert store.encode("another").usage == USAGE  # type: ignore[union-attr]
+
+
+def test_a_brought_up_store_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    old_store(tmp_path / "old")
+    Store(tmp_path / "old").close()
+    Store(tmp_path / "new").close()
+    assert check(tmp_path / "old") == check(tmp_path / "new") == []
+    found = []
+    for name in ("old", "new"):
+        with closing(sqlite3.connect(tmp_path / name / "store.sqlite")) as db:
+            found.append(sorted(db.execute("SELECT type, name, tbl_name FROM sqlite_master")))
+            assert db.execute("PRAGMA user_version").fetchone() == (4,)
+            ((identity,),) = db.execute("SELECT id FROM identity").fetchall()
+            assert len(identity) == 32
+    assert found[0] == found[1]
 
 
 def test_two_runs_at_once_bring_an_old_store_up_to_date(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evalsuite.engine.store import Store, StoredDecode
+from evalsuite.engine.costs import EncodeCost
+from evalsuite.engine.store import Origin, Store, StoredDecode
 from evalsuite.errors import StoreError
 from evalsuite.types import Latency, Series, Timing, Usage
 
@@ -208,3 +210,83 @@ def test_timing_again_changes_no_bitstream(tmp_path: Path) -> None:
         assert encode is not None
         assert (encode.sha256, encode.q, encode.usage, encode.timing) == (digest, 27.5, Usage(9, 8, 7, 6), ALONE)
         assert encode.path.read_bytes() == b"some bits"
+
+
+ORIGIN = Origin("x265", "ab" * 32, "carphone", 60 * 176 * 144, 60, 4)
+
+
+def add_segment(store: Store, start: int, frames: int, content: bytes, codec_key: str = "codec") -> None:
+    path = store.scratch / f"segment {start}"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    store.add_segment(
+        *(codec_key, 30.0, start, frames, path), sha256=digest, payload_bytes=3, usage=USAGE, commands=(("enc", "s"),)
+    )
+
+
+def test_finished_segments_survive_until_the_whole_is_added(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        add_segment(store, 0, 32, b"first")
+        add_segment(store, 32, 28, b"second")
+        add_segment(store, 0, 32, b"of another codec", "another")
+    with Store(tmp_path) as store:
+        second = store.segment("codec", 30.0, 32, 28)
+        assert second is not None
+        assert (second.path.read_bytes(), second.q, second.usage) == (b"second", 30.0, USAGE)
+        assert (second.file_bytes, second.payload_bytes, second.commands) == (6, 3, (("enc", "s"),))
+        for other in (("codec", 30.0, 32, 32), ("codec", 31.0, 32, 28), ("codec", 30.0, 0, 28)):
+            assert store.segment(*other) is None
+        path = store.scratch / "whole"
+        path.write_bytes(b"firstsecond")
+        whole = hashlib.sha256(b"firstsecond").hexdigest()
+        store.add_encode(
+            *("cell", 30.0, path), sha256=whole, payload_bytes=11, usage=USAGE, commands=(), codec_key="codec"
+        )
+        assert store.segment("codec", 30.0, 0, 32) is None
+        assert store.segment("codec", 30.0, 32, 28) is None
+        assert store.segment("another", 30.0, 0, 32) is not None
+        # Another run may be joining it.
+        assert second.path.read_bytes() == b"second"
+
+
+def test_trap05_a_damaged_segment_is_noticed(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        add_segment(store, 0, 32, b"first")
+        store.segment("codec", 30.0, 0, 32).path.write_bytes(b"damaged")  # type: ignore[union-attr]
+    with Store(tmp_path) as store:
+        assert store.segment("codec", 30.0, 0, 32) is None
+
+
+def test_costs_are_of_what_is_known_and_the_latest_of_each_codec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalsuite.engine.store._COSTS", 3)
+    with Store(tmp_path) as store:
+        add(store, "of something unknown")
+        for codec, count in (("x265", 5), ("vvenc", 2)):
+            for number in range(count):
+                path = store.scratch / "new.bin"
+                path.write_bytes(f"{codec} {number}".encode())
+                store.add_encode(
+                    *(f"{codec} {number}", float(number), path),
+                    sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                    payload_bytes=4,
+                    usage=Usage(2.0, number / 8, 4096 + number),
+                    commands=(("enc",),),
+                    origin=replace(ORIGIN, codec=codec),
+                )
+        store.add_decode("x265 4", DECODE)
+        store.add_decode("of something unknown", DECODE)
+        costs = store.encode_costs()
+        assert store.decode_costs() == [EncodeCost("x265", 60 * 176 * 144, 60, 4.0, 1.25, 1.5, 4096)]
+    assert sorted((cost.codec, cost.q) for cost in costs) == [
+        ("vvenc", 0),
+        ("vvenc", 1),
+        ("x265", 2),
+        ("x265", 3),
+        ("x265", 4),
+    ]
+    assert all(
+        cost == EncodeCost(cost.codec, 60 * 176 * 144, 60, cost.q, cost.q / 8, 2.0, 4096 + int(cost.q))
+        for cost in costs
+    )

@@ -37,6 +37,8 @@ def run(
     out: str | os.PathLike[str] = "results",
     store: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
+    cluster: str | os.PathLike[str] | None = None,
+    split: bool = True,
     timeout: float = 3600.0,
     timing: bool = False,
     hull: bool = False,
@@ -57,7 +59,8 @@ def run(
 
     Args:
         codecs: names or recipe files; the first is the one to match.
-        sequences: video files, or names of sequences of the dataset; None for the whole dataset.
+        sequences: video files, names of sequences of the dataset, or choices such as `tag:faces`; None for the whole
+            dataset.
         dataset: a name or a TOML file.
         match: a codec to match, rates such as `0.01,0.02bpp` or `50,100kbps`, or `none`; None for the first codec.
         anchor: the codec that BD-rate is relative to; None for the first.
@@ -68,7 +71,9 @@ def run(
         threads: of each encoder; part of a result's identity.
         out: folder for results and report.
         store: folder of the results store; None for the one in the user's cache folder.
-        jobs: worker processes; None for one per core.
+        jobs: tasks at a time; None for as many as cores and memory of this machine are good for.
+        cluster: address of a Dask scheduler, or its scheduler file; None for this machine.
+        split: split long encodes by GoP, where the codec's recipe says that it gives the same stream.
         timeout: seconds that one encode, or one frame of a decode, may take.
         timing: time every rate point by itself: one task at a time, after a warm-up.
         hull: add the convex hull of each codec's variants as a codec.
@@ -120,6 +125,8 @@ def run(
         feature_bytes=_whole("feature_cache", feature_cache, 0),
         store=Path(store) if store is not None else cache_dir() / "store",
         out=Path(out),
+        cluster=None if cluster is None else os.fspath(cluster),
+        split=split,
         command=_command(given),
     )
 
@@ -191,6 +198,8 @@ def _command(given: Mapping[str, Any]) -> tuple[str, ...]:
             words.append("x".join(map(str, value)))
         elif name in ("memory_limit", "feature_cache"):
             words.append(f"{value / 1e9:.9f}".rstrip("0").rstrip(".") + "GB" if value else "0")
+        elif value is False:
+            words[-1] = f"--no-{words[-1][2:]}"
         elif value is not True:
             words.append(str(value))
     return tuple(words)

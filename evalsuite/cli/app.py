@@ -12,7 +12,21 @@ import typer
 from typer.core import TyperGroup
 
 import evalsuite
-from evalsuite.cli import bd, codecs, datasets, doctor, gate, import_, measure, metrics, publish, report, run, study
+from evalsuite.cli import (
+    bd,
+    codecs,
+    datasets,
+    doctor,
+    gate,
+    import_,
+    measure,
+    metrics,
+    publish,
+    report,
+    run,
+    store,
+    study,
+)
 from evalsuite.cli.output import INTERRUPTED, say_command
 from evalsuite.errors import EvalError, ProcessError, RequestError
 
@@ -97,6 +111,7 @@ app.command("import")(import_.import_)
 app.add_typer(codecs.app, name="codecs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(store.app, name="store")
 app.add_typer(study.app, name="study")
 app.command("doctor")(doctor.doctor)
 

@@ -28,7 +28,9 @@ def run(
     ),
     dataset: str = typer.Option("demo", help="Dataset: a name or a TOML file."),
     sequences: list[str] = typer.Option(
-        None, help="Video files, or names of the dataset's sequences; separated by spaces or commas, or repeated."
+        None,
+        help="Video files, names of the dataset's sequences, or choices such as tag:faces or trait:noisy; separated by "
+        "spaces or commas, or repeated.",
     ),
     more: list[str] = typer.Argument(None, metavar="[FILE]...", help="More sequences.", show_default=False),
     match: str = typer.Option(
@@ -45,7 +47,15 @@ def run(
     threads: int = typer.Option(1, min=1, help="Threads of each encoder; part of a result's identity."),
     out: Path = typer.Option(Path("results"), help="Folder for results and report."),
     store: Path = typer.Option(None, help="Folder of the results store. Default: in the user's cache folder."),
-    jobs: int = typer.Option(None, min=1, help="Worker processes. Default: one per core."),
+    jobs: int = typer.Option(
+        None, min=1, help="Tasks at a time. Default: as many as cores and memory of this machine are good for."
+    ),
+    cluster: str = typer.Option(
+        None, help="Run on a Dask cluster: address of its scheduler, such as tcp://10.0.0.1:8786, or scheduler file."
+    ),
+    split: bool = typer.Option(
+        True, help="Split long encodes by GoP, where the codec's recipe says that it gives the same stream."
+    ),
     timeout: float = typer.Option(
         3600.0, min=0.1, max=1e7, help="Seconds one encode, or one frame of a decode, may take."
     ),
@@ -124,6 +134,8 @@ def run(
         out=out,
         command=("evalsuite", *sys.argv[1:]),
         board=protocol,
+        cluster=cluster,
+        split=split,
         **options,
     )
     watch = Watch()

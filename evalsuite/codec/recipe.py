@@ -6,7 +6,6 @@ Commands are argument lists with placeholders, never shell lines. `docs/codecs.m
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,8 @@ from evalsuite.codec.bitstream import Container, Standard
 from evalsuite.codec.command import Command, fill, placeholders
 from evalsuite.codec.hostpool import describe
 from evalsuite.codec.identity import digest_of, version_of
-from evalsuite.codec.knob import IntraPeriods, Knob, check_point, switch_frame
+from evalsuite.codec.knob import IntraPeriods, Knob, check_point
+from evalsuite.codec.part import Part, Split, encode_values, whole
 from evalsuite.codec.plugin import BUILT_IN, entry_points, located
 from evalsuite.codec.scaling import Scale
 from evalsuite.codec.variants import SEPARATOR, declared, split_name
@@ -101,6 +101,8 @@ class Recipe:
     """Frames are coded smaller than the sequence, and scaled back after decoding; None for full size."""
     knob: Knob
     intra_periods: IntraPeriods
+    split: Split | None
+    """How it may be encoded in parts without changing a byte; None where it may not. No part of the identity."""
 
     @property
     def rate_source(self) -> RateSource:
@@ -113,7 +115,13 @@ class Recipe:
         return "reconstruction" in placeholders(self.encode)
 
     def encode_commands(
-        self, sequence: Sequence, point: OperatingPoint, source: Path, output: Path, scratch: Path
+        self,
+        sequence: Sequence,
+        point: OperatingPoint,
+        source: Path,
+        output: Path,
+        scratch: Path,
+        part: Part | None = None,
     ) -> tuple[Command, ...]:
         """The full argument lists that encode a sequence, one for each pass; the last one writes `output`.
 
@@ -123,10 +131,11 @@ class Recipe:
             source: the file to be read: the sequence's own, or one as the recipe wants it.
             output: where the bitstream goes.
             scratch: folder for what passes between passes, `RECONSTRUCTION` and `ESTIMATE`.
+            part: the frames of it that are coded, see `evalsuite.codec.gops`; all where there is none.
         """
         coded = self.coded_format(sequence.format)
-        rate = sequence.frame_rate
-        passes = (self.first_pass, self.encode) if self.first_pass else (self.encode,)
+        more = self.split.arguments if self.split and part else ()
+        passes = [command + more for command in (self.first_pass, self.encode) if command]
         values = {
             **self._found(*passes),
             "input": str(source.absolute()),
@@ -134,17 +143,7 @@ class Recipe:
             "stats": str((scratch / "stats").absolute()),
             "reconstruction": str((scratch / RECONSTRUCTION).absolute()),
             "estimate": str((scratch / ESTIMATE).absolute()),
-            "q": f"{point.q:.6f}".rstrip("0").rstrip("."),
-            "q_floor": str(math.floor(point.q)),
-            "q_switch": str(switch_frame(point.q, sequence.frames)),
-            "frames": str(sequence.frames),
-            "width": str(coded.width),
-            "height": str(coded.height),
-            "fps": f"{rate.numerator}/{rate.denominator}" if rate.denominator > 1 else str(rate.numerator),
-            "fps_rounded": str(max(1, round(rate))),
-            "bit_depth": str(coded.bit_depth),
-            "intra_period": self.intra_periods.infinite if point.intra_period == -1 else str(point.intra_period),
-            "threads": str(point.threads),
+            **encode_values(sequence, point, part or whole(sequence, point), coded, self.intra_periods.infinite),
         }
         return tuple(fill(command, values) for command in passes)
 
@@ -178,6 +177,11 @@ class Recipe:
     def info_command(self, bitstream: Path) -> Command:
         """The full argument list that reports on a bitstream; only for a recipe that has `info`."""
         return fill(self.info, {**self._found(self.info), "input": str(bitstream.absolute())})
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether the codec computes on a CUDA device."""
+        return self.device.startswith("cuda")
 
     def handed_format(self, format: VideoFormat) -> VideoFormat:
         """The sequence's format in the bit depth that frames are handed over in."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalsuite.codec.recipe import Recipe
+from evalsuite.engine.content import Content
+from evalsuite.engine.scores import Scores
 from evalsuite.engine.search import RateSearch
 from evalsuite.engine.store import StoredEncode
-from evalsuite.types import Failure, Sequence, Series
+from evalsuite.types import Failure, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class RunOutcome:
     """Everything a run found out."""
 
     lanes: list[Lane]
-    scores: dict[str, dict[str, Series]]
-    """Series by metric name, by cell key."""
+    scores: Scores
+    """Series by metric name, by cell key; they are read from the store."""
     failures: list[Failure]
     counts: Counts
     cost_s: dict[str, float]
@@ -67,11 +69,18 @@ class RunOutcome:
     """What `--timing` could not do or found odd."""
     loads: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     """By codec, the seconds that loading took in the warm-up of `--timing`, for encoding and for decoding."""
+    contents: dict[str, Content] = field(default_factory=dict)
+    """What each source is like, by the sequence's name."""
 
 
 Job = (
     tuple[Literal["encode"], int, float]
+    | tuple[Literal["encode_part"], int, tuple[float, int, int]]
     | tuple[Literal["measure"], int, tuple[str, ...]]
-    | tuple[Literal["warm_up", "time_encode", "time_decode"], int, str]
+    | tuple[Literal["describe", "warm_up", "time_encode", "time_decode"], int, str]
 )
-"""What a task is for: its kind, the lane by index, and the q, the cells or the cell."""
+"""What a task is for: its kind, the lane by index, and the q, the part, the cells or the cell.
+
+A part of an encode is its q, first frame and number of frames.
+A source is described by the first of its lanes.
+"""

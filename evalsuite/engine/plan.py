@@ -101,6 +101,8 @@ class Plan:
     """Whether every rate point's encode and decode is timed by itself."""
     hull: bool = False
     """Whether the convex hull of each codec's variants is a codec too."""
+    split: bool = True
+    """Whether long encodes are split by GoP where that gives the same stream."""
 
     @property
     def profile_infos(self) -> tuple[MetricInfo, ...]:

@@ -12,8 +12,13 @@ from evalsuite.engine.lanes import Counts, Job, Lane
 from evalsuite.engine.plan import MatchCodec, MatchRates, Plan
 from evalsuite.types import Failure
 
+_WORK = {"encode_part": "encode"}
+"""What a kind of task takes time like, where that is another kind."""
+
 _REFRESH_S = 0.5
 """Seconds for which a forecast holds: it looks at every lane, and tasks may end a thousand times a second."""
+_REFRESH_SHARE = 0.02
+"""Of the time, that forecasts may take where there are very many lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Event:
     @property
     def work(self) -> str:
         """What the task does, in words."""
+        if self.task[0] == "describe":
+            return f"describe {self.sequence}"
         points = f" q {' '.join(f'{q:g}' for q in self.qs)}" if self.qs else ""
         return f"{self.task[0].replace('_', ' ')} {self.codec} {self.sequence}{points}"
 
@@ -99,6 +106,7 @@ class Narrator:
         """By kind of work and codec: the seconds that tasks took, and the luma samples of what they were done to."""
         self._forecast = Forecast(0)
         self._forecast_at = -_REFRESH_S
+        self._refresh_s = _REFRESH_S
         pool.on_start = self._start
 
     def _start(self, task: Job) -> None:
@@ -118,8 +126,9 @@ class Narrator:
     def _tell(self, task: Job, *, has_ended: bool, outcome: str = "", failures: tuple[Failure, ...] = ()) -> None:
         lane = self._lanes[task[1]]
         now = time.monotonic()
-        if now - self._forecast_at >= _REFRESH_S or not self._pool.tasks():
+        if now - self._forecast_at >= self._refresh_s or self._pool.is_idle:
             self._forecast, self._forecast_at = self._foresee(now), now
+            self._refresh_s = max(_REFRESH_S, (time.monotonic() - now) / _REFRESH_SHARE)
         self._listen(
             Event(
                 task=task,
@@ -135,10 +144,19 @@ class Narrator:
         )
 
     def _kind(self, task: Job) -> tuple[str, str]:
-        return task[0], self._lanes[task[1]].recipe.name
+        return _WORK.get(task[0], task[0]), self._lanes[task[1]].recipe.name
 
     def _samples(self, task: Job) -> float:
-        return self._lanes[task[1]].sequence.pixels * _size(task)
+        return self._lanes[task[1]].sequence.pixels * self._size(task)
+
+    def _size(self, task: Job) -> float:
+        """How many rate points a task is of, a part of one as a fraction."""
+        match task:
+            case ("encode_part", index, (_, _, frames)):
+                return frames / self._lanes[index].sequence.frames
+            case ("measure", _, keys):
+                return len(keys)
+        return 1
 
     def _points(self, lane: Lane) -> int:
         """The rate points that a lane has, or is meant to have."""
@@ -176,8 +194,9 @@ class Narrator:
         None points stand for a number that nothing is known of yet.
         """
         for task in self._pool.tasks():
-            if task[0] != "warm_up":
-                yield task[1], task[0], _size(task), now - self._started.get(task, now)
+            # Done once, and soon: that they are ahead does not make the rest unknown.
+            if task[0] not in ("warm_up", "describe"):
+                yield task[1], _WORK.get(task[0], task[0]), self._size(task), now - self._started.get(task, now)
         encodes = self._encodes_per_target()
         for index, lane in enumerate(self._lanes):
             if lane.is_complete:
@@ -203,14 +222,13 @@ class Narrator:
         return {name: encodes[name] / count for name, count in targets.items() if count}
 
 
-def _size(task: Job) -> int:
-    """How many rate points a task is of."""
-    return len(task[2]) if isinstance(task[2], tuple) else 1
-
-
 def _points_of(task: Job, lane: Lane) -> tuple[float, ...]:
-    what = task[2]
-    if isinstance(what, float):
-        return (what,)
-    keys = what if isinstance(what, tuple) else (what,)
-    return tuple(point.encode.q for point in lane.points if point.cell_key in keys)
+    match task:
+        case ("encode", _, q):
+            return (q,)
+        case ("encode_part", _, (q, _, _)):
+            return (q,)
+        case ("measure", _, keys):
+            return tuple(point.encode.q for point in lane.points if point.cell_key in keys)
+        case (_, _, key):
+            return tuple(point.encode.q for point in lane.points if point.cell_key == key)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from evalsuite.codec.recipe import Recipe
-from evalsuite.engine.content import Content
 from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
@@ -100,7 +99,7 @@ def measured_points(outcome: RunOutcome) -> Iterator[tuple[Lane, Point]]:
     """Every rate point that has scores, with its lane."""
     for lane in outcome.lanes:
         for point in lane.points:
-            if outcome.scores.get(point.cell_key):
+            if point.cell_key in outcome.scores:
                 yield lane, point
 
 
@@ -170,15 +169,14 @@ def summary(
     store: Store,
     request: dict[str, Any],
     run: dict[str, Any],
-    content: Mapping[str, Content],
 ) -> dict[str, Any]:
-    """What summary.json says, but for the BD-rate rows; `content` is by the sequences' names."""
+    """What summary.json says, but for the BD-rate rows."""
     return {
         "schema": SCHEMA,
         "request": request,
         "run": run,
         "codecs": [*(entries := _codecs(plan)), *_hull_entries(plan, entries)],
-        "sequences": [{**_sequence(one), **asdict(content[one.name])} for one in plan.sequences],
+        "sequences": [{**_sequence(one), **asdict(outcome.contents[one.name])} for one in plan.sequences],
         "metrics": [asdict(info) for info in (*plan.metrics, *plan.profile_infos)],
         "outcomes": {**asdict(outcome.counts), "failed": len(outcome.failures)},
         "cost_cpu_s": {kind: round(seconds, 3) for kind, seconds in sorted(outcome.cost_s.items())},
@@ -211,13 +209,16 @@ def _rate_match(lane: Lane) -> Iterator[dict[str, Any]]:
 
 
 def _commands(lane: Lane, point: Point, decode: StoredDecode | None) -> dict[str, Any]:
+    passes = 2 if lane.recipe.first_pass else 1
+    last = point.encode.commands[-passes:]
     return {
         "cell_key": point.cell_key,
         "codec": lane.recipe.name,
         "sequence": lane.sequence.name,
         "q": point.encode.q,
-        "first_pass": list(point.encode.commands[0]) if len(point.encode.commands) > 1 else [],
-        "encode": list(point.encode.commands[-1]),
+        "first_pass": list(last[0]) if passes > 1 else [],
+        "encode": list(last[-1]),
+        "parts": max(1, len(point.encode.commands) // passes),
         "decode": list(decode.command) if decode else [],
     }
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,9 @@ from evalsuite import provenance
 from evalsuite.assets import cache_dir
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.engine.board import check_plan
-from evalsuite.engine.content import content_of
+from evalsuite.engine.choice import choose
+from evalsuite.engine.content import fetch_detector
+from evalsuite.engine.engines import open_pool
 from evalsuite.engine.execute import Pool
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.lanes import Job, RunOutcome
@@ -24,7 +27,7 @@ from evalsuite.engine.progress import Event
 from evalsuite.engine.records import failed_rows, frame_rows, hulls, result_rows, rows_of_hulls, summary
 from evalsuite.engine.run import Runner
 from evalsuite.engine.store import Store
-from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.errors import AssetError, RequestError, did_you_mean
 from evalsuite.metrics.registry import select
 from evalsuite.proctree import can_watch
 from evalsuite.results.bdrows import BDRow
@@ -33,10 +36,10 @@ from evalsuite.results.history import keep_run
 from evalsuite.results.load import read_run, write_results
 from evalsuite.results.profile import profiles_for
 from evalsuite.results.tables import bd_table
-from evalsuite.sources.dataset import from_file, load_dataset, prepare
+from evalsuite.sources.dataset import FILES, load_dataset
 from evalsuite.sources.tags import Stated
 from evalsuite.sources.y4m import Geometry
-from evalsuite.types import OperatingPoint, Sequence
+from evalsuite.types import OperatingPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Request:
     codecs: tuple[str, ...]
     dataset: str
     sequences: tuple[str, ...]
-    """Files, or names of sequences of the dataset; empty means the whole dataset."""
+    """Files, names of sequences of the dataset, or choices such as `tag:faces`; empty means the whole dataset."""
     geometry: Geometry | None
     stated: Stated
     """Of the colour of files."""
@@ -74,6 +77,10 @@ class Request:
     """What was typed, for the record."""
     board: Board | None = None
     """The protocol that all this must agree with."""
+    split: bool = True
+    """Split long encodes by GoP where that gives the same stream."""
+    cluster: str | None = None
+    """Address or scheduler file of a Dask cluster; None for this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +120,24 @@ def make_plan(request: Request) -> Plan:
             fix="leave --memory-limit out, or set a limit by other means, such as a container's",
         )
     metrics = select(request.metrics, tokens=any(recipe.info for recipe in recipes))
-    sequences = _sequences(request)
+    features = FeatureCache(cache_dir() / "features", request.feature_bytes)
+    sequences = choose(
+        request.sequences,
+        request.dataset,
+        geometry=request.geometry,
+        stated=request.stated,
+        frames=request.frames,
+        features=features,
+    )
     profiles = profiles_for(request.profile, {sequence.name: sequence.tags for sequence in sequences})
     asked = {info.name: info for info in metrics}
     for profile in {one.name: one for chosen in profiles.values() for one in chosen}.values():
         asked.update({info.name: info for info in select(",".join(profile.metrics))})
     metrics = tuple(asked.values())
+    if any(info.family == "faces" for info in metrics):
+        # Before sources are described; the metrics themselves say it where it cannot be had.
+        with suppress(AssetError):
+            fetch_detector()
     for recipe in recipes:
         recipe.check_available()
         recipe.check_point(OperatingPoint(recipe.knob.ladder[0], request.intra_period, request.threads))
@@ -133,10 +152,11 @@ def make_plan(request: Request) -> Plan:
         intra_period=request.intra_period,
         threads=request.threads,
         timeout=request.timeout,
-        features=FeatureCache(cache_dir() / "features", request.feature_bytes),
+        features=features,
         profiles=profiles,
         timing=request.timing,
         hull=request.hull,
+        split=request.split,
     )
     names += hulls(plan)
     if anchor not in names:
@@ -162,26 +182,24 @@ def run_request(request: Request, progress: Callable[[Event], None]) -> Finished
     Raises:
         EvalError: the request is wrong, or the store or the output folder cannot be written.
     """
-    started = time.time()
+    started, began = time.time(), time.monotonic()
     cpu_started = _cpu_seconds()
     load = os.getloadavg()[0]
     plan = make_plan(request)
     _try_folder(request.out)
-    content = {sequence.name: content_of(sequence, plan.features) for sequence in plan.sequences}
-    jobs = 1 if request.timing else request.jobs or provenance.usable_cores()
     with Store(request.store) as store:
-        pool: Pool[Job] = Pool(jobs, request.memory_limit)
-        with pool:
+        with _open_pool(request, plan) as pool:
             outcome = Runner(plan, store, pool, progress).run()
+            machines = {"jobs": pool.jobs, "workers": pool.machines}
         commit, dirty = provenance.commit()
         run = {
             "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "wall_s": round(time.time() - started, 3),
+            "wall_s": round(time.monotonic() - began, 3),
             "cpu_s": round(_cpu_seconds() - cpu_started, 3),
             "commit": commit,
             "dirty": dirty,
-            "machine": {**provenance.machine(), "jobs": jobs, "load_average_1min": round(load, 2)},
+            "machine": {**provenance.machine(), **machines, "load_average_1min": round(load, 2)},
             "environment": provenance.environment(),
             "versions": provenance.versions(),
             "timing": {
@@ -192,13 +210,25 @@ def run_request(request: Request, progress: Callable[[Event], None]) -> Finished
                 },
             },
         }
-        document = summary(plan, outcome, store, _as_json(request, plan), run, content)
+        document = summary(plan, outcome, store, _as_json(request, plan), run)
         rows = list(result_rows(plan, outcome, store))
         rows += [*rows_of_hulls(plan, rows), *failed_rows(plan, outcome)]
-    bd_rows = _bd_rows(rows, plan.anchor)
-    write_results(request.out, rows, frame_rows(plan, outcome), {**document, "bd_rate": bd_rows})
-    keep_run(read_run(request.out), request.store)
+        bd_rows = _bd_rows(rows, plan.anchor)
+        write_results(request.out, rows, frame_rows(plan, outcome), {**document, "bd_rate": bd_rows})
+        # Before anybody may prune the store: what a kept run refers to stays.
+        keep_run(read_run(request.out), request.store)
     return Finished(request.out, plan, outcome, document, bd_rows)
+
+
+def _open_pool(request: Request, plan: Plan) -> Pool[Job]:
+    named = {sequence.dataset for sequence in plan.sequences} - {FILES}
+    return open_pool(
+        plan,
+        jobs=request.jobs,
+        cluster=request.cluster,
+        memory_limit=request.memory_limit,
+        entries=load_dataset(request.dataset).sequences if named else (),
+    )
 
 
 def _bd_rows(rows: list[dict[str, Any]], anchor: str) -> list[BDRow]:
@@ -240,42 +270,6 @@ def _recipes(names: tuple[str, ...]) -> tuple[Recipe, ...]:
     if twice:
         raise RequestError(f"codec named twice: {', '.join(twice)}", fix="name each codec once")
     return recipes
-
-
-def _sequences(request: Request) -> tuple[Sequence, ...]:
-    """The sequences asked for, verified and ready to be read."""
-    files = [name for name in request.sequences if _is_file(name)]
-    if request.stated != Stated() and not files:
-        raise RequestError(
-            "--matrix, --range and --transfer are of files, and none is named",
-            fix="the colour of a dataset's sequences is in its manifest",
-        )
-    found = [
-        from_file(Path(name), geometry=request.geometry, frames=request.frames, stated=request.stated) for name in files
-    ]
-    wanted = [name for name in request.sequences if name not in files]
-    if wanted or not request.sequences:
-        dataset = load_dataset(request.dataset)
-        entries = {entry.name: entry for entry in dataset.sequences}
-        for name in wanted:
-            if name not in entries:
-                raise RequestError(
-                    f"{name!r} is neither a file nor a sequence of the dataset {dataset.name}",
-                    fix=did_you_mean(name, entries),
-                )
-        found += [prepare(entries[name], request.frames) for name in wanted or entries]
-    names = [sequence.name for sequence in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RequestError(
-            f"two sequences have the same name: {', '.join(twice)}", fix="name each once, or rename one of the files"
-        )
-    return tuple(found)
-
-
-def _is_file(name: str) -> bool:
-    # A path that is not there is still a path: its error should speak of a file, not of a dataset.
-    return Path(name).is_file() or "/" in name or Path(name).suffix != ""
 
 
 def _as_json(request: Request, plan: Plan) -> dict[str, Any]:

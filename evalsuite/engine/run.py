@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from evalsuite.codec.run import Encoded
-from evalsuite.engine.cell import MeasuredCell, encode_cell, measure_cells
-from evalsuite.engine.execute import Outcome, Pool, Task
+from evalsuite.engine.cell import MeasuredCell
+from evalsuite.engine.content import Content
+from evalsuite.engine.costs import CostModel
+from evalsuite.engine.encodes import Encodes, JoinError
+from evalsuite.engine.execute import Outcome, Pool
 from evalsuite.engine.lanes import Counts, Job, Lane, Point, RunOutcome
 from evalsuite.engine.plan import MatchCodec, MatchRates, Plan
 from evalsuite.engine.progress import Event, Narrator
+from evalsuite.engine.scores import Scores
 from evalsuite.engine.search import RateSearch
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
+from evalsuite.engine.tasks import Tasks
 from evalsuite.engine.timekeeper import Timekeeper
 from evalsuite.errors import EvalError, ProcessError
 from evalsuite.metrics.complexity import COSTS, Costs, series_of
@@ -44,15 +49,18 @@ class Runner:
         self.store = store
         self.pool = pool
         self.counts = Counts()
-        self.scores: dict[str, dict[str, Series]] = {}
+        self.scores = Scores(store)
         self.failures: list[Failure] = []
         self.cost_s: dict[str, float] = {}
-        self.timekeeper = Timekeeper(plan, store, pool)
+        self.contents: dict[str, Content] = {}
+        self.tasks = Tasks(plan, CostModel(store.encode_costs()))
+        self.timekeeper = Timekeeper(plan, store, pool, self.tasks)
         self.lanes = [
             Lane(recipe, sequence, RateSearch(recipe.knob, ()))
             for sequence in plan.sequences
             for recipe in plan.recipes
         ]
+        self.encodes = Encodes(plan, self.lanes, store, pool, self.tasks)
         self.narrator = Narrator(plan, self.lanes, self.counts, pool, progress)
 
     def run(self) -> RunOutcome:
@@ -65,6 +73,7 @@ class Runner:
                     pass  # begun when the matched codec's lane has its rates
                 case _:
                     self._begin_ladder(index)
+        self._describe_sources()
         for outcome in self.pool.outcomes():
             self._take(outcome)
         self._add_complexity()
@@ -76,7 +85,13 @@ class Runner:
             self.cost_s,
             self.timekeeper.remarks,
             self.timekeeper.loads,
+            self.contents,
         )
+
+    def _describe_sources(self) -> None:
+        for index in range(0, len(self.lanes), len(self.plan.recipes)):
+            task, urgency = self.tasks.describe(self.lanes[index].sequence)
+            self.pool.submit(("describe", index, ""), task, urgency)
 
     def _begin_ladder(self, index: int) -> None:
         lane = self.lanes[index]
@@ -107,55 +122,71 @@ class Runner:
         self._complete(index, [(q, closest[q]) for q in sorted(closest)])
 
     def _request_encode(self, index: int, q: float) -> None:
-        lane = self.lanes[index]
-        stored = self.store.encode(self.plan.cell_key(lane.recipe, lane.sequence, q))
+        stored = self.encodes.find(index, q)
+        if stored is None:
+            self.timekeeper.warm_up(index, self.lanes[index])
+            try:
+                stored = self.encodes.begin(index, q)
+            except JoinError as error:
+                self._encode_failed(index, q, error)
         if stored is not None:
             self.counts.encodes_cached += 1
             self._encoded(index, q, stored)
-            return
-        self.timekeeper.warm_up(index, lane)
-        output = self.store.scratch / f"{index}-{q!r}.{lane.recipe.extension}"
-        task = Task(encode_cell, (lane.recipe, lane.sequence, self.plan.point(q), output, self.plan.timeout))
-        # Encodes come before measurements, since others wait for their sizes; long ones first.
-        self.pool.submit(("encode", index, q), task, urgency=-lane.sequence.pixels)
 
     def _take(self, outcome: Outcome[Job]) -> None:
-        _, index, what = outcome.key
         before = len(self.failures)
-        if isinstance(what, float):
-            said = self._take_encode(index, what, outcome)
-        elif isinstance(what, tuple):
-            said = self._take_measurement(index, what, outcome)
-        else:
-            said = self._take_timing(index, outcome)
+        match outcome.key:
+            case ("encode", index, q):
+                said = self._take_encode(index, q, outcome)
+            case ("encode_part", index, part):
+                said = self._take_part(index, part, outcome)
+            case ("measure", index, keys):
+                said = self._take_measurement(index, keys, outcome)
+            case ("describe", index, _):
+                said = self._take_description(index, outcome)
+            case (_, index, _):
+                said = self._take_timing(index, outcome)
         failures = self.failures[before:]
         if failures:
             said = f"failed at {failures[0].stage}: {failures[0].message.splitlines()[0]}"
         self.narrator.end(outcome.key, said, failures)
 
     def _take_encode(self, index: int, q: float, outcome: Outcome[Job]) -> str:
-        lane = self.lanes[index]
         if outcome.error is not None:
-            self._fail(lane, q, "encode", outcome.error)
-            lane.search.fail(q)
-            self._advance(index, q)
-            return ""
-        encoded: Encoded = outcome.value
-        stored = self.store.add_encode(
-            self.plan.cell_key(lane.recipe, lane.sequence, q),
-            q,
-            encoded.path,
-            sha256=encoded.sha256,
-            payload_bytes=encoded.payload_bytes,
-            usage=encoded.usage,
-            commands=encoded.commands,
-            timing=self.timekeeper.timing(outcome),
-            reconstruction_sha256=encoded.reconstruction_sha256,
-        )
+            return self._encode_failed(index, q, outcome.error)
+        self._count_encode(index, outcome.value)
+        stored = self.encodes.take(index, q, outcome.value, self.timekeeper.timing(outcome))
         self.counts.encodes += 1
-        self._add_cost(f"encode {lane.recipe.name}", encoded.usage.cpu_s)
         self._encoded(index, q, stored)
         return f"{stored.payload_bytes} bytes"
+
+    def _take_part(self, index: int, part: tuple[float, int, int], outcome: Outcome[Job]) -> str:
+        q = part[0]
+        error, stored = outcome.error, None
+        if error is None:
+            self._count_encode(index, outcome.value)
+            try:
+                stored = self.encodes.take_part(index, part, outcome.value)
+            except JoinError as reason:
+                error = reason
+        if error is not None:
+            # One failure of the whole is enough, whatever becomes of its other parts.
+            return self._encode_failed(index, q, error) if self.encodes.give_up(index, q) else ""
+        if stored is None:
+            return "done"
+        self.counts.encodes += 1
+        self._encoded(index, q, stored)
+        return f"{stored.payload_bytes} bytes in all"
+
+    def _count_encode(self, index: int, encoded: Encoded) -> None:
+        self._add_cost(f"encode {self.lanes[index].recipe.name}", encoded.usage.cpu_s)
+
+    def _encode_failed(self, index: int, q: float, error: Exception) -> str:
+        lane = self.lanes[index]
+        self._fail(lane, q, "encode", error)
+        lane.search.fail(q)
+        self._advance(index, q)
+        return ""
 
     def _encoded(self, index: int, q: float, stored: StoredEncode) -> None:
         lane = self.lanes[index]
@@ -202,11 +233,11 @@ class Runner:
         lane = self.lanes[index]
         versions = self.plan.score_versions(lane.recipe, lane.sequence)
         missing: dict[str, StoredEncode] = {}
+        known: dict[str, dict[str, Series]] = {}
         for point in lane.points:
-            known = self.store.scores(point.cell_key, versions)
-            self.scores[point.cell_key] = known
+            known[point.cell_key] = found = self.scores.begin(point.cell_key, versions)
             # Where only costs are asked for, there is a decode to be had, if no score.
-            if len(known) == len(versions) and (known or self.store.decode(point.cell_key)):
+            if len(found) == len(versions) and (found or self.store.decode(point.cell_key)):
                 self.counts.measured_cached += 1
                 self.timekeeper.request(index, lane, point)
             else:
@@ -217,11 +248,10 @@ class Runner:
         for start in range(0, len(keys), size):
             group = {key: missing[key] for key in keys[start : start + size]}
             # A metric that only some cells of the group lack is measured for all: scores of one pass belong together.
-            wanted = {name for key in group for name in versions if name not in self.scores[key]}
+            wanted = {name for key in group for name in versions if name not in known[key]}
             infos = tuple(info for info in self.plan.metrics if info.name in wanted)
-            how = (infos, self.plan.timeout, self.plan.features)
-            task = Task(measure_cells, (lane.recipe, lane.sequence, self.plan.point(0), group, *how))
-            self.pool.submit(("measure", index, tuple(group)), task, urgency=1)
+            task, urgency = self.tasks.measure(lane, group, infos)
+            self.pool.submit(("measure", index, tuple(group)), task, urgency)
 
     def _take_measurement(self, index: int, keys: tuple[str, ...], outcome: Outcome[Job]) -> str:
         lane = self.lanes[index]
@@ -242,7 +272,7 @@ class Runner:
                 self.plan.score_versions(lane.recipe, lane.sequence),
                 StoredDecode(cell.usage, cell.command),
             )
-            self.scores[cell.cell_key].update({series.metric: series for series in cell.measured.series})
+            self.scores.add(cell.cell_key, cell.measured.series)
             self.counts.measured += 1
             self._add_cost(f"decode {lane.recipe.name}", cell.usage.cpu_s)
             for family, seconds in cell.measured.cost_s.items():
@@ -265,7 +295,12 @@ class Runner:
                 costs = Costs(
                     *(lane.sequence.frames, encode.usage, encode.timing, decode.usage, decode.timing, decode.latency)
                 )
-                self.scores[point.cell_key].update({one.metric: one for one in series_of(costs, names)})
+                self.scores.add(point.cell_key, series_of(costs, names))
+
+    def _take_description(self, index: int, outcome: Outcome[Job]) -> str:
+        unknown = Content.unknown(str(outcome.error).splitlines()[0]) if outcome.error is not None else None
+        self.contents[self.lanes[index].sequence.name] = unknown or outcome.value
+        return "not described" if unknown else "described"
 
     def _take_timing(self, index: int, outcome: Outcome[Job]) -> str:
         lane = self.lanes[index]

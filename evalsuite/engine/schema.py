@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evalsuite.errors import StoreError
 
-SCHEMA = 3
+SCHEMA = 4
 
 _FIRST = """
 CREATE TABLE cells (
@@ -57,7 +57,48 @@ _THIRD = """
 ALTER TABLE scores ADD COLUMN indices BLOB;
 """
 
-_STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+ALTER TABLE cells ADD COLUMN codec TEXT NOT NULL DEFAULT '';
+ALTER TABLE cells ADD COLUMN codec_sha256 TEXT NOT NULL DEFAULT '';
+ALTER TABLE cells ADD COLUMN sequence TEXT NOT NULL DEFAULT '';
+ALTER TABLE cells ADD COLUMN pixels INTEGER;
+ALTER TABLE cells ADD COLUMN frames INTEGER;
+ALTER TABLE cells ADD COLUMN threads INTEGER;
+ALTER TABLE cells ADD COLUMN added REAL;
+CREATE INDEX cells_by_bitstream ON cells (sha256);
+CREATE INDEX cells_by_codec ON cells (codec, added) WHERE codec <> '';
+CREATE TABLE segments (
+    codec_key             TEXT NOT NULL,
+    q                     REAL NOT NULL,
+    start                 INTEGER NOT NULL,
+    frames                INTEGER NOT NULL,
+    sha256                TEXT NOT NULL,
+    file_bytes            INTEGER NOT NULL,
+    payload_bytes         INTEGER NOT NULL,
+    commands              TEXT NOT NULL,
+    reconstruction_sha256 TEXT NOT NULL,
+    wall_s                REAL NOT NULL,
+    cpu_s                 REAL NOT NULL,
+    peak_rss              INTEGER NOT NULL,
+    load_s                REAL,
+    ran_alone             INTEGER NOT NULL,
+    timed_on              TEXT NOT NULL,
+    PRIMARY KEY (codec_key, q, start, frames)
+) WITHOUT ROWID;
+CREATE INDEX segments_by_bitstream ON segments (sha256);
+CREATE TABLE lost (
+    cell_key TEXT PRIMARY KEY,
+    sha256   TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE identity (
+    id TEXT NOT NULL
+);
+INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+"""
+# `lost` has cells whose bitstream was damaged or missing, and the digest of what their scores were measured on.
+# `identity` tells the exports of two stores apart.
+
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """The n-th leads from schema n to n + 1; 0 is an empty database."""
 
 
@@ -68,12 +109,12 @@ def bring_up_to_date(database: sqlite3.Connection, where: Path) -> None:
         StoreError: a later version of the suite made them.
         sqlite3.Error: the database cannot be read or written.
     """
-    if _version(database) == SCHEMA:
+    if version_of(database) == SCHEMA:
         return
     # Another run may be at it: who comes second finds the work done.
     database.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(database)
+        version = version_of(database)
         if not 0 <= version <= SCHEMA:
             raise StoreError(
                 "the store was written by another version of evalsuite",
@@ -83,15 +124,39 @@ def bring_up_to_date(database: sqlite3.Connection, where: Path) -> None:
                 fix="give another folder with --store",
             )
         for step in _STEPS[version:]:
-            for statement in filter(str.strip, step.split(";")):
-                database.execute(statement)
+            _run(database, step)
         database.execute(f"PRAGMA user_version={SCHEMA}")
+        database.execute("COMMIT")
     except BaseException:
-        database.execute("ROLLBACK")
+        # Where the disk is full, SQLite has done so by itself.
+        if database.in_transaction:
+            database.execute("ROLLBACK")
         raise
-    database.execute("COMMIT")
 
 
-def _version(database: sqlite3.Connection) -> int:
+def create(database: sqlite3.Connection, version: int = SCHEMA) -> None:
+    """Make the tables of a version in an empty database."""
+    for step in _STEPS[:version]:
+        _run(database, step)
+    database.execute(f"PRAGMA user_version={version}")
+
+
+def columns(database: sqlite3.Connection) -> dict[str, list[str]]:
+    """Names of the columns of each table."""
+    tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {
+        str(table): [str(name) for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+        for (table,) in tables
+    }
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The version that a database says it is of; 0 where no store has been made of it."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return int(version)
+
+
+def _run(database: sqlite3.Connection, step: str) -> None:
+    # executescript would commit first.
+    for statement in filter(str.strip, step.split(";")):
+        database.execute(statement)

@@ -7,23 +7,28 @@ killed loses what was in flight and nothing else; two runs may share a store, ea
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evalsuite.engine.schema import bring_up_to_date
-from evalsuite.errors import StoreError
+from evalsuite.engine.costs import EncodeCost
+from evalsuite.engine.storefolder import StoreFolder, settle
 from evalsuite.files import is_verified
-from evalsuite.scratch import Scratch
 from evalsuite.types import SHARED, Latency, Series, Status, Timing, Usage
 
-_LASTING: tuple[Status, ...] = ("ok", "too_small", "not_applicable")
+LASTING: tuple[Status, ...] = ("ok", "too_small", "not_applicable")
 """States that measuring again would not change. A metric that failed or was unavailable is tried again."""
+
+_COSTS = 500
+"""Encodes of each codec that the cost model is told of."""
+
+_COST = "wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on"
+_ENCODE = f"sha256, file_bytes, payload_bytes, commands, reconstruction_sha256, {_COST}"
+_ORIGIN = "codec, codec_sha256, sequence, pixels, frames, threads"
+_UNKNOWN = ("", "", "", None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,61 +59,30 @@ class StoredDecode:
     """Where it was timed by itself, and gave frames enough."""
 
 
-class Store:
-    """A store folder, opened for one run.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an encode is of, for whoever wants to know what others will cost; its cell key only tells them apart."""
 
-    Args:
-        folder: made where it is missing.
+    codec: str
+    codec_sha256: str
+    """Of all that the codec is: recipe, binary, version."""
+    sequence: str
+    pixels: int
+    """Luma samples of all frames."""
+    frames: int
+    threads: int
 
-    Raises:
-        StoreError: it cannot be written, or was written by another version of the suite.
-    """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with self._guarded():
-            (folder / "bitstreams").mkdir(parents=True, exist_ok=True)
-            self._scratch = Scratch(folder / "tmp")
-            self.scratch = self._scratch.path
-            try:
-                self._db = sqlite3.connect(folder / "store.sqlite", timeout=60, isolation_level=None)
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=NORMAL")
-                bring_up_to_date(self._db, folder)
-            except BaseException:
-                self._scratch.close()
-                raise
-
-    def close(self) -> None:
-        """Close the database and remove this run's scratch folder."""
-        self._db.close()
-        self._scratch.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class Store(StoreFolder):
+    """A store folder, opened for one run; see `StoreFolder`."""
 
     def encode(self, cell_key: str) -> StoredEncode | None:
-        """The encode of a cell, or None where there is none or its bitstream is missing or damaged."""
-        with self._guarded():
-            row = self._db.execute(
-                "SELECT q, sha256, file_bytes, payload_bytes, commands, reconstruction_sha256,"
-                " wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on FROM cells WHERE cell_key = ?",
-                (cell_key,),
-            ).fetchone()
-            if row is None:
-                return None
-            q, sha256, file_bytes, payload_bytes, commands, reconstruction, *usage, ran_alone, timed_on = row
-            path = self._bitstream(sha256)
-            if not is_verified(path, sha256):
-                return None
-            return StoredEncode(
-                *(q, path, sha256, file_bytes, payload_bytes, Usage(*usage), _commands(commands)),
-                timing=Timing(bool(ran_alone), timed_on),
-                reconstruction_sha256=reconstruction,
-            )
+        """The encode of a cell, or None where there is none or its bitstream is missing or damaged.
+
+        A bitstream is read and hashed the first time that a process asks for it.
+        """
+        with self.guarded():
+            return self._encode("cells WHERE cell_key = ?", (cell_key,))
 
     def add_encode(
         self,
@@ -122,31 +96,103 @@ class Store:
         commands: tuple[tuple[str, ...], ...],
         timing: Timing = SHARED,
         reconstruction_sha256: str = "",
+        origin: Origin | None = None,
+        codec_key: str = "",
     ) -> StoredEncode:
-        """Move a finished bitstream into the store and record its encode."""
-        target = self._bitstream(sha256)
-        with self._guarded():
-            file_bytes = bitstream.stat().st_size
-            target.parent.mkdir(exist_ok=True)
-            # The rename comes first: a record without its bitstream would be noticed, the reverse costs nothing.
-            bitstream.replace(target)
-            self._db.execute(
-                "INSERT OR REPLACE INTO cells (cell_key, q, sha256, file_bytes, payload_bytes, commands,"
-                " reconstruction_sha256, wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(cell_key, q, sha256, file_bytes, payload_bytes, json.dumps(commands), reconstruction_sha256),
-                    *_cost(usage, timing),
-                ),
+        """Move a finished bitstream into the store and record its encode; segments under `codec_key` are dropped.
+
+        Returns:
+            What the store has of the cell now. That is another encode where another run was faster and the encoder
+            is not deterministic: what has been measured since then is of the first one.
+        """
+        with self.guarded():
+            file_bytes = settle(bitstream)
+            stored = StoredEncode(
+                *(q, self.bitstream(sha256), sha256, file_bytes, payload_bytes, usage, commands),
+                *(timing, reconstruction_sha256),
             )
+            with self.transaction():
+                # Their files stay until the store is pruned: another run may be joining the same ones.
+                self.database.execute("DELETE FROM segments WHERE codec_key = ? AND q = ?", (codec_key, q))
+                first = self._encode("cells WHERE cell_key = ?", (cell_key,))
+                if first is not None and first.sha256 != sha256:
+                    bitstream.unlink()
+                    return first
+                self.forget_others(cell_key, sha256)
+                self.move_in(bitstream, sha256)
+                self.database.execute(
+                    f"INSERT OR REPLACE INTO cells (cell_key, q, {_ENCODE}, {_ORIGIN}, added)"  # noqa: S608
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (cell_key, q, *_row(stored), *(astuple(origin) if origin else _UNKNOWN), time.time()),
+                )
+        return stored
+
+    def forget_others(self, cell_key: str, sha256: str) -> None:
+        """Forget what was measured on another bitstream of the cell, one that is damaged or missing."""
+        query = "SELECT sha256 FROM cells WHERE cell_key = ?1 UNION SELECT sha256 FROM lost WHERE cell_key = ?1"
+        if any(other != sha256 for (other,) in self.database.execute(query, (cell_key,)).fetchall()):
+            self.database.execute("DELETE FROM scores WHERE cell_key = ?", (cell_key,))
+            self.database.execute("DELETE FROM decodes WHERE cell_key = ?", (cell_key,))
+        self.database.execute("DELETE FROM lost WHERE cell_key = ?", (cell_key,))
+
+    def segment(self, codec_key: str, q: float, start: int, frames: int) -> StoredEncode | None:
+        """The encode of a part of a sequence, as `encode` gives that of the whole."""
+        with self.guarded():
+            where = "segments WHERE codec_key = ? AND q = ? AND start = ? AND frames = ?"
+            return self._encode(where, (codec_key, q, start, frames))
+
+    def add_segment(
+        self,
+        codec_key: str,
+        q: float,
+        start: int,
+        frames: int,
+        bitstream: Path,
+        *,
+        sha256: str,
+        payload_bytes: int,
+        usage: Usage,
+        commands: tuple[tuple[str, ...], ...],
+        timing: Timing = SHARED,
+        reconstruction_sha256: str = "",
+    ) -> StoredEncode:
+        """Move the bitstream of `frames` frames from `start` on into the store, until the whole is added.
+
+        `codec_key` stands for what the whole's cell key is made of, but for q.
+        """
+        with self.guarded():
+            file_bytes = settle(bitstream)
+            stored = StoredEncode(
+                *(q, self.bitstream(sha256), sha256, file_bytes, payload_bytes, usage, commands),
+                *(timing, reconstruction_sha256),
+            )
+            with self.transaction():
+                self.move_in(bitstream, sha256)
+                self.database.execute(
+                    f"INSERT OR REPLACE INTO segments (codec_key, q, start, frames, {_ENCODE})"  # noqa: S608
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (codec_key, q, start, frames, *_row(stored)),
+                )
+        return stored
+
+    def _encode(self, where: str, key: tuple[Any, ...]) -> StoredEncode | None:
+        row = self.database.execute(f"SELECT q, {_ENCODE} FROM {where}", key).fetchone()  # noqa: S608
+        if row is None:
+            return None
+        q, sha256, file_bytes, payload_bytes, commands, reconstruction, *usage, ran_alone, timed_on = row
+        path = self.bitstream(sha256)
+        if not is_verified(path, sha256):
+            return None
         return StoredEncode(
-            *(q, target, sha256, file_bytes, payload_bytes, usage, commands), timing, reconstruction_sha256
+            *(q, path, sha256, file_bytes, payload_bytes, Usage(*usage), _commands(commands)),
+            timing=Timing(bool(ran_alone), timed_on),
+            reconstruction_sha256=reconstruction,
         )
 
     def retime_encode(self, cell_key: str, usage: Usage, timing: Timing) -> None:
         """Put another encode's cost in place of the stored one's; the bitstream stays."""
-        with self._guarded():
-            self._db.execute(
+        with self.guarded():
+            self.database.execute(
                 "UPDATE cells SET wall_s = ?, cpu_s = ?, peak_rss = ?, load_s = ?, ran_alone = ?, timed_on = ?"
                 " WHERE cell_key = ?",
                 (*_cost(usage, timing), cell_key),
@@ -154,8 +200,8 @@ class Store:
 
     def decode(self, cell_key: str) -> StoredDecode | None:
         """The decode on record for a cell."""
-        with self._guarded():
-            row = self._db.execute(
+        with self.guarded():
+            row = self.database.execute(
                 "SELECT command, wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on, latency FROM decodes"
                 " WHERE cell_key = ?",
                 (cell_key,),
@@ -172,11 +218,11 @@ class Store:
 
     def add_decode(self, cell_key: str, decode: StoredDecode) -> None:
         """Record what a decode cost, unless one on record ran alone and this one did not."""
-        with self._guarded():
+        with self.guarded():
             self._add_decode(cell_key, decode)
 
     def _add_decode(self, cell_key: str, decode: StoredDecode) -> None:
-        self._db.execute(
+        self.database.execute(
             "INSERT INTO decodes (cell_key, command, wall_s, cpu_s, peak_rss, load_s, ran_alone, timed_on, latency)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (cell_key) DO UPDATE SET command = excluded.command,"
             " wall_s = excluded.wall_s, cpu_s = excluded.cpu_s, peak_rss = excluded.peak_rss,"
@@ -190,8 +236,8 @@ class Store:
 
     def scores(self, cell_key: str, versions: dict[str, str]) -> dict[str, Series]:
         """The stored series of a cell, for the metrics in `versions` (version by metric name) that it has."""
-        with self._guarded():
-            rows = self._db.execute(
+        with self.guarded():
+            rows = self.database.execute(
                 "SELECT metric, version, status, reason, frames, indices FROM scores WHERE cell_key = ?", (cell_key,)
             ).fetchall()
             return {
@@ -212,43 +258,39 @@ class Store:
                 None if one.frames is None else one.frames.astype("<i8").tobytes(),
             )
             for one in series
-            if one.status in _LASTING
+            if one.status in LASTING
         ]
-        with self._guarded(), self._transaction():
+        with self.guarded(), self.transaction():
             self._add_decode(cell_key, decode)
-            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self.database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def _bitstream(self, sha256: str) -> Path:
-        return self.folder / "bitstreams" / sha256[:2] / f"{sha256}.bin"
+    def encode_costs(self) -> list[EncodeCost]:
+        """What encodes have cost that are known to be of something: the latest few hundred of each codec."""
+        return self._costs("cells")
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+    def decode_costs(self) -> list[EncodeCost]:
+        """The same of decodes. Wall time of one that fed metrics is mostly theirs; CPU time is its own."""
+        return self._costs("decodes")
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                f"the store cannot be used: {getattr(error, 'strerror', None) or error}",
-                where=self.folder,
-                got=f"{_free_megabytes(self.folder)} MB free on its disk",
-                fix="free some space or make the folder writable; nothing finished is lost, run again to resume",
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise StoreError(
-                "the store holds something that no run has written",
-                where=self.folder / "store.sqlite",
-                got=str(error)[:200],
-                fix="give another folder with --store, or remove this one: what it holds can be measured again",
-            ) from error
+    def _costs(self, table: str) -> list[EncodeCost]:
+        with self.guarded():
+            # The index gives the latest of each codec in turn: a codec that was used a lot does not hide the others.
+            rows = self.database.execute(
+                "WITH latest AS (SELECT cell_key, codec, pixels, frames, q, ROW_NUMBER() OVER"  # noqa: S608
+                " (PARTITION BY codec ORDER BY added DESC) AS age FROM cells WHERE codec <> '')"
+                " SELECT latest.codec, latest.pixels, latest.frames, latest.q, cost.cpu_s, cost.wall_s, cost.peak_rss"
+                f" FROM latest JOIN {table} AS cost USING (cell_key) WHERE age <= ?",
+                (_COSTS,),
+            )
+            return [EncodeCost(*row) for row in rows]
+
+
+def _row(done: StoredEncode) -> tuple[Any, ...]:
+    """The values of `_ENCODE`."""
+    return (
+        *(done.sha256, done.file_bytes, done.payload_bytes, json.dumps(done.commands), done.reconstruction_sha256),
+        *_cost(done.usage, done.timing),
+    )
 
 
 def _cost(usage: Usage, timing: Timing) -> tuple[float | str | None, ...]:
@@ -257,8 +299,3 @@ def _cost(usage: Usage, timing: Timing) -> tuple[float | str | None, ...]:
 
 def _commands(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(command) for command in json.loads(text))
-
-
-def _free_megabytes(folder: Path) -> int:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free // 1_000_000

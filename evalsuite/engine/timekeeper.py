@@ -11,19 +11,13 @@ from dataclasses import replace
 
 from evalsuite import provenance
 from evalsuite.codec.run import Encoded
-from evalsuite.engine.cell import encode_cell
-from evalsuite.engine.execute import Outcome, Pool, Task
+from evalsuite.engine.execute import Outcome, Pool
 from evalsuite.engine.lanes import Job, Lane, Point
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode
-from evalsuite.engine.timing import Loads, time_decode, warm_up
+from evalsuite.engine.tasks import AFTER_ALL, BEFORE_ALL, Tasks
+from evalsuite.engine.timing import Loads
 from evalsuite.types import Timing, Usage
-
-_BEFORE_ALL = -(1 << 62)
-"""Urgency of a warm-up."""
-
-_AFTER_ALL = 2
-"""Urgency of what is done only to be timed: a run that is interrupted then has its scores."""
 
 
 class Timekeeper:
@@ -33,12 +27,14 @@ class Timekeeper:
         plan: the checked request.
         store: where timings are kept.
         pool: where tasks run; of one worker where the plan wants timing.
+        tasks: makes them.
     """
 
-    def __init__(self, plan: Plan, store: Store, pool: Pool[Job]) -> None:
+    def __init__(self, plan: Plan, store: Store, pool: Pool[Job], tasks: Tasks) -> None:
         self._plan = plan
         self._store = store
         self._pool = pool
+        self._tasks = tasks
         self._machine = provenance.machine_name() if plan.timing else ""
         self._warm: set[str] = set()
         self.remarks: list[str] = []
@@ -55,28 +51,23 @@ class Timekeeper:
         if not self._plan.timing or lane.recipe.name in self._warm:
             return
         self._warm.add(lane.recipe.name)
-        ladder = lane.recipe.knob.ladder
-        arguments = (
-            *(lane.recipe, lane.sequence, self._plan.point(ladder[len(ladder) // 2])),
-            *(self._store.scratch / f"warm-up-{index}", self._plan.timeout),
-        )
-        self._pool.submit(("warm_up", index, ""), Task(warm_up, arguments), urgency=_BEFORE_ALL)
+        task = self._tasks.warm_up(lane, self._store.scratch / f"warm-up-{index}")
+        self._pool.submit(("warm_up", index, ""), task, BEFORE_ALL)
 
     def request(self, index: int, lane: Lane, point: Point) -> None:
         """Time what this machine has not timed yet of a point that was measured."""
         if not self._plan.timing:
             return
         encode, decode = point.encode, self._store.decode(point.cell_key)
-        settings = lane.recipe, lane.sequence, self._plan.point(encode.q)
         if encode.timing.timed_on != self._machine:
             self.warm_up(index, lane)
             again = self._store.scratch / f"again-{index}-{encode.q!r}.{lane.recipe.extension}"
-            task = Task(encode_cell, (*settings, again, self._plan.timeout))
-            self._pool.submit(("time_encode", index, point.cell_key), task, urgency=_AFTER_ALL)
+            task = self._tasks.time_encode(lane, encode.q, again)
+            self._pool.submit(("time_encode", index, point.cell_key), task, AFTER_ALL)
         if decode is None or decode.timing.timed_on != self._machine:
             self.warm_up(index, lane)
-            task = Task(time_decode, (*settings, encode.path, self._plan.timeout))
-            self._pool.submit(("time_decode", index, point.cell_key), task, urgency=_AFTER_ALL)
+            task = self._tasks.time_decode(lane, encode)
+            self._pool.submit(("time_decode", index, point.cell_key), task, AFTER_ALL)
 
     def take(self, lane: Lane, outcome: Outcome[Job]) -> tuple[str, Usage | None]:
         """Keep what a task gave; says in words what was done, and what it cost where something was timed."""

@@ -68,7 +68,7 @@ _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
 }
 _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
     "codecs": {"preset": (*_TEXT, *_GAP), "encode": (list,), "decode": (list,), "scale": (dict, *_GAP)},
-    "sequences": {"dataset": _TEXT, "tags": (list,)},
+    "sequences": {"dataset": _TEXT, "tags": (list,), "traits": (list,), "cuts": (list, *_GAP)},
     "metrics": {"range": (list,)},
 }
 _RECORDS: dict[str, dict[str, tuple[type, ...]]] = {

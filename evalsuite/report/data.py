@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from evalsuite.report import complexity, cost, means, pictures, ranking, relative, sequences, text, timeline, traffic
+from evalsuite.report import complexity, cost, facts, means, pictures, ranking, relative, text, timeline, traffic
 from evalsuite.report.comparisons import headline_metric
 from evalsuite.report.model import Metric, Point, Report, Score
 from evalsuite.report.tokens import START_FIGURE, token_codecs
@@ -44,7 +44,7 @@ def documents(report: Report, pages: Iterable[str]) -> Iterator[tuple[str, Any]]
     yield "costs", complexity.document(cost.cost_rows(report))
     if "traffic.html" in pages:
         yield from traffic.documents(report, shown_sequences(report))
-    yield "facts", sequences.document(report, shown_sequences(report))
+    yield "facts", facts.document(report, shown_sequences(report))
     yield from ranking.documents(report)
     if "time.html" in pages:
         yield from timeline.documents(report, shown_sequences(report))

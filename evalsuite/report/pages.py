@@ -17,6 +17,7 @@ from evalsuite.report import (
     cost,
     data,
     devices,
+    facts,
     findings,
     provenance,
     reach,
@@ -84,7 +85,7 @@ def _parts(report: Report) -> Iterator[Page]:
         context: Callable[[], Context] = partial(dict, pair=pair, strip_width=tables.STRIP_WIDTH)
         yield Page(f"pair-{place}.html", title, "pair.html", context, above="index.html")
     by_sequence, compared = dict(tables.by_sequence(report)), sequences.comparisons(report)
-    for place, one in enumerate(sequences.facts(report, data.shown_sequences(report))):
+    for place, one in enumerate(facts.facts(report, data.shown_sequences(report))):
         name = one.name
         context = partial(
             dict, sequence=name, facts=one.listed, points=by_sequence[name], compared=compared.get(name, [])
@@ -162,12 +163,13 @@ def _curves(report: Report) -> Context:
 
 
 def _sequences(report: Report) -> Context:
-    facts, headline = sequences.facts(report, data.shown_sequences(report)), sequences.headline(report)
+    known, headline = facts.facts(report, data.shown_sequences(report)), sequences.headline(report)
     return {
-        "facts": facts,
+        "facts": known,
+        "looked_at": any(one.looks for one in known),
         "headline": headline,
-        "content": sequences.by_content(facts, headline) if headline else [],
-        "scatter": sequences.scatter(facts),
+        "content": sequences.by_content(known, headline) if headline else [],
+        "scatter": sequences.scatter(known),
         "scatter_size": sequences.SCATTER,
         "ranked": len(report.codecs) > 1 and bool(report.judged),
     }

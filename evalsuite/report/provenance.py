@@ -80,10 +80,20 @@ def commands(report: Report) -> list[CellCommands]:
     return [
         CellCommands(
             f"{entry['codec']} · {entry['sequence']} · q {text.knob(entry.get('q'))}",
-            [(stage, text.command(entry[stage])) for stage in ("encode", "decode") if entry.get(stage)],
+            [
+                (f"{stage}{_of_parts(entry) if stage == 'encode' else ''}", text.command(entry[stage]))
+                for stage in ("encode", "decode")
+                if entry.get(stage)
+            ],
         )
         for entry in report.commands
     ]
+
+
+def _of_parts(entry: Mapping[str, Any]) -> str:
+    """What to add to an encode that was split."""
+    parts = number(entry.get("parts")) or 1
+    return f", the last of {parts:.0f} parts that make one stream" if parts > 1 else ""
 
 
 def glance(report: Report) -> Facts:

@@ -1,15 +1,12 @@
-"""What the sequences are like and how the codecs compare on each: facts, tables and plot of the page `sequences`."""
+"""How the codecs compare on each sequence, and what is drawn of the sequences: the page `sequences`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
-from evalsuite.report import text
 from evalsuite.report.comparisons import Group, groups, headline_metric
-from evalsuite.report.model import Metric, Report, Sequence
-from evalsuite.report.numbers import number
+from evalsuite.report.facts import Facts
+from evalsuite.report.model import Metric, Report
 from evalsuite.report.tables import Axis, axis
 from evalsuite.results.bdrows import BDRow, mean_row
 
@@ -24,84 +21,6 @@ _LETTER = 6.2
 
 _LINE = 14
 """Height of one of its labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a sequence is, ready to be written."""
-
-    name: str
-    tags: tuple[str, ...]
-    size: str
-    frame_rate: str
-    frames: str
-    si: float | None
-    ti: float | None
-
-    @property
-    def listed(self) -> list[tuple[str, str]]:
-        """Names and values, in reading order."""
-        si, ti = self.information
-        return [
-            ("content", ", ".join(self.tags) or text.NONE),
-            ("size", self.size),
-            ("fps", self.frame_rate),
-            ("frames", self.frames),
-            ("SI", si),
-            ("TI", ti),
-        ]
-
-    @property
-    def information(self) -> tuple[str, str]:
-        """Spatial and temporal information as text."""
-        return _decimal(self.si), _decimal(self.ti)
-
-
-def facts(report: Report, shown: list[str]) -> list[Facts]:
-    """The facts of these sequences, in their order."""
-    known = {sequence.label: sequence for sequence in report.sequences}
-    return [_facts(known[name]) for name in shown]
-
-
-def _facts(sequence: Sequence) -> Facts:
-    told = sequence.facts
-    width, height, frames = (number(told.get(key)) for key in ("width", "height", "frames"))
-    return Facts(
-        sequence.label,
-        tuple(map(str, told.get("tags") or ())),
-        text.NONE if width is None or height is None else f"{width:.0f}x{height:.0f}",
-        _frames_per_second(told.get("frame_rate")),
-        text.count(frames),
-        number(told.get("si")),
-        number(told.get("ti")),
-    )
-
-
-def _frames_per_second(fraction: object) -> str:
-    """An exact fraction as a reader has it: `30000/1001` is 29.97."""
-    try:
-        return f"{float(Fraction(str(fraction))):.5g}"
-    except (ValueError, ZeroDivisionError):
-        return text.NONE
-
-
-def _decimal(value: float | None) -> str:
-    return text.NONE if value is None else f"{value:.1f}"
-
-
-def document(report: Report, shown: list[str]) -> list[dict[str, Any]]:
-    """The facts, for the table that the page draws against any anchor."""
-    return [
-        {
-            "name": one.name,
-            "tags": one.tags,
-            "about": ", ".join((one.size, f"{one.frame_rate} fps", f"{one.frames} frames")),
-            "si": one.si,
-            "ti": one.ti,
-            "information": one.information,
-        }
-        for one in facts(report, shown)
-    ]
 
 
 # ---------------------------------------------------------------- tables

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -16,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import RequestError, StoreError
+from evalsuite.results.exported import fetch_run, nth_latest
 from evalsuite.results.load import RESULT_FILES, RunResults, read_run
+from evalsuite.scratch import Scratch
 
-_FOLDER = "runs"
+RUNS = "runs"
+"""Folder of a store that its runs are kept in."""
+
 _DATABASE = "store.sqlite"
 
 _NAMES = ("name", "codec", "codecs", "anchor", "sequence")
@@ -39,16 +44,18 @@ def keep_run(run: RunResults, store: Path) -> Path:
     """
     began = re.sub(r"[^0-9TZ]", "", str(run.summary["run"]["started"]).replace("+00:00", "Z"))
     digest = hashlib.sha256((run.folder / "summary.json").read_bytes()).hexdigest()
-    kept = store / _FOLDER / f"{began}-{digest[:8]}"
+    kept = store / RUNS / f"{began}-{digest[:8]}"
     if kept.exists():
         return kept
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".keeping-") as temporary:
-            whole = Path(temporary) / "run"
+        with Scratch(store / "tmp") as temporary:
+            whole = temporary / "run"
             whole.mkdir()
             for name in RESULT_FILES:
                 shutil.copyfile(run.folder / name, whole / name)
+                with (whole / name).open("rb") as file:
+                    os.fsync(file.fileno())
             whole.replace(kept)
     except OSError as error:
         raise StoreError(
@@ -117,12 +124,16 @@ def open_run(text: str) -> RunResults:
     """The run that a path means: the folder of a run or of published points, or a store's latest run.
 
     Args:
-        text: a folder; a store's may end in `@N`, the N-th run before its latest.
+        text: a folder, or the address of a run folder or of an exported store (`evalsuite.remote`), whose files are
+            fetched into the cache; a store's may end in `@N`, the N-th run before its latest.
 
     Raises:
         RequestError: it is neither, or the store has no such run.
         StoreError: a file of the run is missing, damaged or of another version.
+        AssetError: the address cannot be read.
     """
+    if "://" in text:
+        return read_run(fetch_run(text))
     path, back = Path(text), 0
     if not path.exists() and (found := re.fullmatch(r"(.+)@(\d{1,6})", text)):
         path, back = Path(found[1]), int(found[2])
@@ -135,12 +146,21 @@ def open_run(text: str) -> RunResults:
             expected="a folder that `evalsuite run --out` or `evalsuite import` wrote, or a store's folder",
             got="no such folder" if not path.is_dir() else "a folder without summary.json and without store.sqlite",
         )
-    runs = sorted(one for one in (path / _FOLDER).glob("[0-9]*") if one.is_dir())
-    if back >= len(runs):
-        raise RequestError(
-            f"the store does not have {back + 1} finished runs" if back else "the store has no finished run",
-            where=path,
-            got=", ".join(one.name for one in runs) or "none",
-            fix="run with this store first: `evalsuite run --store`",
-        )
-    return read_run(runs[-1 - back])
+    runs = kept_runs(path)
+    return read_run(path / RUNS / nth_latest([one.name for one in runs], back, path))
+
+
+def kept_runs(store: Path) -> list[Path]:
+    """The runs in a store's history, the latest last."""
+    return sorted(one for one in (store / RUNS).glob("[0-9]*") if one.is_dir())
+
+
+def read_whole_run(folder: Path) -> RunResults:
+    """Read a run as `read_run`, and verify the per-frame scores too.
+
+    Raises:
+        StoreError: a file of it is missing, damaged or of another version.
+    """
+    run = read_run(folder)
+    run.frames(cell_key="-")
+    return run

@@ -1,0 +1,1 @@
+"""Upkeep of results stores: checked, repaired, merged, pruned, exported and imported."""
