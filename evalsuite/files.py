@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 
 from evalsuite.errors import AssetError
 
-LOCK_TIMEOUT_S = 3600.0
+LOCK_TIMEOUT_S = 12 * 3600.0
+"""What another process holds may be the download of a large dataset."""
 
 _digests: dict[tuple[str, int, int, int], str] = {}
 

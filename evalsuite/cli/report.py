@@ -24,8 +24,13 @@ MOST_REASONS = 8
 
 def report(
     runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN", help="Folders that `evalsuite run --out` wrote.", show_default=False),
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Folders that `evalsuite run --out` wrote, stores (their latest runs; STORE@1: the one before), or "
+            "addresses of either.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; its files are replaced.", show_default=False)],
     store: Annotated[
@@ -42,10 +47,10 @@ def report(
     """
     from evalsuite.cli.output import print_json
     from evalsuite.report.build import build_report
-    from evalsuite.results.load import read_run
+    from evalsuite.results.history import open_run
     from evalsuite.viewing.index import FOLDER
 
-    read = [read_run(run) for run in runs]
+    read = [open_run(run) for run in runs]
     for run in read:
         if store is not None and not (run.folder / FOLDER).exists():
             add_pictures(run, store)
