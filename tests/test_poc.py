@@ -12,7 +12,7 @@ from evalsuite.codec.poc import shifted
 
 START = b"\0\0\0\1"
 
-# Beginnings of slices, as VTM 23.13 (low delay, then random access) wrote them for frames alone, and for the same frames
+# Beginnings of slices, as VTM 23.13 (low delay, then random access) wrote them for frames alone, and for the same ones
 # in the stream of the whole, from 16 and from 32 on.
 VTM = [
     ("0041c400a007f8f4d64c73", "0041c440a007f8f4d64c73", 16),

@@ -112,6 +112,7 @@ def show_codec(
         "intra every": f"{periods}; -1 for the first frame only",
         "coded at": _scaling(recipe),
         "coded in": f"{recipe.internal_bit_depth} bit; sizes padded to multiples of {recipe.size_multiple}",
+        "encoded": _split(recipe),
         "delay": "not stated" if recipe.delay is None else f"{recipe.delay} frames",
         "stream": f"{recipe.container}, .{recipe.extension}",
         "licence": recipe.licence or "not stated",
@@ -254,6 +255,10 @@ def _scaling(recipe: Recipe) -> str:
     return f"1/{scale.divisor} of width and height; scaled down, and back after decoding, by {scale.filter}"
 
 
+def _split(recipe: Recipe) -> str:
+    return "whole sequences only" if recipe.split is None else "long sequences at intra frames; the stream is the same"
+
+
 def _facts(recipe: Recipe) -> dict[str, Any]:
     knob, scale = recipe.knob, recipe.scale
     return {
@@ -265,6 +270,7 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "internal_bit_depth": recipe.internal_bit_depth,
         "lookahead": recipe.lookahead,
         "delay": recipe.delay,
+        "split": "none" if recipe.split is None else "gop",
         "container": recipe.container,
         "formats": list(recipe.formats),
         "scale": None if scale is None else {"divisor": scale.divisor, "filter": scale.filter},

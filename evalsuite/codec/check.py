@@ -1,7 +1,8 @@
 """Whether a codec works on this machine: a few made-up frames through the recipe's own commands.
 
 Three encodes and a decode find what is wrong with most new recipes: a missing program, frames that are shifted, swapped
-or converted, a q that the encoder ignores, bytes that change from one encode to the next, SEI that counts as rate.
+or converted, a q that the encoder ignores, bytes that change from one encode to the next, SEI that counts as rate. What
+says that it may be split is encoded in parts as well.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from evalsuite.codec.bitstream import units
 from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.run import encode
+from evalsuite.codec.splitcheck import check_split
 from evalsuite.errors import EvalError
 from evalsuite.files import storing
 from evalsuite.scratch import Scratch
@@ -32,6 +34,8 @@ from evalsuite.types import Colour, Frame, OperatingPoint, Plane, Sequence, Usag
 FRAMES = 8
 FORMAT = VideoFormat(176, 144)
 TIMEOUT_S = 120.0
+_SPLIT_TIMEOUT_S = 900.0
+"""Of one of its encodes: reference encoders take a second and more for a frame."""
 
 _LOG_TOLERANCE_DB = 0.02
 """Logs have four digits after the point; an encoder may have another way to count identical frames."""
@@ -65,7 +69,8 @@ def check_codec(recipe: Recipe) -> Checked:
 
     Raises:
         EvalError: a program is missing, the encoder or decoder fails, the decoded frames are not the source's, or the
-            lowest quality of the ladder takes no fewer bytes. Where a step fails, the message begins with the step.
+            lowest quality of the ladder takes no fewer bytes, or a codec that says it may be split may not. Where a
+            step fails, the message begins with the step.
     """
     recipe.check_available()
     best, worst = (
@@ -104,6 +109,8 @@ def check_codec(recipe: Recipe) -> Checked:
                 got=f"{small.payload_bytes} bytes",
                 fix="check that {q} reaches the encoder, and that lower q means better quality",
             )
+        with _step("encode in parts"):
+            check_split(recipe, folder, _SPLIT_TIMEOUT_S)
         extras = {unit.extra for unit in units(output, recipe.container, recipe.standard) if unit.extra}
     return Checked(
         bytes=encoded.payload_bytes,

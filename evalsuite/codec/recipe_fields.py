@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from evalsuite.codec.command import DECODE_PLACEHOLDERS, ENCODE_PLACEHOLDERS, PLACEHOLDER, Command
+from evalsuite.codec.command import DECODE_PLACEHOLDERS, ENCODE_PLACEHOLDERS, PLACEHOLDER, Command, placeholders
 from evalsuite.codec.knob import IntraPeriods, Knob
+from evalsuite.codec.part import Split
 from evalsuite.codec.scaling import FILTERS, Scale
 from evalsuite.errors import RecipeError
 from evalsuite.sources import fields
@@ -26,6 +27,7 @@ _LARGEST_NUMBER = 1e6
 _LARGEST_PADDING = 256
 _LARGEST_DIVISOR = 8
 _CHECK_PSNR_Y = (10.0, 60.0)
+_POC_BITS = range(4, 17)
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -138,6 +140,27 @@ def scale(table: Table) -> Scale:
     )
     table.finish()
     return found
+
+
+def split(table: Table) -> Split | None:
+    """The table [split]; None where it says that a codec is not split."""
+    at_gops = table.take("at", fields.choice({"gop": True, "none": False}))
+    found = Split(
+        context=table.get("context", fields.count(0), 0),
+        next_intra=table.get("next_intra", fields.flag, False),
+        poc_bits=table.get("poc_bits", one_of(*_POC_BITS), 0),
+        arguments=table.get("arguments", command, ()),
+    )
+    table.finish()
+    used = placeholders(found.arguments)
+    if used - {"skip"} or (found.context and not used):
+        raise RecipeError(
+            "the field `arguments` is not valid",
+            where=table.where,
+            expected="{skip} alone as placeholder, and with it where there is `context`",
+            got=" ".join(found.arguments) or None,
+        )
+    return found if at_gops else None
 
 
 def knob(table: Table) -> Knob:

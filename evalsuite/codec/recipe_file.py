@@ -19,6 +19,7 @@ from evalsuite.codec.command import (
     settle,
 )
 from evalsuite.codec.inherit import with_base
+from evalsuite.codec.part import Split
 from evalsuite.codec.plugin import BUILT_IN
 from evalsuite.codec.python_recipe import with_commands
 from evalsuite.codec.recipe import Recipe
@@ -115,6 +116,7 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         scale=top.get("scale", lambda found: parse.scale(Table(fields.table(found), f"{path}, [scale]")), None),
         knob=parse.knob(Table(top.take("q", fields.table), f"{path}, [q]")),
         intra_periods=parse.intra_periods(Table(top.take("intra_period", fields.table), f"{path}, [intra_period]")),
+        split=top.get("split", lambda found: parse.split(Table(fields.table(found), f"{path}, [split]")), None),
     )
     top.finish()
     _check(recipe)
@@ -143,6 +145,8 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError(
             "the field `standard` is missing", where=where, expected=" or ".join(filter(None, _STANDARDS))
         )
+    if recipe.split is not None:
+        _check_split(recipe, recipe.split)
     if recipe.python:
         if recipe.python in BUILT_IN and (others := set(recipe.formats) - {"yuv420p", "yuv420p10le"}):
             raise RecipeError(
@@ -170,6 +174,24 @@ def _check(recipe: Recipe) -> None:
     if recipe.info:
         _check_command("info", recipe.info, {*INFO_PLACEHOLDERS, *files}, {"input"}, where)
     _check_command("version", recipe.version_command, {*VERSION_PLACEHOLDERS, *files}, set(), where)
+
+
+def _check_split(recipe: Recipe, split: Split) -> None:
+    if recipe.container not in ("annexb", "obu"):
+        raise RecipeError(
+            f"streams in the container {recipe.container} cannot be joined",
+            where=f"{recipe.path}, [split]",
+            expected='`container = "annexb"` or `container = "obu"`',
+            fix='take [split] out, or say `at = "none"`',
+        )
+    if split.poc_bits and recipe.standard != "vvc":
+        raise RecipeError(
+            "the field `poc_bits` is for H.266 alone",
+            where=f"{recipe.path}, [split]",
+            expected='`standard = "vvc"`',
+            got=recipe.standard,
+            fix="take it out",
+        )
 
 
 def _check_command(field: str, command: Command, known: Iterable[str], needed: set[str], where: Path) -> None:

@@ -14,11 +14,12 @@ from evalsuite.codec import hosted
 from evalsuite.codec.bitstream import payload_bytes
 from evalsuite.codec.command import Command
 from evalsuite.codec.handover import prepare
+from evalsuite.codec.part import Part
 from evalsuite.codec.recipe import ESTIMATE, RECONSTRUCTION, Recipe
 from evalsuite.errors import MediaError, ProcessError
 from evalsuite.files import sha256_of
 from evalsuite.process import Running
-from evalsuite.types import OperatingPoint, Sequence, Usage
+from evalsuite.types import OperatingPoint, Sequence, Usage, VideoFormat
 
 _LOG_TAIL = 4000
 """Characters of an encoder's log that an error shows: reference encoders say what is wrong on stdout."""
@@ -45,7 +46,13 @@ class Encoded:
 
 
 def encode(
-    recipe: Recipe, sequence: Sequence, point: OperatingPoint, output: Path, *, timeout: float | None = None
+    recipe: Recipe,
+    sequence: Sequence,
+    point: OperatingPoint,
+    output: Path,
+    *,
+    timeout: float | None = None,
+    part: Part | None = None,
 ) -> Encoded:
     """Encode a sequence to `output`, which exists afterwards only if all went well.
 
@@ -55,6 +62,7 @@ def encode(
         point: q, intra period and threads.
         output: the bitstream file; its folder is made, and takes all that is written for the time of the encode.
         timeout: seconds for scaling and all passes together; the process group is killed then.
+        part: which frames of `sequence` are coded, see `evalsuite.codec.gops`; all where there is none.
 
     Raises:
         RequestError: the codec does not take this format or point.
@@ -69,7 +77,7 @@ def encode(
         # A file of an earlier run must never pass for this one's.
         output.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(prefix=".encode-", dir=output.parent) as scratch:
-            return _encode(recipe, sequence, point, output, Path(scratch), timeout)
+            return _encode(recipe, sequence, point, output, Path(scratch), timeout, part)
     except OSError as error:
         _remove(output)
         raise ProcessError(
@@ -89,14 +97,21 @@ def _remove(output: Path) -> None:
 
 
 def _encode(
-    recipe: Recipe, sequence: Sequence, point: OperatingPoint, output: Path, scratch: Path, timeout: float | None
+    recipe: Recipe,
+    sequence: Sequence,
+    point: OperatingPoint,
+    output: Path,
+    scratch: Path,
+    timeout: float | None,
+    part: Part | None,
 ) -> Encoded:
     deadline = None if timeout is None else time.monotonic() + timeout
     source, costs = prepare(recipe, sequence, scratch, timeout)
     # An encoder that outlives a killed worker must not write where the next attempt writes: each has a path of its own.
     draft = scratch / "bitstream" / output.name
     draft.parent.mkdir()
-    commands = recipe.encode_commands(sequence, point, source, draft, scratch)
+    commands = recipe.encode_commands(sequence, point, source, draft, scratch, part)
+    frames = sequence.frames if part is None else part.frames
     log, reconstruction = scratch / "log.txt", ""
     for command in commands:
         left = None if deadline is None else max(0.001, deadline - time.monotonic())
@@ -129,7 +144,9 @@ def _encode(
             load_s=sum(loads) if (loads := [cost.load_s for cost in costs if cost.load_s is not None]) else None,
         ),
         commands=commands,
-        reconstruction_sha256=_reconstruction(recipe, sequence, scratch) if recipe.reconstructs else reconstruction,
+        reconstruction_sha256=_reconstruction(recipe, sequence.format, frames, scratch)
+        if recipe.reconstructs
+        else reconstruction,
         log=said,
     )
     draft.replace(output)
@@ -162,15 +179,15 @@ def _check_log(recipe: Recipe, log: str, file_bytes: int, command: Command) -> N
         )
 
 
-def _reconstruction(recipe: Recipe, sequence: Sequence, scratch: Path) -> str:
-    path, format = scratch / RECONSTRUCTION, recipe.coded_format(sequence.format)
-    expected = format.frame_bytes * sequence.frames
+def _reconstruction(recipe: Recipe, full: VideoFormat, frames: int, scratch: Path) -> str:
+    path, format = scratch / RECONSTRUCTION, recipe.coded_format(full)
+    expected = format.frame_bytes * frames
     size = path.stat().st_size if path.is_file() else 0
     if size != expected:
         raise MediaError(
             f"the encoder of {recipe.name} did not write its reconstruction as it should",
             where=path,
-            expected=f"{sequence.frames} frames of {format}, {expected} bytes",
+            expected=f"{frames} frames of {format}, {expected} bytes",
             got=f"{size} bytes",
             fix="check size, bit depth and number of frames in the recipe's `encode`",
         )
