@@ -8,10 +8,13 @@ is missed, unless it is the peak of a single process: that the kernel remembers.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -114,6 +117,18 @@ def tree_bytes(pids: Collection[int]) -> int:
         )
         peaks.append(sum(shares))
     return max(peaks, default=0) * 1024
+
+
+def kill_marked(name: str, value: str) -> None:
+    """Kill every process that was started with this environment variable: what a dead parent has left behind.
+
+    Does nothing where the system does not tell other processes' environments.
+    """
+    wanted = f"{name}={value}".encode()
+    for folder in _PROC.glob("[0-9]*"):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _forget_peak(pid: int) -> bool:

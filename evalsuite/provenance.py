@@ -36,10 +36,14 @@ _ENVIRONMENT = re.compile(
 
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_FILES = (
-    (_CGROUP / "memory.max", _CGROUP / "memory.current"),
-    (_CGROUP / "memory/memory.limit_in_bytes", _CGROUP / "memory/memory.usage_in_bytes"),
+    (_CGROUP / "memory.max", _CGROUP / "memory.current", _CGROUP / "memory.stat"),
+    (
+        _CGROUP / "memory/memory.limit_in_bytes",
+        _CGROUP / "memory/memory.usage_in_bytes",
+        _CGROUP / "memory/memory.stat",
+    ),
 )
-"""Limit and use, of versions 2 and 1, as a container sees its own."""
+"""Limit, use and what the use is of, of versions 2 and 1, as a container sees its own."""
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_KEY\b", re.IGNORECASE)
 
@@ -92,10 +96,13 @@ def free_memory_bytes() -> int:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
-    for limit, used in _CGROUP_FILES:
+    for limit, used, details in _CGROUP_FILES:
         # "max" is no number: no limit.
         with suppress(OSError, ValueError):
-            free = min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
+            left = int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii"))
+            # Files that were read count as used, but make room for programs.
+            cache = re.search(r"^inactive_file (\d+)$", details.read_text(encoding="ascii"), re.MULTILINE)
+            free = min(free, left + (int(cache[1]) if cache else 0))
     return max(0, free)
 
 

@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'evalsuite[cluster]'")
 
 from dask_bench import Cluster
+from sample_recipes import script_recipe
 
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.engine.cluster import ClusterPool
@@ -89,7 +90,7 @@ def test_a_scheduler_file_is_an_address(cluster):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere.json", "gopher://x:1", "no address"])
 def test_a_scheduler_that_is_not_there_is_refused_by_name(address, monkeypatch):
-    monkeypatch.setattr("evalsuite.engine.cluster.CONNECT_S", 1)
+    monkeypatch.setattr("evalsuite.engine.scheduler.CONNECT_S", 1)
     with pytest.raises(RequestError, match="no scheduler answers") as caught:
         ClusterPool(address, {})
     assert caught.value.where == address
@@ -171,6 +172,81 @@ def test_what_a_lost_worker_was_at_is_done_by_another(tmp_path):
         # What it ran does not outlive it.
         _, alive = psutil.wait_procs([child], timeout=10)
         assert not alive
+
+
+def test_a_result_that_was_lost_with_its_worker_is_computed_again(tmp_path):
+    """Both are finished, one is taken, and the worker dies before the other is."""
+    with Cluster(tmp_path) as cluster:
+        first = cluster.start_worker(1)
+        cluster.wait_for_workers(1)
+        with ClusterPool[int](cluster.address, {}) as pool:
+            for key in range(2):
+                pool.submit(key, Task(work, ()))
+            values = {}
+            for outcome in pool.outcomes():
+                values[outcome.key] = outcome
+                if len(values) == 1:
+                    time.sleep(3)  # the other one ends meanwhile
+                    cluster.start_worker(1)
+                    cluster.wait_for_workers(2)
+                    os.killpg(first.pid, signal.SIGKILL)
+                    time.sleep(1)
+            assert [values[key].error for key in range(2)] == [None, None]
+
+
+def test_a_worker_that_refuses_one_codec_does_the_others_and_new_workers_help(tmp_path, monkeypatch):
+    """The first worker lacks the encoder, the second has it and leaves, the third comes later."""
+    without = os.environ["PATH"]
+    recipe = script_recipe(monkeypatch, tmp_path)
+    task = Task(os.getenv, ("PLACE",), recipe=recipe)
+    with Cluster(tmp_path) as cluster:
+        cluster.start_worker(1, name="wrong", PLACE="wrong", PATH=without)
+        cluster.wait_for_workers(1)
+        with ClusterPool[int](cluster.address, {}) as pool:
+            pool.submit(0, task)
+            (outcome,) = pool.outcomes()
+            assert "no worker of the cluster can do this" in str(outcome.error)
+            assert "is not on this machine" in str(outcome.error)
+            pool.submit(1, Task(os.getenv, ("PLACE",)))
+            assert [outcome.value for outcome in pool.outcomes()] == ["wrong"]
+            right = cluster.start_worker(1, name="right", PLACE="right")
+            cluster.wait_for_workers(2)
+            time.sleep(6)  # until the pool looks again
+            for key in range(8):
+                pool.submit(key, Task(wait_and_say, ("PLACE",), recipe=recipe))
+            places = []
+            for outcome in pool.outcomes():
+                places.append(outcome.value or str(outcome.error))
+                if len(places) == 1:
+                    os.killpg(right.pid, signal.SIGKILL)
+                    cluster.start_worker(1, name="third", PLACE="third")
+            assert sorted(set(places)) == ["right", "third"]
+            assert len(places) == 8
+
+
+def wait_and_say(name: str) -> str | None:
+    time.sleep(0.3)
+    return os.getenv(name)
+
+
+@pytest.mark.parametrize("when", ["submit", "jobs"])
+def test_a_scheduler_that_is_gone_is_told_wherever_it_is_asked(tmp_path, when):
+    with Cluster(tmp_path) as cluster:
+        cluster.start_worker(1)
+        cluster.wait_for_workers(1)
+        with ClusterPool[int](cluster.address, {}) as pool:
+            os.killpg(cluster.scheduler.pid, signal.SIGKILL)
+            time.sleep(6)
+            if when == "jobs":
+                assert (pool.jobs, pool.machines) == (1, ["worker0"])
+                return
+
+            def use() -> None:
+                pool.submit(0, Task(abs, (-1,)))
+                list(pool.outcomes())
+
+            with pytest.raises(EvalError, match="the scheduler of the cluster is gone"):
+                use()
 
 
 def test_a_scheduler_that_dies_ends_the_run_with_what_to_do(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import threading
 import time
@@ -16,12 +17,11 @@ from sample_recipes import point, script_recipe, sequence_of
 
 from evalsuite.assets import cache_dir
 from evalsuite.engine.cell import encode_cell
-from evalsuite.engine.errand import CalledOffError, Errand, Permits, UnlikeError, _Children, carry_out, relocated
+from evalsuite.engine.errand import CalledOffError, Errand, Permits, RefusalError, _Children, carry_out, relocated
 from evalsuite.engine.execute import Needs, Task
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.likeness import Likeness, likeness
 from evalsuite.engine.store import StoredEncode
-from evalsuite.errors import MediaError
 from evalsuite.files import sha256_of
 from evalsuite.sources.authoring import write_manifest
 from evalsuite.sources.dataset import load_dataset, prepare
@@ -102,20 +102,22 @@ def test_a_source_that_this_machine_lacks_is_made_from_the_dataset(
     assert delivery.error is None
     assert (tmp_path / "worker-cache").is_dir()
     # Without a place to get it from, it says what to do.
-    shutil.rmtree(tmp_path / "worker-cache")
-    error = carry_out(errand(task), always, Permits(1)).error
-    assert isinstance(error, MediaError)
-    assert "storage that all machines share" in str(error)
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "another-cache"))
+    with pytest.raises(RefusalError, match="storage that all machines share") as caught:
+        carry_out(errand(task), always, Permits(1))
+    assert (caught.value.subject, pickle.loads(pickle.dumps(caught.value)).why) == (first.sha256, caught.value.why)
 
 
 def test_another_version_is_refused_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = encoding(monkeypatch, tmp_path, make_clip(tmp_path / "clip.y4m", 32, 16, 3))
     strange = Likeness({**likeness().versions, "torch": "0.1"})
-    with pytest.raises(UnlikeError, match="of another version") as caught:
+    with pytest.raises(RefusalError) as caught:
         carry_out(errand(task, likeness=strange), always, Permits(1))
-    assert caught.value.got == f"torch {likeness().versions['torch']} instead of 0.1"
-    with pytest.raises(UnlikeError, match="another build of fake"):
+    assert caught.value.subject == ""
+    assert caught.value.why == f"torch {likeness().versions['torch']} instead of 0.1"
+    with pytest.raises(RefusalError, match="another build of fake") as caught:
         carry_out(errand(task, identity="of another build"), always, Permits(1))
+    assert caught.value.subject == "fake"
 
 
 def test_what_nobody_waits_for_is_not_begun_and_not_finished(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_a_machine_gives_what_it_has_and_no_more(permits: Callable[[], Permits],
 
     def hold() -> None:
         nonlocal at_work
-        with made.held(needs):
+        with made.held(needs, always):
             with lock:
                 at_work += 1
                 seen.append(at_work)
@@ -162,3 +164,14 @@ def test_a_machine_gives_what_it_has_and_no_more(permits: Callable[[], Permits],
     for one in threads:
         one.join(30)
     assert (len(seen), max(seen)) == (6, most)
+
+
+def test_what_waits_for_a_machine_that_is_busy_gives_up_when_nobody_waits_for_it() -> None:
+    permits = Permits(1)
+    with permits.held(Needs(), always):
+        started = time.monotonic()
+        with pytest.raises(CalledOffError), permits.held(Needs(), lambda: False):
+            pass
+        assert time.monotonic() - started < 10
+    with permits.held(Needs(), always):
+        pass

@@ -225,3 +225,49 @@ def test_a_worker_that_was_killed_while_idle_costs_nothing() -> None:
         psutil.wait_procs([one for one in psutil.Process().children() if one.pid == outcome.value], timeout=5)
         pool.submit("next", Task(abs, (-5,)))
         assert [outcome.value for outcome in pool.outcomes()] == [5]
+
+
+class TwoArgumentsError(Exception):
+    """One that can be pickled and not be read again, as many are."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} {two}")
+
+
+def fail_oddly() -> None:
+    raise TwoArgumentsError("odd", "one")
+
+
+def test_an_error_that_cannot_be_read_again_costs_only_its_task() -> None:
+    with LocalPool[str](1) as pool:
+        pool.submit("odd", Task(fail_oddly, ()))
+        pool.submit("good", Task(abs, (-1,)))
+        outcomes = {outcome.key: outcome for outcome in pool.outcomes()}
+    assert str(outcomes["odd"].error) == "TwoArgumentsError: odd one"
+    assert outcomes["good"].value == 1
+
+
+def test_what_a_killed_worker_ran_does_not_go_on(tmp_path: Path) -> None:
+    script = f"import os, time; open({str(tmp_path / 'pid')!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(120)"
+    with LocalPool[str](1) as pool:
+        pool.submit("task", Task(process.run, ([sys.executable, "-c", script],)))
+        for count in (1, 2):
+            deadline = time.monotonic() + 30
+            while not (tmp_path / "pid").exists() or len((tmp_path / "pid").read_text().split()) < count:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            (worker,) = [
+                one for one in psutil.Process().children() if "evalsuite.engine.worker" in " ".join(one.cmdline())
+            ]
+            worker.kill()
+            if count == 1:
+                # It is told by the pipe, and tried once more.
+                assert pool._collect(pool._desks[0]) is None
+                pool._feed()
+        assert [str(outcome.error).splitlines()[0] for outcome in pool.outcomes()] == [
+            "the worker process died twice at this task"
+        ]
+    pids = [int(pid) for pid in (tmp_path / "pid").read_text().split()]
+    assert len(pids) == 2
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=5)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []

@@ -142,5 +142,9 @@ def test_a_run_whose_parts_are_killed_goes_on_and_gives_the_same(bench, here, tm
         cluster.start_scheduler()
         cluster.start_worker(2)
         cluster.wait_for_workers(1)
-        bench.run(*arguments(bench, cluster, "killed"))
+        done = log.read_text().count("encode")
+        last = json.loads(bench.run(*arguments(bench, cluster, "killed"), "--json").stdout)["outcomes"]
+        # What was finished is not done again.
+        assert last["encodes_cached"] >= 3
+        assert log.read_text().count("encode") - done == last["encodes"]
     pd.testing.assert_frame_equal(results(bench.folder / "killed"), here)

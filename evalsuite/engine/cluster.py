@@ -9,37 +9,39 @@ from __future__ import annotations
 import heapq
 import itertools
 import queue
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
-from evalsuite.engine.errand import Delivery, Errand, Permits, UnlikeError, carry_out
+from evalsuite.engine.errand import Delivery, Errand, RefusalError
 from evalsuite.engine.execute import Key, Outcome, Pool, Task, Urgency
-from evalsuite.engine.likeness import Likeness, differences, likeness
-from evalsuite.errors import EvalError, RequestError
+from evalsuite.engine.likeness import likeness
+from evalsuite.engine.scheduler import check_workers, connect, no_scheduler, visit
+from evalsuite.errors import EvalError, StoreError
 from evalsuite.sources.manifest import SequenceEntry
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
 
-CONNECT_S = 20.0
-"""Seconds in which a scheduler must answer."""
+_FIRST_S = 60.0
+"""Seconds in which the first worker should be there: how encodes are split depends on how many there are."""
+_FETCH_S = 60.0
+"""Seconds for one delivery to arrive; it is asked for again after that."""
 
 _AHEAD = 4
 """Errands that are with the scheduler for each thread of the cluster: a worker never waits for this machine."""
 _LEAST_AHEAD = 64
 """Where the cluster grows with what there is to do, there must be something to do."""
-_CLASS_SPAN = 1e9
+_AHEAD_BYTES = 1 << 30
+"""Of bitstreams that are with the scheduler, which holds them in memory."""
+_CLASS_SPAN = 1e12
 """Seconds that no task takes: classes of urgency do not mix."""
 _LOOK_S = 5.0
 """Seconds between two looks at the workers that there are."""
-
-_one_at_a_time = threading.Lock()
 
 _GPU = "GPU"
 """What workers with a CUDA device say that they have, as Dask's documentation does."""
@@ -51,6 +53,10 @@ class _Sent(Generic[Key]):
     task: Task
     urgency: Urgency
     future: Future[Delivery]
+    size: int
+    """Bytes of the bitstreams that went along."""
+    only: frozenset[str] | None
+    """Addresses of the workers that may do it; None for all, whoever joins."""
 
 
 class ClusterPool(Pool[Key]):
@@ -70,27 +76,34 @@ class ClusterPool(Pool[Key]):
         self._entries = entries
         self._memory_limit = memory_limit
         self._likeness = likeness()
-        self._client = _connect(address)
         self._address = address
-        self._waiting: list[tuple[Urgency, int, Key, Task]] = []
+        # What needs a GPU has a queue of its own: it must not keep others from workers without.
+        self._waiting: dict[bool, list[tuple[Urgency, int, Key, Task]]] = {False: [], True: []}
         self._order = itertools.count()
         self._out: dict[str, _Sent[Key]] = {}
         """What is with the scheduler, by the name that it has there."""
+        self._done: list[Outcome[Key]] = []
+        """What came to its end before it was sent."""
         self._begun: set[str] = set()
         self._news: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
         """Names of errands that have begun, or have ended."""
-        self._unlike: dict[str, str] = {}
-        """Workers that refused an errand, and why, by address."""
+        self._refusals: dict[tuple[str, str], str] = {}
+        """Why a worker, by its address, refuses all that has to do with a subject; see `RefusalError`."""
         self._run = f"evalsuite-{uuid.uuid4().hex[:12]}"
         self._workers: dict[str, Any] = {}
         self._looked = float("-inf")
+        self._client = connect(address)
         try:
+            with suppress(TimeoutError):
+                self._client.wait_for_workers(1, timeout=_FIRST_S)
             self._look()
-            _check_workers(self._client, self._likeness)
+            check_workers(self._client, self._likeness)
             self._client.subscribe_topic(self._run, lambda event: self._news.put((str(event[1]), False)))
-        except BaseException:
+        except BaseException as error:
             self.close()
-            raise
+            if isinstance(error, EvalError) or not isinstance(error, Exception):
+                raise
+            raise no_scheduler(address, error) from error
 
     @property
     def jobs(self) -> int:
@@ -104,94 +117,120 @@ class ClusterPool(Pool[Key]):
         self._look()
         return sorted(str(worker["name"]) for worker in self._workers.values())
 
-    def has_gpu(self) -> bool:
-        """Whether a worker says that it has a CUDA device."""
+    def lacks_gpu(self) -> bool:
+        """Whether there are workers, and none says that it has a CUDA device."""
         self._look()
-        return any(_GPU in worker.get("resources", {}) for worker in self._workers.values())
+        return bool(self._workers) and not any(_GPU in one.get("resources", {}) for one in self._workers.values())
 
     def submit(self, key: Key, task: Task, urgency: Urgency = (0, 0.0)) -> None:
-        """Queue a task."""
-        heapq.heappush(self._waiting, (urgency, next(self._order), key, task))
+        """Queue a task.
+
+        Raises:
+            EvalError: the scheduler is gone.
+        """
+        heapq.heappush(self._waiting[task.needs.gpu], (urgency, next(self._order), key, task))
         self._feed()
 
     def _look(self) -> None:
-        if time.monotonic() - self._looked >= _LOOK_S:
-            self._looked = time.monotonic()
+        """Bring what is known of the workers up to date; as it was where the scheduler does not answer."""
+        if time.monotonic() - self._looked < _LOOK_S or self._client.status != "running":
+            return
+        self._looked = time.monotonic()
+        # That it is gone is told by what is with it.
+        with suppress(OSError, KeyError, TimeoutError, RuntimeError):
             self._workers = dict(self._client.scheduler_info(n_workers=-1)["workers"])
+        for name, sent in list(self._out.items()):
+            if sent.only is not None and not sent.only & self._workers.keys():
+                # Those that may do it have left; others may have come.
+                del self._out[name]
+                sent.future.release()
+                self._send(sent.key, sent.task, sent.urgency)
 
     def _feed(self) -> None:
         ahead = max(_LEAST_AHEAD, _AHEAD * self.jobs)
-        while self._waiting and len(self._out) < ahead:
-            urgency, number, key, task = heapq.heappop(self._waiting)
-            self._send(f"{self._run}-{number}", key, task, urgency)
+        size = sum(sent.size for sent in self._out.values() if sent.size)
+        for gpu, waiting in self._waiting.items():
+            count = sum(sent.task.needs.gpu == gpu for sent in self._out.values())
+            while waiting and count < ahead and (size < _AHEAD_BYTES or not count):
+                urgency, _, key, task = heapq.heappop(waiting)
+                size += self._send(key, task, urgency)
+                count += 1
 
-    def _send(self, name: str, key: Key, task: Task, urgency: Urgency) -> None:
+    def _send(self, key: Key, task: Task, urgency: Urgency) -> int:
+        """Give an errand to the scheduler; the bytes of bitstreams that went along."""
+        allowed = [address for address in self._workers if not self._refusal(address, task)]
+        only = frozenset(allowed) if len(allowed) < len(self._workers) else None
+        if only is not None and not only:
+            self._done.append(Outcome(key, error=self._nobody(task)))
+            return 0
+        try:
+            files = {path: path.read_bytes() for path in task.reads}
+        except OSError as error:
+            reason = f"a bitstream of the store cannot be read: {error.strerror}"
+            self._done.append(Outcome(key, error=StoreError(reason, where=error.filename)))
+            return 0
         errand = Errand(
             task=task,
             entry=self._entries.get(task.sequence.sha256) if task.sequence else None,
-            files={path: path.read_bytes() for path in task.reads},
+            files=files,
             likeness=self._likeness,
             identity=task.recipe.identity() if task.recipe else "",
             memory_limit=self._memory_limit,
         )
-        like = [address for address in self._workers if address not in self._unlike]
-        future = self._client.submit(
-            *(_visit, errand, self._run),
-            key=name,
-            pure=False,
-            priority=-(urgency[0] * _CLASS_SPAN) - urgency[1],
-            resources={_GPU: 1} if task.needs.gpu else None,
-            workers=like if self._unlike else None,
-        )
-        self._out[name] = _Sent(key, task, urgency, future)
+        name = f"{self._run}-{next(self._order)}"
+        try:
+            future = self._client.submit(
+                *(visit, errand, self._run),
+                key=name,
+                pure=False,
+                priority=-(urgency[0] * _CLASS_SPAN) - urgency[1],
+                resources={_GPU: 1} if task.needs.gpu else None,
+                workers=None if only is None else sorted(only),
+            )
+        except Exception as error:
+            if self._client.status == "running":
+                raise
+            raise self._gone() from error
+        sent = _Sent(key, task, urgency, future, sum(map(len, files.values())), only)
+        self._out[name] = sent
+        self._listen(name, future)
+        return sent.size
+
+    def _listen(self, name: str, future: Future[Delivery]) -> None:
         future.add_done_callback(lambda _: self._news.put((name, True)))
 
     def tasks(self) -> list[Key]:
         """What is with the cluster, and what waits for it."""
-        return [*(sent.key for sent in self._out.values()), *(key for _, _, key, _ in self._waiting)]
+        waiting = (key for queued in self._waiting.values() for _, _, key, _ in queued)
+        return [*(sent.key for sent in self._out.values()), *waiting]
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is with the cluster and nothing waits for it."""
-        return not self._out and not self._waiting
+        return not (self._out or self._done or any(self._waiting.values()))
 
     def outcomes(self) -> Iterator[Outcome[Key]]:
         """Outcomes in the order they happen, until nothing is queued or running; tasks may be added meanwhile.
 
         Raises:
-            EvalError: the scheduler is gone, or no worker is left that may do what is to be done.
+            EvalError: the scheduler is gone, or no worker is left that may do anything.
         """
-        while self._out:
-            names = self._next()
+        while not self.is_idle:
+            while self._done:
+                yield self._done.pop()
             self._feed()
-            deliveries = self._fetch(names)
-            for name in names:
-                outcome = self._collect(name, deliveries.get(name))
-                self._feed()
-                if outcome is not None:
-                    yield outcome
-
-    def _next(self) -> list[str]:
-        """Names of errands that have ended; waits for the first."""
-        ended: list[str] = []
-        while not ended or not self._news.empty():
-            name, has_ended = self._news.get()
+            try:
+                name, has_ended = self._news.get(timeout=_LOOK_S)
+            except queue.Empty:
+                self._look()
+                continue
             if name not in self._out:
                 continue  # what was tried again has another name
             self._begin(name)  # its start may be told later than its end
-            if has_ended:
-                ended.append(name)
-        return ended
-
-    def _fetch(self, names: list[str]) -> Mapping[str, Delivery | None]:
-        """What came of errands, by name; None where Dask has an error instead."""
-        futures = {name: future for name in names if (future := self._out[name].future).status == "finished"}
-        try:
-            # In one request: what is small costs as much on the way as it does to compute.
-            deliveries: dict[str, Delivery | None] = self._client.gather(futures, errors="skip")
-        except (OSError, CancelledError) as error:
-            raise self._gone() from error
-        return deliveries
+            outcome = self._collect(name) if has_ended else None
+            self._feed()
+            if outcome is not None:
+                yield outcome
 
     def _begin(self, name: str) -> None:
         if name not in self._begun:
@@ -199,29 +238,73 @@ class ClusterPool(Pool[Key]):
             if self.on_start is not None:
                 self.on_start(self._out[name].key)
 
-    def _collect(self, name: str, delivery: Delivery | None) -> Outcome[Key] | None:
-        sent = self._out.pop(name)
-        key, task, urgency, future = sent.key, sent.task, sent.urgency, sent.future
-        self._begun.discard(name)
-        if delivery is None:
-            if future.status in ("cancelled", "lost"):
-                raise self._gone()
-            error = future.exception()
-            if isinstance(error, UnlikeError):
-                self._refuse(error)
-                self._send(f"{self._run}-{next(self._order)}", key, task, urgency)
-                return None
-            # Whatever Dask makes of workers that die is the outcome of this task.
-            return Outcome(key, error=EvalError(f"the cluster could not do this: {error}", where=type(error).__name__))
+    def _collect(self, name: str) -> Outcome[Key] | None:
+        """What came of an errand; None where it is to be waited for, or was sent once more."""
+        sent = self._out[name]
+        if sent.future.status == "cancelled":
+            raise self._gone()
+        if sent.future.status not in ("finished", "error"):
+            # The result was lost with its worker, and another is at it.
+            self._listen(name, sent.future)
+            return None
+        try:
+            delivery = sent.future.result(timeout=_FETCH_S)
+        except TimeoutError:
+            self._listen(name, sent.future)
+            return None
+        except RefusalError as refusal:
+            self._drop(name)
+            self._refuse(refusal)
+            self._send(sent.key, sent.task, sent.urgency)
+            return None
+        except Exception as error:
+            if self._client.status != "running":
+                raise self._gone() from error
+            # Dask gives up an errand after several lost workers; it may have been there by chance.
+            self._drop(name)
+            if sent.key in self._died_at:
+                where = type(error).__name__
+                return Outcome(sent.key, error=EvalError(f"the cluster could not do this: {error}", where=where))
+            self._died_at.add(sent.key)
+            self._send(sent.key, sent.task, sent.urgency)
+            return None
+        self._drop(name)
         if delivery.exit_code is not None:
-            outcome = self._after_death(key, delivery.exit_code)
+            outcome = self._after_death(sent.key, delivery.exit_code)
             if outcome is None:
-                self._send(f"{self._run}-{next(self._order)}", key, task, urgency)
+                self._send(sent.key, sent.task, sent.urgency)
             return outcome
-        if delivery.written is not None and task.writes is not None:
-            task.writes.parent.mkdir(parents=True, exist_ok=True)
-            task.writes.write_bytes(delivery.written)
-        return Outcome(key, delivery.value, delivery.error)
+        _write(sent.task.writes, delivery.written)
+        return Outcome(sent.key, delivery.value, delivery.error)
+
+    def _drop(self, name: str) -> None:
+        self._out.pop(name).future.release()
+        self._begun.discard(name)
+
+    def _refusal(self, address: str, task: Task) -> str:
+        """Why a worker may not be given a task; empty where it may."""
+        subjects = ("", task.recipe.name if task.recipe else "", task.sequence.sha256 if task.sequence else "")
+        return next((why for one in subjects if (why := self._refusals.get((address, one)))), "")
+
+    def _refuse(self, refusal: RefusalError) -> None:
+        self._refusals[refusal.worker, refusal.subject] = refusal.why
+        self._looked = float("-inf")
+        self._look()
+        if self._workers and all((address, "") in self._refusals for address in self._workers):
+            raise EvalError(
+                "no worker of the cluster is of this machine's version",
+                where=self._address,
+                got="".join(f"\n    {address}: {self._refusals[address, '']}" for address in self._workers),
+                fix="install the same versions on every machine of the cluster",
+            )
+
+    def _nobody(self, task: Task) -> EvalError:
+        return EvalError(
+            "no worker of the cluster can do this",
+            where=self._address,
+            got="".join(f"\n    {address}: {self._refusal(address, task)}" for address in self._workers),
+            fix="the next run tries it again",
+        )
 
     def _gone(self) -> EvalError:
         return EvalError(
@@ -230,86 +313,21 @@ class ClusterPool(Pool[Key]):
             fix="start it again; everything finished is in the store, and the same command goes on from there",
         )
 
-    def _refuse(self, error: UnlikeError) -> None:
-        self._unlike[str(error.where)] = str(error.got)
-        self._looked = float("-inf")
-        self._look()
-        if not self._workers.keys() - self._unlike.keys():
-            raise EvalError(
-                "no worker of the cluster is of this machine's version",
-                where=self._address,
-                got="".join(f"\n    {address}: {why}" for address, why in self._unlike.items()),
-                fix="install the same versions on every machine of the cluster",
-            )
-
     def close(self) -> None:
         """Call off what is with the cluster; the cluster itself goes on."""
         self._out.clear()
         self._client.close(timeout=2)
 
 
-def _connect(address: str) -> Client:
+def _write(path: Path | None, content: bytes | None) -> None:
+    if path is None or content is None:
+        return
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise RequestError(
-            "running on a cluster needs Dask", got=str(error), fix="pip install 'evalsuite[cluster]'"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise StoreError(
+            f"a bitstream cannot be written: {error.strerror}",
+            where=path,
+            fix="free some space; nothing finished is lost, run again to resume",
         ) from error
-    file = Path(address)
-    try:
-        if file.suffix == ".json" or file.is_file():
-            if not file.is_file():
-                raise OSError("there is no such scheduler file")
-            return Client(scheduler_file=str(file), timeout=CONNECT_S, set_as_default=False)
-        return Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise RequestError(
-            "no scheduler answers",
-            where=address,
-            expected="the address of a Dask scheduler, such as tcp://10.0.0.1:8786, or its scheduler file",
-            got=str(error),
-            fix="start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads CORES`",
-        ) from error
-
-
-def _check_workers(client: Client, wanted: Likeness) -> None:
-    """Refuse workers that would compute something else, by their names."""
-    found: dict[str, Likeness | Exception] = client.run(likeness, on_error="return")
-    refused = []
-    for address, one in sorted(found.items()):
-        why = differences(wanted, one) if isinstance(one, Likeness) else [f"{type(one).__name__}: {one}"]
-        refused += [f"{address}: {'; '.join(why)}"] if why else []
-    if refused:
-        raise RequestError(
-            "workers of the cluster are of another version",
-            got="".join(f"\n    {line}" for line in refused),
-            expected=", ".join(f"{name} {value}" for name, value in wanted.versions.items()),
-            fix="install the same versions on every machine of the cluster, or start those workers again",
-        )
-
-
-def _visit(errand: Errand, topic: str) -> Delivery:
-    """An errand in a thread of a Dask worker."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    name = worker.get_current_task()
-    worker.log_event(topic, str(name))
-
-    def is_wanted() -> bool:
-        state = worker.state.tasks.get(name)
-        return state is not None and state.state == "executing"
-
-    try:
-        return carry_out(errand, is_wanted, _permits_of(worker))
-    except UnlikeError as error:
-        raise UnlikeError(error.what, where=worker.address, got=error.got, fix=error.fix) from error
-
-
-def _permits_of(worker: Any) -> Permits:
-    """What the machine of a Dask worker has: one for all its threads."""
-    with _one_at_a_time:
-        if not hasattr(worker, "evalsuite_permits"):
-            worker.evalsuite_permits = Permits(worker.state.nthreads, worker.memory_manager.memory_limit or 0)
-        permits: Permits = worker.evalsuite_permits
-    return permits

@@ -163,6 +163,8 @@ class Encodes:
         try:
             whole = join(lane.recipe, parts, self._scratch(index, q, "joined"))
         except EvalError as error:
+            # With these parts it would fail for ever.
+            self._store.drop_segments(self._plan.codec_key(lane.recipe, lane.sequence), q)
             raise JoinError(f"the parts of a split encode cannot be joined: {error}") from error
         self._splits.pop((index, q), None)
         return self.take(index, q, whole, SHARED)
@@ -174,6 +176,10 @@ class Encodes:
         costs, name = self._tasks.costs, lane.recipe.name
         point = self._plan.point(q)
         gops = len(plan_segments(lane.recipe, lane.sequence, point, None))
+        if gops < 2:
+            return ()
+        if begun := self._begun(lane, q, gops):
+            return begun
         workers = self._pool.jobs
         if costs.knows(name):
             parts = parts_of(costs.encode_s(name, lane.sequence, q), gops, self._whole_s(), workers)
@@ -181,6 +187,16 @@ class Encodes:
             # Nobody knows how long it takes: no worker is to be without something to do.
             parts = min(gops, math.ceil(workers / self._points))
         return plan_segments(lane.recipe, lane.sequence, point, parts)
+
+    def _begun(self, lane: Lane, q: float, gops: int) -> tuple[Segment, ...]:
+        """The segments that an earlier run has begun with, by what the store has of them; none where it has nothing."""
+        kept = {Segment(*one) for one in self._store.segments(self._plan.codec_key(lane.recipe, lane.sequence), q)}
+        if not kept:
+            return ()
+        point = self._plan.point(q)
+        plans = (plan_segments(lane.recipe, lane.sequence, point, parts) for parts in range(2, gops + 1))
+        best = max(plans, key=lambda plan: sum(one.frames for one in kept.intersection(plan)))
+        return best if kept.intersection(best) else ()
 
     def _whole_s(self) -> float:
         """Seconds that all encodes of the run may take; a search takes about as many as a ladder."""

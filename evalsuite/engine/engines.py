@@ -54,7 +54,7 @@ def open_pool(
 
     pool: ClusterPool[Job] = ClusterPool(cluster, _by_content(plan, entries), memory_limit)
     wanting = [recipe.name for recipe in plan.recipes if recipe.needs_gpu]
-    if wanting and not pool.has_gpu():
+    if wanting and pool.lacks_gpu():
         pool.close()
         raise RequestError(
             "no worker of the cluster has a GPU",

@@ -22,7 +22,7 @@ from evalsuite.engine.execute import WORKER_ENVIRONMENT, Needs, Task
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.likeness import Likeness, differences, likeness
 from evalsuite.engine.worker import DEATHS, Worker
-from evalsuite.errors import EvalError, MediaError
+from evalsuite.errors import EvalError
 from evalsuite.files import is_verified
 from evalsuite.scratch import Scratch
 from evalsuite.sources.dataset import prepare
@@ -36,8 +36,23 @@ _LOOK_S = 1.0
 """Seconds between two looks at whether an errand is still wanted."""
 
 
-class UnlikeError(EvalError):
-    """This machine has another version of the suite, or of a package that scores depend on."""
+class RefusalError(EvalError):
+    """This machine will not do anything that has to do with a subject; another one may.
+
+    Args:
+        subject: name of a codec, sha256 of a source, or nothing for everything.
+        why: what is wrong.
+        worker: its address.
+    """
+
+    def __init__(self, subject: str, why: str, worker: str = "") -> None:
+        super().__init__("the worker refuses this", where=worker or None, got=why)
+        self.subject = subject
+        self.why = why
+        self.worker = worker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RefusalError, (self.subject, self.why, self.worker)
 
 
 class CalledOffError(EvalError):
@@ -81,30 +96,27 @@ def carry_out(errand: Errand, is_wanted: Callable[[], bool], permits: Permits) -
         permits: what this machine has.
 
     Raises:
-        UnlikeError: this machine is not like the one that asks.
+        RefusalError: this machine is not like the one that asks, or lacks what the task needs.
         CalledOffError: nobody waited for it any more.
     """
     _check_likeness(errand)
     task = errand.task
-    with permits.held(task.needs), tempfile.TemporaryDirectory(dir=_scratch(cache_dir())) as name:
+    with permits.held(task.needs, is_wanted), _own_folder() as folder:
         if not is_wanted():
             raise CalledOffError("nobody waits for this any more")
-        folder = Path(name)
         moved: dict[Path, Path] = {}
-        for number, (path, content) in enumerate(errand.files.items()):
-            moved[path] = folder / f"{number}{path.suffix}"
-            moved[path].write_bytes(content)
+        if task.sequence is not None:
+            moved[task.sequence.path] = _source(task.sequence, errand.entry)
+        try:
+            for number, (path, content) in enumerate(errand.files.items()):
+                moved[path] = folder / f"{number}{path.suffix}"
+                moved[path].write_bytes(content)
+        except OSError as error:
+            raise RefusalError("", f"no room for work in progress: {error.strerror}") from error
         if task.writes is not None:
             moved[task.writes] = folder / "out" / task.writes.name
-        try:
-            if task.sequence is not None:
-                moved[task.sequence.path] = _source(task.sequence, errand.entry)
-            here = relocated(task.arguments, moved)
-            delivery = _children.run(task.function, here, task.needs.gpu, errand.memory_limit, is_wanted)
-        except (EvalError, OSError) as error:
-            if isinstance(error, CalledOffError):
-                raise
-            return Delivery(error=error)
+        here = relocated(task.arguments, moved)
+        delivery = _children.run(task.function, here, task.needs.gpu, errand.memory_limit, is_wanted)
         written = None
         if task.writes is not None and delivery.error is None and delivery.exit_code is None:
             written = moved[task.writes].read_bytes()
@@ -112,17 +124,30 @@ def carry_out(errand: Errand, is_wanted: Callable[[], bool], permits: Permits) -
         return replace(delivery, value=relocated(delivery.value, back), written=written)
 
 
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    try:
+        # What a program leaves open there must not turn this into a failure.
+        folder = tempfile.TemporaryDirectory(dir=_scratch(cache_dir()), ignore_cleanup_errors=True)
+    except OSError as error:
+        raise RefusalError("", f"no room for work in progress: {error.strerror}") from error
+    with folder as name:
+        yield Path(name)
+
+
 def _check_likeness(errand: Errand) -> None:
-    found = differences(errand.likeness, likeness())
+    if found := differences(errand.likeness, likeness()):
+        raise RefusalError("", "; ".join(found))
     recipe = errand.task.recipe
-    if not found and recipe is not None and recipe.identity() != errand.identity:
-        found = [f"another build of {recipe.name} ({recipe.version()})"]
-    if found:
-        raise UnlikeError(
-            "the worker is of another version",
-            got="; ".join(found),
-            fix="install the same versions on every machine of the cluster",
-        )
+    if recipe is None:
+        return
+    try:
+        if recipe.identity() == errand.identity:
+            return
+        why = f"another build of {recipe.name} ({recipe.version()})"
+    except EvalError as error:
+        why = f"{error.what} ({error.where})" if error.where else error.what
+    raise RefusalError(recipe.name, why)
 
 
 @functools.cache
@@ -159,20 +184,14 @@ def _source(sequence: Sequence, entry: SequenceEntry | None) -> Path:
     if is_verified(sequence.path, sequence.sha256):
         return sequence.path
     if entry is None:
-        raise MediaError(
-            "the worker does not have this file",
-            where=sequence.path,
-            expected=f"sha256 {sequence.sha256}",
-            fix="put it on storage that all machines share, or make a dataset of it that each of them can fetch",
-        )
-    made = prepare(entry, sequence.frames)
+        why = "put it on storage that all machines share, or make a dataset of it that each of them can fetch"
+        raise RefusalError(sequence.sha256, f"it does not have {sequence.path}: {why}")
+    try:
+        made = prepare(entry, sequence.frames)
+    except (EvalError, OSError) as error:
+        raise RefusalError(sequence.sha256, f"it cannot have {sequence.name}: {error}") from error
     if made.sha256 != sequence.sha256:
-        raise MediaError(
-            "the worker makes other frames of this source",
-            where=sequence.name,
-            expected=f"sha256 {sequence.sha256}",
-            got=f"sha256 {made.sha256}",
-        )
+        raise RefusalError(sequence.sha256, f"it makes other frames of {sequence.name}: sha256 {made.sha256}")
     return made.path
 
 
@@ -192,16 +211,24 @@ class Permits:
         self._changed = threading.Condition()
 
     @contextmanager
-    def held(self, needs: Needs) -> Iterator[None]:
-        """Hold what a task needs; waits until it is there."""
+    def held(self, needs: Needs, is_wanted: Callable[[], bool]) -> Iterator[None]:
+        """Hold what a task needs; waits until it is there.
+
+        Raises:
+            CalledOffError: nobody waits for it any more.
+        """
         ticket = object()
         with self._changed:
             self._queue.append(ticket)
-            # Nobody overtakes the first: a task that needs the whole machine would wait for ever.
-            self._changed.wait_for(lambda: self._queue[0] is ticket and self._fits(needs))
-            self._queue.pop(0)
-            self._out.append(needs)
-            self._changed.notify_all()
+            try:
+                # Nobody overtakes the first: a task that needs the whole machine would wait for ever.
+                while not (self._queue[0] is ticket and self._fits(needs)):
+                    if not self._changed.wait(_LOOK_S) and not is_wanted():
+                        raise CalledOffError("nobody waits for this any more")
+                self._out.append(needs)
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
         try:
             yield
         finally:

@@ -22,7 +22,7 @@ from evalsuite.engine.scores import Scores
 from evalsuite.engine.search import RateSearch
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.engine.tasks import Tasks
-from evalsuite.engine.timekeeper import Timekeeper
+from evalsuite.engine.timekeeper import Timekeeper, first_line
 from evalsuite.errors import EvalError, ProcessError
 from evalsuite.metrics.complexity import COSTS, Costs, series_of
 from evalsuite.types import Failure, Series
@@ -298,7 +298,7 @@ class Runner:
                 self.scores.add(point.cell_key, series_of(costs, names))
 
     def _take_description(self, index: int, outcome: Outcome[Job]) -> str:
-        unknown = Content.unknown(str(outcome.error).splitlines()[0]) if outcome.error is not None else None
+        unknown = Content.unknown(first_line(outcome.error)) if outcome.error is not None else None
         self.contents[self.lanes[index].sequence.name] = unknown or outcome.value
         return "not described" if unknown else "described"
 

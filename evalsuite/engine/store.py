@@ -141,6 +141,17 @@ class Store(StoreFolder):
             where = "segments WHERE codec_key = ? AND q = ? AND start = ? AND frames = ?"
             return self._encode(where, (codec_key, q, start, frames))
 
+    def segments(self, codec_key: str, q: float) -> list[tuple[int, int]]:
+        """First frame and number of frames of each part of an encode that is kept, ascending."""
+        with self.guarded():
+            query = "SELECT start, frames FROM segments WHERE codec_key = ? AND q = ? ORDER BY start, frames"
+            return [(start, frames) for start, frames in self.database.execute(query, (codec_key, q))]
+
+    def drop_segments(self, codec_key: str, q: float) -> None:
+        """Forget the parts of an encode; their files stay until the store is pruned."""
+        with self.guarded():
+            self.database.execute("DELETE FROM segments WHERE codec_key = ? AND q = ?", (codec_key, q))
+
     def add_segment(
         self,
         codec_key: str,

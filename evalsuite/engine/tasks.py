@@ -20,6 +20,8 @@ BEFORE_ALL: Urgency = (-1, 0.0)
 """Of a warm-up."""
 _ENCODES, _MEASUREMENTS = 0, 1
 """Classes of urgency: encodes come before measurements, since others wait for their sizes."""
+_MEASURE_S = 1e-6
+"""Seconds for each luma sample: of the order of what the default panel takes; only the order of tasks hangs on it."""
 AFTER_ALL: Urgency = (2, 0.0)
 """Of what is done only to be timed: a run that is interrupted then has its scores."""
 
@@ -75,7 +77,7 @@ class Tasks:
             reads=tuple(stored.path for stored in group.values()),
             recipe=recipe,
         )
-        return task, (_MEASUREMENTS, -float(sequence.pixels * len(group)))
+        return task, (_MEASUREMENTS, -_MEASURE_S * sequence.pixels * len(group))
 
     def describe(self, sequence: Sequence) -> tuple[Task, Urgency]:
         """Find out what a source is like."""
@@ -85,7 +87,7 @@ class Tasks:
             needs=Needs(1, measure_bytes(sequence, 1)),
             sequence=sequence,
         )
-        return task, (_MEASUREMENTS, -float(sequence.pixels))
+        return task, (_MEASUREMENTS, -_MEASURE_S * sequence.pixels)
 
     def warm_up(self, lane: Lane, folder: Path) -> Task:
         """Run a lane's codec once, at the middle of its ladder."""

@@ -76,14 +76,14 @@ class Timekeeper:
         name = f"{lane.recipe.name} {lane.sequence.name}"
         if place is None:
             if outcome.error is not None:
-                self.remarks.append(f"{name}: the warm-up failed: {_first_line(outcome.error)}")
+                self.remarks.append(f"{name}: the warm-up failed: {first_line(outcome.error)}")
             else:
                 self.loads[lane.recipe.name] = outcome.value
             return "warmed up", None
         point = lane.points[place]
         name, what = f"{name} q {point.encode.q:g}", kind.removeprefix("time_")
         if outcome.error is not None:
-            self.remarks.append(f"{name}: the {what} could not be timed: {_first_line(outcome.error)}")
+            self.remarks.append(f"{name}: the {what} could not be timed: {first_line(outcome.error)}")
             return "could not be timed", None
         timing = self.timing(outcome)
         if isinstance(outcome.value, StoredDecode):
@@ -100,5 +100,6 @@ class Timekeeper:
         return "timed", encoded.usage
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from evalsuite import process
+from evalsuite.errors import EvalError
+from evalsuite.proctree import kill_marked
 
 PATIENCE_S = 10.0
 """Seconds a worker gets to stop what it runs before it is killed."""
+
+_MARK = "EVALSUITE_TASKS_OF"
+"""Environment variable of a worker and of all that it starts: which worker it is."""
 
 DEATHS = (EOFError, ConnectionResetError, BrokenPipeError)
 """What talking to a worker that has died raises."""
@@ -42,13 +49,14 @@ class Worker:
     def __init__(self, memory_limit: int | None = None, *, gpu: bool = True) -> None:
         ours, theirs = socket.socketpair()
         setting = {"pipe": theirs.fileno(), "parent": os.getpid(), "memory_limit": memory_limit}
+        self._mark = uuid.uuid4().hex
         hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), json.dumps(setting)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, **hidden},
+                env={**os.environ, **hidden, _MARK: self._mark},
             )
         self.connection = Connection(ours.detach())
 
@@ -66,7 +74,7 @@ class Worker:
         Raises:
             EOFError: it has died; one of `DEATHS`.
         """
-        value, error = self.connection.recv()
+        value, error = pickle.loads(self.connection.recv_bytes())  # noqa: S301 - from our own child
         return value, error
 
     def stop(self, *, busy: bool) -> int:
@@ -75,10 +83,14 @@ class Worker:
         if busy:
             self.process.terminate()
         try:
-            return self.process.wait(PATIENCE_S)
+            code = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait()
+            code = self.process.wait()
+        if busy:
+            # One that was killed outright has left its encoders running.
+            kill_marked(_MARK, self._mark)
+        return code
 
 
 def main() -> None:
@@ -97,7 +109,7 @@ def main() -> None:
             function, arguments = connection.recv()
         except DEATHS:
             return
-        connection.send(_perform(function, arguments))
+        connection.send_bytes(_packed(_perform(function, arguments)))
 
 
 def _perform(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
@@ -105,6 +117,18 @@ def _perform(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
         return function(*arguments), None
     except Exception as error:  # whatever a task raises is its outcome
         return None, error
+
+
+def _packed(outcome: tuple[Any, Exception | None]) -> bytes:
+    """The outcome as bytes that can be read again: anybody's errors are not made for that."""
+    try:
+        packed = pickle.dumps(outcome)
+        pickle.loads(packed)  # noqa: S301 - our own
+    except Exception as error:  # whatever the value or the error does when it is packed
+        _, failed = outcome
+        what = f"{type(failed).__name__}: {failed}" if failed is not None else f"the result cannot be sent: {error}"
+        return pickle.dumps((None, EvalError(what)))
+    return packed
 
 
 def _stop(*_: object) -> None:
