@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from evalsuite.errors import AssetError
 from evalsuite.members import BROKEN, LARGEST_RATIO, Output, Wanted, damaged, not_there
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 SMALLEST_STREAM_LIMIT_BYTES = 8 << 30
 """No archive is refused as a bomb below this, of all that is decompressed in search of members."""
 
+LARGEST_HEADER_BYTES = 1 << 20
+"""Of one extended header of a tar, which is read as a whole: it holds a name and a few numbers."""
+
 _CHUNK = 1 << 16
+_EXTENDED = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
 
 
 def extract(archive: Path, wanted: Collection[Wanted]) -> dict[str, AssetError]:
@@ -95,7 +105,9 @@ def _read_tar(archive: Path, outputs: _Outputs) -> None:
     left = set(outputs)
     with (
         _unpacked(archive) as stream,
-        tarfile.open(fileobj=_Bounded(stream, archive), mode="r|", bufsize=_CHUNK) as content,
+        tarfile.open(
+            fileobj=_Bounded(stream, archive), mode="r|", bufsize=_CHUNK, tarinfo=_headers_of(archive)
+        ) as content,
     ):
         for info in content:
             _check_names(archive, [info.name])
@@ -149,6 +161,26 @@ def _read_7z(archive: Path, outputs: _Outputs) -> None:
                     content.reset()
     except (py7zr.exceptions.ArchiveError, py7zr.exceptions.PasswordRequired) as error:
         raise damaged(archive.name, error) from error
+
+
+def _headers_of(archive: Path) -> type[tarfile.TarInfo]:
+    """What reads members' headers: tarfile alone would read into memory whatever size an extended one claims."""
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            header = super().frombuf(buf, encoding, errors)
+            if header.type in _EXTENDED and header.size > LARGEST_HEADER_BYTES:
+                raise AssetError(
+                    "the archive has a header that is too large",
+                    where=archive.name,
+                    expected=f"{LARGEST_HEADER_BYTES} bytes at most",
+                    got=f"{header.size} bytes",
+                    fix="do not trust this archive; take another source",
+                )
+            return header
+
+    return Header
 
 
 class _Bounded(io.RawIOBase):

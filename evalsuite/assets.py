@@ -19,10 +19,11 @@ from urllib.parse import unquote, urlsplit
 import platformdirs
 
 from evalsuite.archives import extract
-from evalsuite.download import fetch_url, shown
+from evalsuite.download import fetch_url
 from evalsuite.errors import AssetError
 from evalsuite.files import is_verified, locked, sha256_of, storing
 from evalsuite.members import Wanted
+from evalsuite.remote import shown
 
 CACHE_VARIABLE = "EVALSUITE_CACHE"
 
@@ -194,11 +195,17 @@ def keep(located: Located) -> Located:
     return Located(path, located.source)
 
 
-def discard(located: Located) -> None:
-    """Throw away a file that came without a digest and is not what it should be: the next try fetches it again."""
-    if located.path != path_of(located.source):
+def discard(located: Located) -> bool:
+    """Throw away a file that came without a digest and is not what it should be: the next try fetches it again.
+
+    Returns:
+        Whether it was such a file.
+    """
+    came_without_digest = located.path != path_of(located.source)
+    if came_without_digest:
         with storing(located.path):
             located.path.unlink(missing_ok=True)
+    return came_without_digest
 
 
 def _as_seen(source: Source) -> Source:

@@ -20,6 +20,7 @@ import urllib3
 from evalsuite.errors import AssetError
 from evalsuite.files import is_verified, locked, storing
 from evalsuite.partfile import PartFile
+from evalsuite.remote import shown
 
 ATTEMPTS = 4
 """Requests without noteworthy progress before a download is given up."""
@@ -56,11 +57,6 @@ def watched(report: Report) -> Iterator[None]:
         yield
     finally:
         _watch.reset(token)
-
-
-def shown(url: str) -> str:
-    """The URL without a user name or password, fit for a message."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def root_cause(error: BaseException) -> str:
@@ -139,11 +135,13 @@ class _Download:
         part = self.part
         attempts_left = attempts
         asked_afresh = False
+        most = part.size
         while not self._is_right():
-            before = part.size
             problem = self._receive()
             if self._is_right():
                 return
+            # A server that has every answer thrown away brings nothing: only bytes beyond all before are progress.
+            gained, most = part.size - most, max(most, part.size)
             if problem is None and self.size is not None and part.size < self.size:
                 problem = _Problem(f"the server ended the file after {part.size} of {self.size} bytes")
             if problem is None:
@@ -157,7 +155,7 @@ class _Download:
                     raise self._changed(got)
                 asked_afresh = True
                 continue
-            if part.size - before >= _NOTEWORTHY_BYTES:
+            if gained >= _NOTEWORTHY_BYTES:
                 attempts_left = attempts
             attempts_left -= 1
             if attempts_left <= 0:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,24 +61,28 @@ def storage_error(error: OSError, path: Path) -> AssetError:
     )
 
 
+Refused = Callable[[OSError, Path], AssetError]
+"""What a user is told about a path that cannot be written."""
+
+
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
+def storing(path: Path, refused: Refused = storage_error) -> Iterator[None]:
     """Turn the operating system's errors about `path` into AssetError."""
     try:
         yield
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise refused(error, path) from error
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, refused: Refused = storage_error) -> Iterator[None]:
     """Hold the lock of `path` among all processes of this machine; makes its folder.
 
     Raises:
-        AssetError: the folder cannot be written, or another process holds the lock for an hour.
+        AssetError: the folder cannot be written, or another process holds the lock for LOCK_TIMEOUT_S.
     """
     lock_path = path.with_name(f".{path.name}.lock")
-    with storing(path):
+    with storing(path, refused):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_path, timeout=LOCK_TIMEOUT_S)
         try:

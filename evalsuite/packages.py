@@ -18,8 +18,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from evalsuite import process
-from evalsuite.download import TIMEOUT_S, root_cause, shown
+from evalsuite.download import TIMEOUT_S, root_cause
 from evalsuite.errors import AssetError, ProcessError
+from evalsuite.remote import shown
 
 
 def index_url() -> str:

@@ -21,6 +21,19 @@ PART = ".part"
 _TOGETHER = 64
 """Files on their way at once, where the service takes several."""
 
+_USER = re.compile(
+    r"(?<=://)(?:[^/?#:\s]*:(?!\d*[/?#])\S*@"  # no port: a password, in which somebody may have left a / as it is
+    r"|[^/?#\s]*@)"
+)
+_SECRET_FIELD = re.compile(
+    r"([?&;][^=&;\s]*(?:sig|token|secret|passw|key|credential|auth|policy)[^=&;\s]*=)[^&;#\s'\"<>)]*", re.IGNORECASE
+)
+
+
+def shown(text: str) -> str:
+    """A URL or a text with URLs, without user names, passwords and signatures: fit for messages and files."""
+    return _SECRET_FIELD.sub(r"\1***", _USER.sub("", text))
+
 
 class Place:
     """An address, and what can be done there.
@@ -33,7 +46,7 @@ class Place:
     """
 
     def __init__(self, address: str) -> None:
-        self.address = re.sub(r"(?<=://)[^/@]*@", "", address)
+        self.address = shown(address)
         """Without a password, fit for messages."""
         try:
             from fsspec.core import url_to_fs
@@ -48,7 +61,7 @@ class Place:
                 fix="pip install 'evalsuite[remote]' for S3, or the package that is named here",
             ) from error
         except ValueError as error:
-            raise RequestError("this is not an address", where=self.address, got=str(error)) from error
+            raise RequestError("this is not an address", where=self.address, got=shown(str(error))) from error
         self._root = root.rstrip("/")
         self._is_folder = isinstance(self._system, LocalFileSystem)
 
@@ -140,7 +153,7 @@ class Place:
             raise AssetError(
                 "files cannot be read or written at this address",
                 where=f"{self.address}/{name}",
-                got=f"{type(error).__name__}: {error}"[:300],
+                got=shown(f"{type(error).__name__}: {error}")[:300],
                 fix="check the address, the keys, the server and its disk, and try again; what is done stays done",
             ) from error
 

@@ -8,6 +8,7 @@ import stat
 import struct
 import sys
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -245,3 +246,23 @@ def test_a_tar_that_ends_early_gives_what_it_has(tmp_path: Path) -> None:
     assert (tmp_path / "1").read_bytes() == OTHER
     assert "damaged" in refusals["last"].what
     assert not (tmp_path / "2").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("././@PaxHeader")
+    info.type, info.size = kind, 64 << 20
+    data = gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) + bytes(info.size), 1)
+    tracemalloc.start()
+    try:
+        error = refusal(tmp_path, "a.tar.gz", data, "a")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert error.what == "the archive has a header that is too large"
+    assert (error.where, error.got) == ("a.tar.gz", f"{64 << 20} bytes")
+
+
+def test_a_long_name_is_no_large_header(tmp_path: Path) -> None:
+    name = "/".join(["folder"] * 100) + "/video.y4m"
+    take(tmp_path, "a.tar", tar({name: VIDEO}), name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evalsuite.engine.choice import choose
 from evalsuite.engine.features import FeatureCache
-from evalsuite.errors import RequestError
+from evalsuite.errors import MediaError, RequestError
 from evalsuite.files import sha256_of
 from evalsuite.sources.tags import Stated
 from evalsuite.sources.y4m import write_y4m
@@ -161,3 +161,12 @@ def test_any_text_is_what_all_its_words_mean_or_a_refusal(dataset: Path, text: s
         return
     words = [part.rpartition(":")[2].strip() for part in wanted.split("+")]
     assert set(found) == set.intersection(*(MEANT[word] for word in words))
+
+
+def test_a_sequence_with_a_dot_in_its_name_can_be_named(dataset: Path, tmp_path: Path) -> None:
+    dotted = dataset.parent / "dotted.toml"
+    text = dataset.read_text(encoding="utf-8")
+    dotted.write_text(text.replace('name = "still"', 'name = "talk.v1"'), encoding="utf-8")
+    assert names(dotted, "talk.v1") == ["talk.v1"]
+    with pytest.raises(MediaError, match="talk"):
+        names(dotted, "talk.v2")

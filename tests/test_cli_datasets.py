@@ -15,7 +15,7 @@ from sample_videos import HDR10, hdr10_video, known_frames
 from typer.testing import CliRunner
 
 from evalsuite.cli.datasets import app
-from evalsuite.errors import MediaError, RequestError
+from evalsuite.errors import MediaError, RecipeError, RequestError
 from evalsuite.sources.dataset import load_dataset, prepare
 from evalsuite.sources.y4m import Y4MReader, join_planes, write_y4m
 from evalsuite.types import Colour, VideoFormat
@@ -198,7 +198,7 @@ def test_fetch_and_verify(folder: Path) -> None:
     assert document("verify", "mine", code=3)[0]["status"] == "damaged"
     (folder / "one.y4m").unlink()
     prepared.unlink()
-    assert [one["status"] for one in document("verify", "mine", code=3)] == ["not fetched"]
+    assert [one["status"] for one in document("verify", "mine", code=3)] == ["missing"]
 
 
 def test_verify_says_where_the_manifest_does_not_fit(folder: Path) -> None:
@@ -229,3 +229,21 @@ def test_a_dataset_can_be_given_as_a_file(folder: Path, command: str) -> None:
     run("add", "one.y4m", "--name", "mine")
     (folder / "elsewhere.toml").write_text((folder / "datasets" / "mine.toml").read_text().replace("../one", "one"))
     run(command, "elsewhere.toml")
+
+
+@pytest.mark.parametrize("stem", ["a" * 70, "-x", "talk.v1"])
+def test_what_add_writes_can_be_loaded(folder: Path, stem: str) -> None:
+    run("add", str(video(folder / f"{stem}.y4m")), "--name", "mine")
+    (entry,) = load_dataset("mine").sequences
+    assert entry.name == stem[:64].lstrip("-")
+    assert [path.name for path in (folder / "datasets").iterdir()] == ["mine.toml"]
+
+
+@pytest.mark.parametrize("option", ["--licence", "--description", "--tag"])
+def test_add_writes_nothing_that_cannot_be_loaded(folder: Path, option: str) -> None:
+    path = str(video(folder / "a.y4m"))
+    run("add", path, "--name", "mine")
+    before = (folder / "datasets" / "mine.toml").read_bytes()
+    with pytest.raises(RecipeError, match=option[2:]):
+        run("add", path, "--name", "mine", "--force", option, "")
+    assert (folder / "datasets" / "mine.toml").read_bytes() == before

@@ -16,8 +16,9 @@ import pytest
 from http_server import Request, Server, running_server, slowly
 
 from evalsuite import download
-from evalsuite.download import fetch_url, shown
+from evalsuite.download import fetch_url
 from evalsuite.errors import AssetError
+from evalsuite.remote import shown
 
 DATA = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -250,3 +250,25 @@ def test_whoever_watches_is_told_and_no_bar_is_drawn(
     assert told[-1] == (len(DATA), len(DATA))
     assert [size for size, _ in told] == sorted(size for size, _ in told)
     assert capsys.readouterr().err == ""
+
+
+def test_bytes_that_are_thrown_away_are_no_progress(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_NOTEWORTHY_BYTES", 10_000)
+
+    def answer(request: Request) -> None:
+        assert request.count < 30, "it goes on for ever"
+        end = len(DATA) - 1
+        # Whatever is asked for, the file begins anew, and the line drops half-way.
+        if request.offset:
+            request.begin(206, len(DATA), Content_Range=f"bytes 0-{end}/{len(DATA)}")
+        else:
+            request.begin(200, len(DATA))
+        request.wfile.write(DATA[:90_000])
+        request.drop()
+
+    with pytest.raises(AssetError, match="could not be downloaded"):
+        fetch_url(server.add("/file", answer), tmp_path / "file", sha256="0" * 64)
+    # The first brings news and so costs nothing of the budget but itself; the rest is the budget.
+    assert server.asked["/file"] == download.ATTEMPTS

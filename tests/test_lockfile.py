@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -63,7 +64,7 @@ sha256 = "{TWO}"
 size = 7
 date = "2026-11-29\""""
     )
-    assert [file.name for file in path.parent.iterdir()] == ["uvg.lock"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [".uvg.lock.lock", "uvg.lock"]
 
 
 def test_what_is_known_is_not_written_again(tmp_path: Path) -> None:
@@ -87,7 +88,6 @@ def test_more_is_added_to_what_is_known(tmp_path: Path) -> None:
     "changed",
     [
         SequencePin("a", (member(TWO),)),
-        SequencePin("a", (SourcePin(TWO, 5, "2026-11-29", "https://mirror/x/Beauty.yuv"),)),
         SequencePin("a", (SourcePin(TWO, 5, "2026-11-29", path="/videos/Beauty.yuv"),)),
         SequencePin("a", (), ONE),
     ],
@@ -101,6 +101,14 @@ def test_another_content_says_both_digests_where_and_what_to_do(tmp_path: Path, 
     for part in (ONE, TWO, str(path), "remove the sequence from the lock file"):
         assert part in str(caught.value)
     assert path.read_bytes() == before
+
+
+def test_a_mirror_may_have_the_same_frames_in_other_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "uvg.lock"
+    pin(path, SequencePin("a", (member(),), TWO))
+    mirror = SourcePin(TWO, 5, "2026-11-29", "https://mirror/x/Beauty.yuv")
+    pin(path, SequencePin("a", (mirror,)))
+    assert read_lock(path)["a"].sources == (member(), mirror)
 
 
 def test_a_local_file_may_move(tmp_path: Path) -> None:
@@ -157,15 +165,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_one(tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
+    resource = pytest.importorskip("resource")
     path = tmp_path / "uvg.lock"
     pin(path, SequencePin("a", (member(),)))
     before = path.read_bytes()
-    (tmp_path / ".uvg.lock.part").symlink_to("/dev/full")  # the kernel answers every write with ENOSPC
-    with pytest.raises(AssetError, match="cannot be written"):
-        pin(path, SequencePin("b"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # the kernel answers every write beyond with EFBIG
+    try:
+        with pytest.raises(AssetError, match="lock file cannot be written"):
+            pin(path, SequencePin("b"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".uvg.lock.lock", "uvg.lock"]
 
 
 def test_processes_that_pin_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
@@ -174,7 +186,13 @@ def test_processes_that_pin_at_the_same_time_lose_nothing(tmp_path: Path) -> Non
         "import sys; from pathlib import Path; from evalsuite.sources.lockfile import *\n"
         "for n in range(20): pin(Path(sys.argv[1]), SequencePin(f'{sys.argv[2]}{n}'))"
     )
-    both = [subprocess.Popen([sys.executable, "-c", program, str(path), letter]) for letter in "ab"]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(path), letter],
+            env={**os.environ, "EVALSUITE_CACHE": str(tmp_path / f"cache of {letter}")},
+        )
+        for letter in "ab"
+    ]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
     assert sorted(read_lock(path)) == sorted(f"{letter}{n}" for letter in "ab" for n in range(20))
 

@@ -17,6 +17,7 @@ from sample_archives import sha256
 from sample_videos import known_frames
 from typer.testing import CliRunner
 
+from evalsuite.assets import LocalSource
 from evalsuite.cli.datasets import app
 from evalsuite.errors import AssetError, MediaError, RequestError
 from evalsuite.sources.dataset import load_dataset, prepare
@@ -236,3 +237,23 @@ def test_a_copy_at_hand_saves_fetching(server: Server, tmp_path: Path, here: Pat
         path.unlink()
     assert prepare(load_dataset("set").sequences[0]).frames == 8
     assert server.asked["/Walk.yuv"] == 1
+
+
+def test_a_registered_file_that_is_gone_is_missing_though_its_frames_are_here(videos: Path) -> None:
+    register(videos)
+    dataset = load_dataset("set")
+    for entry in dataset.sequences:
+        prepare(entry)
+    gone = next(source.path for source in dataset.sequences[0].sources if isinstance(source, LocalSource))
+    gone.unlink()
+    result = run("verify", "set", code=3)
+    assert f"missing: {dataset.sequences[0].name} {gone}" in result.stdout
+    assert "evalsuite datasets add FOLDER --for set" in result.stderr
+    assert "fetch" not in result.stderr
+
+
+def test_what_was_never_registered_is_not_to_be_fetched() -> None:
+    result = run("verify", "set", code=3)
+    assert "not registered: Night" in result.stdout
+    assert "evalsuite datasets add FOLDER --for set" in result.stderr
+    assert "fetch" not in result.stderr

@@ -13,7 +13,7 @@ import pytest
 from s3_server import BreakingLine, bucket, running_s3, use
 
 from evalsuite.errors import AssetError, RequestError
-from evalsuite.remote import Place
+from evalsuite.remote import Place, shown
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,26 @@ def test_a_line_that_breaks_is_taken_up_again(s3: int, tmp_path: Path, monkeypat
         line.close()
         assert line.broken == 2
     assert (tmp_path / "back").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://user:p@ss@host/x", "https://host/x"),
+        ("https://user:p/w@host/x", "https://host/x"),
+        ("https://token@host/x", "https://host/x"),
+        ("https://host:8080/a@b", "https://host:8080/a@b"),
+        ("https://host/@scope/a:b@c", "https://host/@scope/a:b@c"),
+        ("https://h/x?a=1&X-Amz-Signature=abc&b=2", "https://h/x?a=1&X-Amz-Signature=***&b=2"),
+        ("https://h/x?sig=a%2Fb#end", "https://h/x?sig=***#end"),
+        ("from s3://k:s/@b and http://u:p@h/y", "from s3://b and http://h/y"),
+    ],
+)
+def test_what_grants_access_stays_out_of_messages(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+def test_what_services_say_is_shown_without_passwords(tmp_path: Path) -> None:
+    with pytest.raises(RequestError) as caught:
+        Place("nosuch://user:p@ss/w0rd@host/x")
+    assert "w0rd" not in str(caught.value)

@@ -111,7 +111,8 @@ def verify_dataset(
             {"name": entry.name, "status": one.status, "file": str(one.path), "detail": one.detail} for one in findings
         ]
         if not findings:
-            rows.append({"name": entry.name, "status": "not fetched", "file": "", "detail": ""})
+            status = "not fetched" if entry.sources else "not registered"
+            rows.append({"name": entry.name, "status": status, "file": "", "detail": ""})
     if json:
         print_json(rows)
     else:
@@ -120,7 +121,9 @@ def verify_dataset(
     wrong = {row["status"] for row in rows} - {"ok"}
     if "does not fit" in wrong:
         say("to do: correct the manifest, or the file that was registered for it: the digest is right")
-    if wrong - {"does not fit"}:
+    if wrong & {"missing", "not registered"}:
+        say(f"to do: `evalsuite datasets add FOLDER --for {name}` registers files where they are now")
+    if wrong & {"damaged", "not fetched"}:
         say(f"to do: `evalsuite datasets fetch {name}` fetches or makes again what is not ok")
     if wrong:
         raise typer.Exit(INCOMPLETE)

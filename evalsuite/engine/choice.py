@@ -46,7 +46,7 @@ def choose(
         RequestError: a name that is nothing, a sequence named twice, or a choice of none.
         EvalError: a source cannot be had or read.
     """
-    files = [name for name in names if _is_file(name)]
+    files = [name for name in names if _is_file(name, dataset)]
     if stated != Stated() and not files:
         raise RequestError(
             "--matrix, --range and --transfer are of files, and none is named",
@@ -65,11 +65,15 @@ def choose(
     return tuple(found)
 
 
-def _is_file(name: str) -> bool:
+def _is_file(name: str, dataset: str) -> bool:
     if Path(name).is_file():
         return True
+    if _is_choice(name):
+        return False
     # A path that is not there is still a path: its error should speak of a file, not of a dataset.
-    return not _is_choice(name) and ("/" in name or Path(name).suffix != "")
+    if "/" in name or not Path(name).suffix:
+        return "/" in name
+    return name not in {entry.name for entry in load_dataset(dataset).sequences}
 
 
 def _is_choice(name: str) -> bool:

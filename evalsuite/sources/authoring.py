@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from evalsuite.assets import path_of
+from evalsuite.assets import LocalSource, path_of
 from evalsuite.errors import EvalError, RequestError
 from evalsuite.files import is_verified, sha256_of, storing
 from evalsuite.sources.colour import is_convertible
@@ -16,7 +17,7 @@ from evalsuite.sources.fields import NAME, quoted
 from evalsuite.sources.filenames import raw_geometry
 from evalsuite.sources.hdr import manifest_lines
 from evalsuite.sources.lockfile import written_path
-from evalsuite.sources.manifest import SequenceEntry
+from evalsuite.sources.manifest import SequenceEntry, parse_manifest
 from evalsuite.sources.probe import check_fits, probe
 from evalsuite.sources.reader import RAW_SUFFIXES
 from evalsuite.sources.tags import MATRICES, Stated
@@ -31,7 +32,7 @@ class Finding:
     """What the digests of one file of a sequence say, and whether the manifest describes it."""
 
     path: Path
-    status: Literal["ok", "damaged", "does not fit"]
+    status: Literal["ok", "damaged", "does not fit", "missing"]
     detail: str = ""
     """What does not fit."""
 
@@ -45,11 +46,18 @@ def presence(entry: SequenceEntry) -> Presence:
 
 
 def verify(entry: SequenceEntry) -> list[Finding]:
-    """Hash every file of a sequence that is on this machine; an empty list where there is none."""
+    """Hash every file of a sequence that is on this machine, and name registered ones that are gone.
+
+    Returns:
+        One finding for each file; an empty list where nothing of the sequence was ever here.
+    """
     files = [(path_of(source), source.sha256, entry.raw) for source in entry.sources if source.sha256]
     if made := prepared_file(entry):
         files.append((*made, None))
-    return [_finding(entry, path, digest, raw) for path, digest, raw in files if path.is_file()]
+    gone = [one.path for one in entry.sources if isinstance(one, LocalSource) and not one.path.is_file()]
+    return [Finding(path, "missing") for path in gone] + [
+        _finding(entry, path, digest, raw) for path, digest, raw in files if path.is_file()
+    ]
 
 
 def _finding(entry: SequenceEntry, path: Path, digest: str, raw: Geometry | None) -> Finding:
@@ -100,6 +108,7 @@ def write_manifest(
             manifest cannot state.
         MediaError: a file is unreadable, damaged, or of a format that is not supported.
         AssetError: the cache or the manifest cannot be written.
+        RecipeError: a description, licence or tag that a manifest cannot state.
     """
     if not NAME.fullmatch(name):
         raise RequestError("not a name for a dataset", expected="letters, digits, '.', '_' and '-'", got=repr(name))
@@ -125,9 +134,16 @@ def write_manifest(
             )
         sequences.append(sequence)
         blocks.append(_block(sequence, file, path.parent, tuple(tags), licence, raw))
+    text = "\n".join(blocks)
+    parse_manifest(tomllib.loads(text), path.absolute())  # what could not be loaded again is not written
+    part = path.with_name(f".{path.name}.part")
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(blocks), encoding="utf-8")
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return path, sequences
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalsuite import resources
 from evalsuite.assets import Asset, Located, Source, cache_dir, discard, keep, locate
-from evalsuite.errors import AssetError, MediaError, RecipeError, RequestError
+from evalsuite.errors import AssetError, EvalError, MediaError, RecipeError, RequestError
 from evalsuite.files import locked, sha256_of
 from evalsuite.sources.lockfile import SequencePin, pin
 from evalsuite.sources.manifest import Dataset, SequenceEntry, parse_manifest
@@ -114,8 +114,8 @@ def _settled(entry: SequenceEntry, lock: Path, *, whole: bool) -> SequenceEntry:
             found = probe(located.path, entry.raw)
             check_fits(entry, found, located.path)
             made = _make_whole(entry, located, found) if whole else None
-        except MediaError:
-            discard(located)
+        except (MediaError, RecipeError) as error:
+            _reject(located, error)
             raise
         located = keep(located)
         new = SequencePin(
@@ -151,12 +151,19 @@ def _source(entry: SequenceEntry, sources: tuple[Source, ...]) -> Path:
                 )
             plan = _plan(entry, entry.frames)
             prepare_y4m(entry.name, plan, [digest], lambda: located.path, pinned=entry.sha256)
-    except (AssetError, MediaError):
-        discard(located)
+    except (AssetError, MediaError, RecipeError) as error:
+        _reject(located, error)
         raise
     located = keep(located)
     pin(entry.lock, SequencePin(entry.name, (source_pin(located, entry.lock),)))
     return located.path
+
+
+def _reject(located: Located, error: EvalError) -> None:
+    """Throw away what was fetched without a digest and does not fit, and say so: a cut file may be whole next time."""
+    if discard(located):
+        thrown = "the file that was fetched has been thrown away: another try fetches it again"
+        error.fix = thrown if error.fix is None else f"{error.fix}; {thrown}"
 
 
 def _is_settled(entry: SequenceEntry, whole: bool) -> bool:
@@ -262,4 +269,4 @@ def _in_place(entry: SequenceEntry) -> Prepared:
 
 def _plain(stem: str) -> str:
     """A file's stem as a sequence name: safe in paths, tables and keys."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._") or "video"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-")[:64].rstrip("._") or "video"

@@ -10,15 +10,15 @@ from __future__ import annotations
 import datetime
 import os
 import tomllib
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evalsuite.assets import cache_dir
 from evalsuite.errors import AssetError, RecipeError
-from evalsuite.files import locked
+from evalsuite.files import locked, storing
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table, quoted
 from evalsuite.sources.origins import sha256 as digest
@@ -117,12 +117,15 @@ def pin(path: Path, found: SequencePin) -> None:
         AssetError: something else is pinned already; or the file cannot be written.
         RecipeError: the file is no lock file.
     """
-    with locked(cache_dir() / "locks" / path.absolute().as_posix().replace("/", "_")[-200:]):
+    before = read_lock(path).get(found.name)
+    if before is not None and _merged(before, found, path) == before:
+        return  # so that a folder which nobody may write to can be worked with
+    # The lock stands beside the file, not in the cache: processes with caches of their own share the file all the same.
+    with locked(path, _not_written):
         pins = dict(read_lock(path))
         before = pins.get(found.name)
-        pins[found.name] = after = found if before is None else _merged(before, found, path)
-        if after != before:
-            _write(path, pins.values())
+        pins[found.name] = found if before is None else _merged(before, found, path)
+        _write(path, pins.values())
 
 
 def _merged(before: SequencePin, found: SequencePin, path: Path) -> SequencePin:
@@ -131,7 +134,8 @@ def _merged(before: SequencePin, found: SequencePin, path: Path) -> SequencePin:
     sources = {one.key: one for one in before.sources}
     for one in found.sources:
         for old in before.sources:
-            if old.sha256 != one.sha256 and (old.key == one.key or old.file == one.file):
+            # A mirror may have the same frames in other bytes; a local file of the name is meant to be the pinned one.
+            if old.sha256 != one.sha256 and (old.key == one.key or (not one.url and old.file == one.file)):
                 raise _changed(f"{one.file} of {found.name}", path, old.sha256, one.sha256, old.date)
         if not one.url:
             # Whoever names a local file means that one from now on.
@@ -160,20 +164,25 @@ def _changed(what: str, path: Path, pinned: str, found: str, date: str = "") -> 
 
 def _write(path: Path, pins: Iterable[SequencePin]) -> None:
     text = _HEAD + "".join(f"\n{_block(one)}" for one in sorted(pins, key=lambda one: one.name))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise AssetError(
-            f"the lock file cannot be written: {error.strerror}",
-            where=path,
-            fix="work in a folder that you may write to: what is found on first use has to be written down",
-        ) from error
+    # A name of its own: on a file system without locks two machines may write at once.
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    with storing(path, _not_written):
+        try:
+            with part.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _not_written(error: OSError, path: Path) -> AssetError:
+    return AssetError(
+        f"the lock file cannot be written: {error.strerror or error}",
+        where=path,
+        fix="work in a folder that you may write to: what is found on first use has to be written down",
+    )
 
 
 def _block(one: SequencePin) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalsuite.assets import ArchiveSource, LocalSource, Located, Source, UrlSource
+from evalsuite.remote import shown
 from evalsuite.sources.lockfile import Pins, SourcePin, read_lock, today, written_path
 from evalsuite.sources.manifest import Dataset, SequenceEntry, with_siblings
 from evalsuite.sources.y4m import PIXEL_FORMATS
@@ -31,7 +32,7 @@ def with_pins(dataset: Dataset, name: str) -> Dataset:
     beside = dataset.path.with_suffix(SUFFIX)
     ours = beside if name.endswith(".toml") else Path.cwd() / "datasets" / beside.name
     entries = dataset.sequences
-    for path in dict.fromkeys((beside, ours)):
+    for path in dict.fromkeys((ours, beside)):
         pins = read_lock(path)
         entries = tuple(
             _pinned(entry, pins, path) if _is_open(stated) else stated
@@ -60,7 +61,8 @@ def portable(entry: SequenceEntry) -> SequenceEntry:
 def source_pin(located: Located, lock: Path) -> SourcePin:
     """What a lock file says of a file that has been found."""
     source = located.source
-    url = source.url if isinstance(source, UrlSource | ArchiveSource) else ""
+    # A lock file is committed: whatever grants access stays out of it, and may change without another pin.
+    url = shown(source.url) if isinstance(source, UrlSource | ArchiveSource) else ""
     path = source.path if isinstance(source, ArchiveSource) else "" if url else written_path(located.path, lock.parent)
     return SourcePin(source.sha256, located.path.stat().st_size, today(), url, path)
 
@@ -79,7 +81,7 @@ def _pinned(entry: SequenceEntry, pins: Pins, path: Path) -> SequenceEntry:
     found = pins.get(entry.name)
     if found is None:
         return entry
-    told = {pin.key: pin for pin in found.sources if pin.url}
+    told = {(shown(pin.url), pin.path): pin for pin in found.sources if pin.url}
     sources = tuple(_stating(source, told, path) for source in entry.sources)
     local = tuple(_local(pin, path) for pin in found.sources if not pin.url)
     if not entry.samples_known and found.pixel_format:
@@ -97,7 +99,7 @@ def _pinned(entry: SequenceEntry, pins: Pins, path: Path) -> SequenceEntry:
 def _stating(source: Source, told: dict[tuple[str, str], SourcePin], path: Path) -> Source:
     if source.sha256 or not isinstance(source, UrlSource | ArchiveSource):
         return source
-    pin = told.get((source.url, source.path if isinstance(source, ArchiveSource) else ""))
+    pin = told.get((shown(source.url), source.path if isinstance(source, ArchiveSource) else ""))
     if pin is None:
         return source
     return replace(source, sha256=pin.sha256, size=source.size or pin.size, stated_in=_saying(pin, path))
