@@ -249,6 +249,17 @@ def test_finished_segments_survive_until_the_whole_is_added(tmp_path: Path) -> N
         assert second.path.read_bytes() == b"second"
 
 
+def test_what_is_kept_of_an_encode_is_told_and_can_be_forgotten(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for start, frames, codec in ((32, 28, "codec"), (0, 32, "codec"), (0, 60, "another")):
+            add_segment(store, start, frames, f"{start} {codec}".encode(), codec)
+        assert store.segments("codec", 30.0) == [(0, 32), (32, 28)]
+        assert store.segments("codec", 31.0) == []
+        store.drop_segments("codec", 30.0)
+        assert store.segments("codec", 30.0) == []
+        assert store.segments("another", 30.0) == [(0, 60)]
+
+
 def test_trap05_a_damaged_segment_is_noticed(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         add_segment(store, 0, 32, b"first")

@@ -18,6 +18,7 @@ from store_samples import add_cell, content_of, digest, execute, file_of, filled
 from test_store_kill import killed, started
 
 from evalsuite.engine.store import Store
+from evalsuite.engine.upkeep import transfer
 from evalsuite.engine.upkeep.check import check
 from evalsuite.engine.upkeep.merge import Merged
 from evalsuite.engine.upkeep.transfer import Exported, export, import_
@@ -70,6 +71,31 @@ def test_a_store_that_has_travelled_is_the_same(folder: Path, address: str, tmp_
     assert held(tmp_path / "there") == before
     assert check(tmp_path / "there") == []
     assert import_(address, tmp_path / "there") == Merged()
+
+
+def test_two_exports_to_one_address_leave_one_that_can_be_imported(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one has sent its database and not yet named it, another one goes through."""
+    address = str(tmp_path / "export")
+    export(folder, address)
+    verified, calls = transfer._verify_sent, []
+
+    def between(*arguments: Any) -> None:
+        verified(*arguments)
+        calls.append(arguments)
+        if len(calls) == 1:
+            with Store(folder) as store:
+                add_cell(store, "e")
+            export(folder, address)
+
+    with Store(folder) as store:
+        add_cell(store, "d")
+    monkeypatch.setattr(transfer, "_verify_sent", between)
+    export(folder, address)
+    assert len(calls) == 2
+    import_(address, tmp_path / "there")
+    assert {key("a"), key("d")} <= {cell for cell, *_ in held(tmp_path / "there")["cells"]}
 
 
 def test_what_is_there_is_not_sent_again(folder: Path, address: str, tmp_path: Path) -> None:

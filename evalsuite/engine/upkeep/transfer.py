@@ -52,8 +52,8 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
     place = Place(address)
     with Store(folder) as store, store.guarded():
         (identity,) = store.database.execute("SELECT id FROM identity").fetchone()
-        before = None if replace else read_manifest(place)
-        if before is not None and before.store != identity:
+        before = read_manifest(place)
+        if before is not None and before.store != identity and not replace:
             raise RequestError(
                 "another store has been exported to this address",
                 where=place.address,
@@ -76,14 +76,39 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
         _verify(bitstreams)
         place.put([(file, name) for file, name, _ in files])
         _verify_sent(place, files)
-        if before != manifest:
+        if before != manifest or replace:
             place.write(MANIFEST, written(manifest))
-        for name in _sizes(place):
-            # Of the export before, and of one that was killed.
-            if (name.startswith("databases/") and name != manifest.database_file) or name.endswith(PART):
-                place.remove(name)
+        _tidy(place, before, manifest)
     changed_runs = {name.split("/")[1] for _, name, _ in of_runs}
     return Exported(len(bitstreams), len(changed_runs), is_new, sum(size for *_, size in files))
+
+
+def _tidy(place: Place, before: Manifest | None, manifest: Manifest) -> None:
+    """Remove the database of the export before this one, and parts of files that are there as a whole.
+
+    Nothing else is removed, though it may be left from an export that was killed: it may be what another one that is at
+    work now is about to name.
+
+    Raises:
+        AssetError: another export has removed what this one has just named.
+    """
+    if read_manifest(place) != manifest:
+        return  # another export was faster: what is there now is its affair
+    there = _sizes(place)
+    for name in there:
+        folder, _, file = name.rpartition("/")
+        # .NAME.PID.part
+        if name.endswith(PART) and f"{folder}/{file[1:].rsplit('.', 2)[0]}" in there:
+            place.remove(name)
+    if before is not None and before.database_file != manifest.database_file and before.database_file in there:
+        place.remove(before.database_file)
+    if manifest.database_file not in there:
+        raise AssetError(
+            "two exports to one address got in each other's way",
+            where=place.address,
+            expected=manifest.database_file,
+            fix="export once more, one after the other",
+        )
 
 
 def import_(address: str, folder: Path) -> Merged:
