@@ -6,7 +6,7 @@ import pytest
 from gate_samples import rows, write_run
 
 from evalsuite.errors import RequestError, StoreError
-from evalsuite.results.history import accept_run, keep_run, open_run
+from evalsuite.results.history import accept_run, keep_run, kept_runs, open_run
 from evalsuite.results.load import read_run
 
 
@@ -27,18 +27,49 @@ def _run(folder, day, rate=1.0):
 
 
 def test_a_store_means_its_latest_run_and_counts_back(tmp_path, store):
-    for day, rate in ((3, 1.3), (1, 1.1), (2, 1.2)):
-        keep_run(_run(tmp_path / f"run{day}", day, rate), store)
+    for day, rate in ((1, 1.1), (2, 1.2), (3, 1.3)):
+        assert keep_run(_run(tmp_path / f"run{day}", day, rate), store).name.startswith(f"2026010{day}T100000Z-")
     lowest = [open_run(f"{store}{suffix}").points["bpp"].min() for suffix in ("", "@0", "@1", "@2")]
     assert lowest == pytest.approx([0.005 * rate for rate in (1.3, 1.3, 1.2, 1.1)])
     with pytest.raises(RequestError, match="does not have 4 finished runs"):
         open_run(f"{store}@3")
 
 
+def test_the_latest_run_is_the_one_that_ended_last_whatever_the_clock_says(tmp_path, store):
+    for number, (day, rate) in enumerate(((31, 1.1), (1, 1.2), (1, 1.3), (30, 1.4))):
+        keep_run(_run(tmp_path / f"run{number}", day, rate), store)
+    lowest = [open_run(f"{store}@{back}").points["bpp"].min() for back in range(4)]
+    assert lowest == pytest.approx([0.005 * rate for rate in (1.4, 1.3, 1.2, 1.1)])
+    names = [path.name.split("-")[0] for path in kept_runs(store)]
+    assert names == ["20260131T100000Z", "20260131T100001Z", "20260131T100002Z", "20260131T100003Z"]
+    february = write_run(tmp_path / "next", rows(1.5))
+    summary = json.loads((february.folder / "summary.json").read_text())
+    summary["run"]["started"] = "2026-02-01T00:00:00+00:00"
+    (february.folder / "summary.json").write_text(json.dumps(summary))
+    assert keep_run(read_run(february.folder), store).name.startswith("20260201T000000Z-")
+
+
+def test_a_folder_of_another_name_does_not_name_a_run(tmp_path, store):
+    (store / "runs" / "2026 old").mkdir(parents=True)
+    (store / "runs" / "99991231T235959Z-0").mkdir()
+    assert keep_run(_run(tmp_path / "run", 1), store).name.startswith("20260101T100000Z-")
+
+
+def test_a_run_of_another_history_keeps_its_place(tmp_path, store):
+    keep_run(_run(tmp_path / "three", 3, 1.3), store)
+    kept = keep_run(_run(tmp_path / "one", 1, 1.1), store, "20260101T100000Z-00000000")
+    assert kept.name == "20260101T100000Z-00000000"
+    assert open_run(str(store)).points["bpp"].min() == pytest.approx(0.005 * 1.3)
+
+
 def test_keeping_a_run_twice_keeps_it_once(tmp_path, store):
     run = _run(tmp_path / "run", 1)
-    assert keep_run(run, store) == keep_run(run, store)
-    assert len(list((store / "runs").iterdir())) == 1
+    kept = keep_run(run, store)
+    keep_run(_run(tmp_path / "another", 2), store)
+    assert keep_run(run, store) == kept
+    kept.rename(kept.with_name(f"20270101T000000Z-{kept.name[-8:]}"))  # as a clock that was put back names it
+    assert keep_run(run, store).name == f"20270101T000000Z-{kept.name[-8:]}"
+    assert len(list((store / "runs").iterdir())) == 2
 
 
 def test_a_kept_run_outlives_its_folder(tmp_path, store):

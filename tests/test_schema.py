@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -17,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_store import USAGE, VERSIONS, add
 
+from evalsuite.engine.schema import create
 from evalsuite.engine.store import Store, StoredDecode
 from evalsuite.engine.upkeep.check import check
 from evalsuite.errors import StoreError
-from evalsuite.types import SHARED, Usage
+from evalsuite.types import SHARED, Latency, Timing, Usage
 
 FIRST_SCHEMA = """
 CREATE TABLE IF NOT EXISTS cells (
@@ -104,6 +106,110 @@ def test_a_brought_up_store_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
             ((identity,),) = db.execute("SELECT id FROM identity").fetchall()
             assert len(identity) == 32
     assert found[0] == found[1]
+
+
+OLD_CELLS = {
+    "one": (27.5, b"bits of one", 9, 1.5, 1.25, '[["enc", "a b"]]'),
+    "two": (40.0, b"bits of two, more", 17, 0.25, 2.5, '[["enc", "1"], ["enc", "2"]]'),
+    "three": (18.25, b"3", 1, 60.0, 59.5, '[["enc"]]'),
+}
+"""q, bitstream, payload bytes, wall and CPU seconds, commands."""
+PEAK = 512_000_000
+LATENCY = '{"first_frame_s": 0.5, "streams": true, "p50_s": 0.01, "p95_s": 0.02, "p99_s": 0.03, "jitter_s": 0.004}'
+
+
+def store_of(folder: Path, version: int) -> None:
+    """A store as that version of the schema had it: every column that it has is filled."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "store.sqlite")) as db:
+        create(db, version)
+        for cell, (q, bits, payload, wall, cpu, commands) in OLD_CELLS.items():
+            digest = hashlib.sha256(bits).hexdigest()
+            path = folder / "bitstreams" / digest[:2] / f"{digest}.bin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bits)
+            common = {"cell_key": cell, "wall_s": wall, "cpu_s": cpu, "peak_rss": PEAK}
+            timed = {"load_s": 0.125, "ran_alone": 1, "timed_on": "a processor"} if version > 1 else {}
+            size = {"file_bytes": len(bits), "payload_bytes": payload}
+            encode = {"q": q, "sha256": digest, **size, "commands": commands}
+            own = {"reconstruction_sha256": "cd" * 32} if version > 1 else {}
+            insert(db, "cells", common | timed | encode | own)
+            own = {"latency": LATENCY} if version > 1 and cell == "two" else {}
+            insert(db, "decodes", common | timed | own | {"command": '["dec", "a b"]'})
+            values = np.array([q, np.inf, np.nan]).astype("<f8").tobytes()
+            score = {"cell_key": cell, "metric": "psnr_y", "version": "1", "status": "ok", "reason": ""}
+            indices = {"indices": np.array([2, 5, 7]).astype("<i8").tobytes()} if version > 2 else {}
+            insert(db, "scores", score | indices | {"frames": values})
+            small = {"metric": "vmaf", "version": "v0.6.1", "status": "too_small", "reason": "needs 17"}
+            insert(db, "scores", score | small | {"frames": b""})
+        db.commit()
+
+
+def insert(db: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
+    db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_every_value_of_an_old_store_is_there(tmp_path: Path, version: int) -> None:
+    folder = tmp_path / "store"
+    store_of(folder, version)
+    timing = Timing(ran_alone=True, timed_on="a processor") if version > 1 else SHARED
+    # The first schema's peak memory was that of the worker.
+    peak, load = (PEAK, 0.125) if version > 1 else (0, None)
+    with Store(folder) as store:
+        for cell, (q, bits, payload, wall, cpu, commands) in OLD_CELLS.items():
+            encode, decode, scores = store.encode(cell), store.decode(cell), store.scores(cell, VERSIONS)
+            assert encode is not None
+            assert encode.path.read_bytes() == bits
+            assert (encode.q, encode.file_bytes, encode.payload_bytes) == (q, len(bits), payload)
+            assert (encode.usage, encode.timing) == (Usage(wall, cpu, peak, load), timing)
+            assert [list(one) for one in encode.commands] == json.loads(commands)
+            assert encode.reconstruction_sha256 == ("cd" * 32 if version > 1 else "")
+            latency = Latency(0.5, True, 0.01, 0.02, 0.03, 0.004) if version > 1 and cell == "two" else None
+            assert decode == StoredDecode(Usage(wall, cpu, peak, load), ("dec", "a b"), timing, latency)
+            np.testing.assert_array_equal(scores["psnr_y"].values, [q, np.inf, np.nan])
+            frames = scores["psnr_y"].frames
+            assert (None if frames is None else frames.tolist()) == ([2, 5, 7] if version > 2 else None)
+            assert (scores["vmaf"].status, scores["vmaf"].reason) == ("too_small", "needs 17")
+            assert scores["vmaf"].values.size == 0
+    assert check(folder) == []
+
+
+# That of the first days of the suite's development, which also called itself schema 1.
+EARLIEST_CELLS = FIRST_SCHEMA.replace("q             REAL", "codec_key TEXT NOT NULL, q REAL").replace(
+    "commands      TEXT", "command TEXT"
+)
+
+
+@pytest.mark.parametrize(
+    ("tables", "got"),
+    [
+        (EARLIEST_CELLS, "another shape of cells"),
+        (FIRST_SCHEMA + "CREATE TABLE segments (codec_key TEXT);", "another shape of segments"),
+        (FIRST_SCHEMA + "DROP TABLE decodes; PRAGMA user_version=3;", "another shape of cells, decodes, scores"),
+        ("CREATE TABLE songs (title TEXT);", "the tables songs"),
+    ],
+)
+def test_a_database_of_other_tables_is_no_store(tmp_path: Path, tables: str, got: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        db.executescript(tables)
+        before = sorted(db.execute("SELECT name, sql FROM sqlite_master"))
+    with pytest.raises(StoreError, match="not a store of this suite") as caught:
+        Store(tmp_path)
+    assert got in str(caught.value)
+    assert "--store" in str(caught.value)
+    assert "space" not in str(caught.value)
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        assert sorted(db.execute("SELECT name, sql FROM sqlite_master")) == before
+
+
+def test_a_database_that_is_no_store_is_not_repaired(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+    for repair in (False, True):
+        with pytest.raises(StoreError, match="not a store of this suite"):
+            check(tmp_path, repair=repair)
+    assert not list(tmp_path.glob("*.corrupt-*"))
 
 
 def test_two_runs_at_once_bring_an_old_store_up_to_date(tmp_path: Path) -> None:

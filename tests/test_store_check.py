@@ -154,6 +154,12 @@ def test_a_run_that_cannot_be_read_is_set_aside(folder: Path) -> None:
     assert (found.where, found.done) == (f"runs/{latest}", f"set aside as runs/.damaged-{latest}")
     assert check(folder) == []
     assert open_run(str(folder)).folder.name < latest
+    for number in (2, 3):
+        assert keep(folder, 2, ("a",)) == latest
+        (folder / "runs" / latest / "frames.parquet").write_bytes(b"y")
+        found = only(check(folder, repair=True))
+        assert found.done == f"set aside as runs/.damaged-{latest}-{number}"
+    assert (folder / "runs" / f".damaged-{latest}" / "frames.parquet").read_bytes() == b"x"
 
 
 def test_repair_leaves_a_store_alone_that_is_in_use(folder: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -132,6 +135,60 @@ def test_a_killed_repair_is_completed_by_the_next(tmp_path: Path) -> None:
     assert len(after["cells"]) > 50
     assert after["cells"] <= before["cells"]
     assert content in [path.read_bytes() for path in tmp_path.glob("store.sqlite.corrupt-*")]
+
+
+CUT_REPAIRER = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from evalsuite.engine.upkeep.check import check
+
+connect, steps = sqlite3.connect, int(sys.argv[2])
+
+def with_a_log_that_stays(*arguments, **named):
+    # As where another program reads an earlier state of the database.
+    database = connect(*arguments, **named)
+    database.set_authorizer(lambda action, name, *_: action == sqlite3.SQLITE_PRAGMA and name == "wal_checkpoint")
+    return database
+
+def step(event, arguments):
+    global steps
+    if event in ("os.rename", "os.remove") and "store.sqlite" in str(arguments[0]):
+        steps -= 1
+        if steps < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+reader = connect(Path(sys.argv[1]) / "store.sqlite")
+reader.execute("SELECT count(*) FROM cells").fetchone()
+sqlite3.connect = with_a_log_that_stays
+sys.addaudithook(step)
+check(Path(sys.argv[1]), repair=True)
+"""
+
+
+def test_a_repair_that_is_killed_at_any_step_loses_nothing(tmp_path: Path) -> None:
+    old = filled(tmp_path / "old", ["in the database"])
+    with closing(sqlite3.connect(old / "store.sqlite")) as db:
+        db.execute("ALTER TABLE segments DROP COLUMN timed_on")  # corrupt, and all that counts can be read
+    with Store(old) as store:
+        add_cell(store, "in the log")
+        shutil.copytree(old, tmp_path / "killed", ignore=shutil.ignore_patterns("*-shm"))
+    whole, refused = held(old), 0
+    for step in count():
+        folder = shutil.copytree(tmp_path / "killed", tmp_path / f"step {step}")
+        assert (folder / "store.sqlite-wal").stat().st_size > 0
+        ended = started(CUT_REPAIRER, folder, step).wait(60)
+        assert any(one.is_wrong for one in check(folder)) == bool(ended)
+        if (folder / "store.sqlite.recovered").exists():
+            with pytest.raises(StoreError, match="repair of the store was killed"):
+                Store(folder)
+            refused += 1
+        assert all(one.done for one in check(folder, repair=True))
+        assert check(folder) == []
+        assert held(folder) == whole
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+    assert refused >= 3
 
 
 def test_a_full_database_loses_nothing_that_was_finished(tmp_path: Path) -> None:

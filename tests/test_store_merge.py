@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from store_samples import ALONE, VERSIONS, add_cell, content_of, execute, file_of, filled, held, keep, key
+from store_samples import ALONE, VERSIONS, add_cell, content_of, digest, execute, file_of, filled, held, keep, key
 
 from evalsuite.engine.store import Store, StoredDecode
 from evalsuite.engine.upkeep.check import check
-from evalsuite.engine.upkeep.merge import Conflict, Merged, merge
+from evalsuite.engine.upkeep.merge import Conflict, Merged, merge, merge_records
 from evalsuite.errors import RequestError, StoreError
+from evalsuite.results.history import keep_run
+from evalsuite.results.load import read_run
 from evalsuite.types import Latency, Usage
 
 
@@ -30,6 +34,19 @@ def test_two_stores_become_what_one_run_of_both_would_have_made(stores: tuple[Pa
     assert check(into) == []
     assert merge(into, source) == Merged()
     assert held(into) == expected | {"runs": set(days)}
+
+
+def test_a_run_is_the_same_under_another_name(stores: tuple[Path, Path]) -> None:
+    into, source = stores
+    keep(into, 9, ("a",))
+    first = keep(source, 2, ("b",))
+    shutil.copytree(source.parent / "run of day 2", source.parent / "copy")
+    later = keep_run(read_run(source.parent / "copy"), into).name
+    assert (first[:8], later[:8], first[-8:]) == ("20260102", "20260109", later[-8:])
+    assert merge(into, source).runs == 0
+    assert merge(source, into).runs == 1
+    assert sorted(held(source)["runs"])[0] == first
+    assert len(held(source)["runs"]) == len(held(into)["runs"]) == 2
 
 
 def test_only_what_is_lacking_of_a_cell_is_added(stores: tuple[Path, Path]) -> None:
@@ -120,6 +137,36 @@ def test_what_is_no_store_or_the_same_or_wrong_is_refused_by_name(stores: tuple[
     execute(source, "UPDATE cells SET sha256 = '../../x' WHERE cell_key = ?", key("c"))
     with pytest.raises(StoreError, match="store to take from is wrong"):
         merge(into, source)
+
+
+@pytest.mark.parametrize("after", ["the files", "the list"])
+def test_a_cell_that_becomes_another_meanwhile_is_left_to_the_next_merge(tmp_path: Path, after: str) -> None:
+    """A run on the other store finds a bitstream damaged, and its encoder does not give the same twice."""
+    into, source = tmp_path / "into", filled(tmp_path / "from", ("a", "b"))
+    merged = Merged()
+    with Store(into) as store, Store(source) as other, Store(source) as run:
+
+        def bring(wanted: Sequence[tuple[str, Path]]) -> None:
+            if after == "the list":
+                change()
+            for sha256, path in wanted:
+                if other.bitstream(sha256).exists():
+                    shutil.copyfile(other.bitstream(sha256), path)
+            if after == "the files":
+                change()
+
+        def change() -> None:
+            file_of(source, content_of("b")).unlink()
+            add_cell(run, "b", b"other bits")
+
+        merge_records(store, other.database, bring, merged)
+    assert (merged.cells, merged.bitstreams, merged.scores) == (1, 1, 2)
+    assert merged.left_out == [f"cell {key('b')}: a run has changed it meanwhile; merge again"]
+    assert {row[0] for row in held(into)["cells"]} == {key("a")}
+    assert [one for one in check(into) if one.is_wrong] == []
+    assert merge(into, source) == Merged(cells=1, bitstreams=1, decodes=1, scores=2)
+    assert held(into)["bitstreams"] == {digest(content_of("a")), digest(b"other bits")}
+    assert check(into) == []
 
 
 def test_both_may_be_in_use(stores: tuple[Path, Path]) -> None:

@@ -71,6 +71,18 @@ def test_age_and_number_must_both_say_so_and_the_latest_run_stays(folder: Path) 
     assert len(held(folder)["runs"]) == 1
 
 
+def test_the_age_of_a_run_is_its_own_though_its_name_is_later(folder: Path) -> None:
+    keep(folder, 31, ("a",))
+    keep(folder, 4, ("b",))  # the clock was ahead, and was put back: named after day 31
+    keep(folder, 5, ("c",))
+    since = datetime.now(UTC) - datetime(2026, 1, 4, 12, tzinfo=UTC)
+    assert len(prune(folder, older_than=since).runs) == 4
+    assert len(held(folder)["runs"]) == 2
+    runs = sorted(held(folder)["runs"])
+    (folder / "runs" / runs[0] / "summary.json").write_bytes(b"damaged")
+    assert prune(folder, older_than=timedelta(0)).runs == []
+
+
 def test_a_store_that_is_in_use_is_not_pruned(folder: Path) -> None:
     before = held(folder)
     with Store(folder), pytest.raises(StoreError, match="another process is at work"):

@@ -98,6 +98,17 @@ def test_two_exports_to_one_address_leave_one_that_can_be_imported(
     assert {key("a"), key("d")} <= {cell for cell, *_ in held(tmp_path / "there")["cells"]}
 
 
+def test_a_damaged_manifest_is_replaced_where_that_is_asked_for(folder: Path, tmp_path: Path) -> None:
+    address = tmp_path / "export"
+    export(folder, str(address))
+    (address / "store.json").write_text("{")
+    with pytest.raises(StoreError, match="--replace"):
+        export(folder, str(address))
+    export(folder, str(address), replace=True)
+    import_(str(address), tmp_path / "there")
+    assert held(tmp_path / "there") == held(folder)
+
+
 def test_what_is_there_is_not_sent_again(folder: Path, address: str, tmp_path: Path) -> None:
     export(folder, address)
     assert export(folder, address) == Exported(0, 0, False, 0)

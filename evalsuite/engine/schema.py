@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from evalsuite.errors import StoreError
@@ -106,7 +107,7 @@ def bring_up_to_date(database: sqlite3.Connection, where: Path) -> None:
     """Make or change the tables so that they are those of `SCHEMA`, in one transaction.
 
     Raises:
-        StoreError: a later version of the suite made them.
+        StoreError: a later version of the suite made them, or something else.
         sqlite3.Error: the database cannot be read or written.
     """
     if version_of(database) == SCHEMA:
@@ -121,6 +122,14 @@ def bring_up_to_date(database: sqlite3.Connection, where: Path) -> None:
                 where=where,
                 expected=f"schema {SCHEMA} or earlier",
                 got=f"schema {version}",
+                fix="give another folder with --store",
+            )
+        if wrong := unlike(database, version):
+            raise StoreError(
+                "this is not a store of this suite",
+                where=where,
+                expected=f"the tables of schema {version}" if version else "an empty database",
+                got=f"another shape of {', '.join(wrong)}" if version else f"the tables {', '.join(wrong)}",
                 fix="give another folder with --store",
             )
         for step in _STEPS[version:]:
@@ -139,6 +148,19 @@ def create(database: sqlite3.Connection, version: int = SCHEMA) -> None:
     for step in _STEPS[:version]:
         _run(database, step)
     database.execute(f"PRAGMA user_version={version}")
+
+
+def unlike(database: sqlite3.Connection, version: int) -> list[str]:
+    """Tables that are not as a version of the suite made them; of no version (0), all that are there."""
+    there = columns(database)
+    with closing(sqlite3.connect(":memory:")) as model:
+        create(model, version)
+        wanted = columns(model)
+    with closing(sqlite3.connect(":memory:")) as model:
+        create(model)
+        later = columns(model)
+    suspects = {*wanted, *later, *(() if version else there)}
+    return sorted(table for table in suspects if there.get(table) != wanted.get(table))
 
 
 def columns(database: sqlite3.Connection) -> dict[str, list[str]]:

@@ -24,6 +24,8 @@ from evalsuite.scratch import Scratch
 DATABASE = "store.sqlite"
 BITSTREAMS = "bitstreams"
 SCRATCH = "tmp"
+RECOVERED = f"{DATABASE}.recovered"
+"""A whole new database, as long as it is on its way to the place of a corrupt one."""
 
 _IN_USE = ".in-use.lock"
 _PATIENCE_S = 60.0
@@ -43,7 +45,8 @@ class StoreFolder:
         exclusive: nobody else may have the store open meanwhile; for upkeep.
 
     Raises:
-        StoreError: it cannot be written, is in use, or was written by another version of the suite.
+        StoreError: it cannot be written, is in use, waits for a repair to be completed, or was written by another
+            version of the suite.
     """
 
     def __init__(self, folder: Path, *, exclusive: bool = False) -> None:
@@ -52,6 +55,13 @@ class StoreFolder:
             (folder / BITSTREAMS).mkdir(parents=True, exist_ok=True)
             self._use = hold(folder, exclusive=exclusive)
             try:
+                if (folder / RECOVERED).exists():
+                    # The old database may be without its log already, and what is added to it would be lost.
+                    raise StoreError(
+                        "a repair of the store was killed before its end",
+                        where=folder,
+                        fix="`evalsuite store check --repair` completes it",
+                    )
                 self._scratch = Scratch(folder / SCRATCH)
                 self.scratch = self._scratch.path
                 try:

@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +30,33 @@ _DATABASE = "store.sqlite"
 _NAMES = ("name", "codec", "codecs", "anchor", "sequence")
 """Keys of a summary whose values are names, which other files have too, whatever they look like."""
 
+_STAMP = "%Y%m%dT%H%M%S"
+
 _FOLDERS = re.compile(r"(?<![\w.~/-])/(?:[^\s/'\":;,]+/)+")
 """The folders of an absolute path within a text; an address of the web has none of the first character."""
 
 
-def keep_run(run: RunResults, store: Path) -> Path:
-    """Copy a run's results into the store's history.
+def keep_run(run: RunResults, store: Path, name: str = "") -> Path:
+    """Copy a run's results into the store's history, unless it is there.
+
+    Args:
+        run: one that has just ended, which becomes the latest whatever the clock says.
+        store: its folder.
+        name: of a run that comes from another store's history; it keeps its place among those that are here.
 
     Returns:
-        The copy: named by when the run began, so that names sort by age.
+        The copy: named by when the run began, or just after the latest one, so that names sort by age.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    began = re.sub(r"[^0-9TZ]", "", str(run.summary["run"]["started"]).replace("+00:00", "Z"))
     digest = hashlib.sha256((run.folder / "summary.json").read_bytes()).hexdigest()
-    kept = store / RUNS / f"{began}-{digest[:8]}"
-    if kept.exists():
-        return kept
+    there = kept_runs(store)
+    for one in there:
+        if one.name.endswith(f"-{digest[:8]}"):
+            return one
+    began = re.sub(r"[^0-9TZ]", "", str(run.summary["run"]["started"]).replace("+00:00", "Z"))
+    kept = store / RUNS / (name or f"{_after(began, there)}-{digest[:8]}")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with Scratch(store / "tmp") as temporary:
@@ -64,6 +74,17 @@ def keep_run(run: RunResults, store: Path) -> Path:
             fix="free some space or make the folder writable; the results themselves are written",
         ) from error
     return kept
+
+
+def _after(began: str, there: list[Path]) -> str:
+    """The time, or one second after the latest run's name where that is not before it: the clock was put back."""
+    for latest in reversed(there):
+        try:
+            next_second = datetime.strptime(latest.name[:15], _STAMP) + timedelta(seconds=1)
+        except (ValueError, OverflowError):
+            continue  # not a name that this module gives
+        return began if began[:15] > latest.name[:15] else f"{next_second.strftime(_STAMP)}Z"
+    return began
 
 
 def accept_run(run: RunResults, folder: Path) -> None:

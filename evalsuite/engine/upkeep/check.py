@@ -10,11 +10,12 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from evalsuite.engine.store import Store
-from evalsuite.engine.storefolder import DATABASE, SCRATCH, guarded
-from evalsuite.engine.upkeep.recover import corruption, recover
+from evalsuite.engine.storefolder import DATABASE, RECOVERED, SCRATCH, guarded, hold
+from evalsuite.engine.upkeep.recover import complete, corruption, recover
 from evalsuite.engine.upkeep.rules import ORPHANS, RULES, remove_wrong, wrong_records
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.history import RUNS, kept_runs, read_whole_run
@@ -46,7 +47,9 @@ def check(folder: Path, *, repair: bool = False) -> list[Finding]:
     """
     if not (folder / DATABASE).is_file():
         raise RequestError("there is no results store", where=folder, fix="give the folder of one")
-    findings = list(_scratch(folder))
+    findings = [*_scratch(folder), *_half_repaired(folder, repair)]
+    if any(one.is_wrong and not one.done for one in findings):
+        return [*findings, *_runs(folder, repair)]
     with guarded(folder):
         said = corruption(folder / DATABASE)
     if said:
@@ -70,6 +73,15 @@ def _scratch(folder: Path) -> Iterator[Finding]:
         if path.is_dir() and not is_held(path):
             done = "removed, as by each run that opens the store"
             yield Finding("the folder of a process that was killed", f"{SCRATCH}/{path.name}", False, done)
+
+
+def _half_repaired(folder: Path, repair: bool) -> Iterator[Finding]:
+    with guarded(folder), hold(folder, exclusive=repair):
+        if (folder / RECOVERED).exists():
+            if repair:
+                complete(folder)
+            done = "the new database took the old one's place" if repair else ""
+            yield Finding("a repair was killed before its end", RECOVERED, done=done)
 
 
 def _records(store: Store, repair: bool) -> Iterator[Finding]:
@@ -139,7 +151,8 @@ def _runs(folder: Path, repair: bool) -> Iterator[Finding]:
         except StoreError as error:
             done = ""
             if repair:
-                aside = run.with_name(f".damaged-{run.name}")
+                names = (f".damaged-{run.name}{f'-{number}' if number > 1 else ''}" for number in count(1))
+                aside = next(path for name in names if not (path := run.with_name(name)).exists())
                 run.replace(aside)
                 done = f"set aside as {RUNS}/{aside.name}"
             yield Finding(f"a run cannot be read: {error.what}", f"{RUNS}/{run.name}", done=done)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,15 +107,16 @@ def merge_records(store: Store, other: sqlite3.Connection, bring: Bring, merged:
 
 def add_run(store: Store, folder: Path, merged: Merged) -> None:
     """Add a run to the store's history, where it is whole and not yet there."""
-    if (store.folder / RUNS / folder.name).exists():
+    there = kept_runs(store.folder)
+    if store.folder / RUNS / folder.name in there:
         return
     try:
         run = read_whole_run(folder)
     except StoreError as error:
         merged.left_out.append(f"run {folder.name}: {error.what}")
         return
-    keep_run(run, store.folder)
-    merged.runs += 1
+    if keep_run(run, store.folder, folder.name) not in there:
+        merged.runs += 1
 
 
 class _Merging:
@@ -132,12 +133,14 @@ class _Merging:
             missing = {sha256 for sha256, path in brought.items() if not is_verified(path, sha256)}
             for sha256 in wanted - missing:
                 settle(brought[sha256])
-            with self._store.transaction():
+            with self._store.transaction(), self._of_one_moment():
                 for key, sha256 in cells:
                     # A run may have added it meanwhile.
                     known = self._known(key)
                     if known is not None and known[0] != sha256:
                         self._merged.conflicts.append(Conflict(key, known[0], sha256))
+                    elif not self._is_unchanged(key, sha256):
+                        self._merged.left_out.append(f"cell {key}: a run has changed it meanwhile; merge again")
                     elif sha256 in missing:
                         self._merged.left_out.append(f"cell {key}: its bitstream {sha256} is missing or damaged")
                     else:
@@ -147,6 +150,20 @@ class _Merging:
                         self._add_cell(key, sha256)
             for path in brought.values():
                 path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _of_one_moment(self) -> Iterator[None]:
+        """A run may be at work on the other store: what is read of it in the block belongs together."""
+        self._other.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._other.execute("ROLLBACK")
+
+    def _is_unchanged(self, key: str, sha256: str) -> bool:
+        """Whether the cell still has the bitstream there that was brought for it."""
+        query = "SELECT 1 FROM cells WHERE cell_key = ? AND sha256 = ?"
+        return self._other.execute(query, (key, sha256)).fetchone() is not None
 
     def _known(self, key: str) -> tuple[str, int] | None:
         """Digest and bytes of the bitstream that the cell has here."""

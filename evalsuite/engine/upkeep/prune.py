@@ -5,7 +5,7 @@ Nobody else may have the store open meanwhile: a run that goes on needs cells th
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -92,10 +92,12 @@ def _old_and_kept(runs: list[Path], number: int | None, older_than: timedelta | 
 
 
 def _began(run: Path) -> datetime:
-    found = re.match(r"\d{8}T\d{6}", run.name)
-    # One that does not say it is kept.
-    began = datetime.strptime(found[0], "%Y%m%dT%H%M%S") if found else datetime.max
-    return began.replace(tzinfo=UTC)
+    try:
+        # Not by its name, which is later where an earlier run's clock was ahead.
+        began = datetime.fromisoformat(json.loads((run / "summary.json").read_bytes())["run"]["started"])
+    except (OSError, ValueError, TypeError, KeyError):
+        began = datetime.max  # one that does not say it is kept
+    return began if began.tzinfo else began.replace(tzinfo=UTC)
 
 
 def _unused(store: Store, runs: list[Path]) -> list[str]:

@@ -10,8 +10,9 @@ from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
-from evalsuite.engine.schema import SCHEMA, columns, create, version_of
-from evalsuite.engine.storefolder import DATABASE, guarded, hold, sync
+from evalsuite.engine.schema import SCHEMA, columns, create, unlike, version_of
+from evalsuite.engine.storefolder import DATABASE, RECOVERED, SCRATCH, guarded, hold, sync
+from evalsuite.scratch import Scratch
 
 _KEYS = {
     "cells": "cell_key",
@@ -41,14 +42,12 @@ def corruption(database: Path) -> str:
             found = [str(line) for (line,) in opened.execute("PRAGMA integrity_check(5)")]
             if found != ["ok"]:
                 return "; ".join(found)
-            version, there = version_of(opened), columns(opened)
+            version = version_of(opened)
             if not 0 <= version <= SCHEMA:
                 return ""  # another version of the suite knows better
-            with closing(sqlite3.connect(":memory:")) as model:
-                create(model, version)
-                wanted = columns(model)
-            wrong = [table for table in {*wanted, *_KEYS} if there.get(table) != wanted.get(table)]
-            return f"not the tables of schema {version}: {', '.join(sorted(wrong))}" if wrong else ""
+            # What has none of a store's tables is no store, and refused as that.
+            wrong = [table for table in unlike(opened, version) if table in _KEYS]
+            return f"not the tables of schema {version}: {', '.join(wrong)}" if wrong else ""
     except UnicodeDecodeError:
         return "its schema is not text"
     except sqlite3.DatabaseError as error:
@@ -68,7 +67,7 @@ def recover(folder: Path) -> tuple[dict[str, int], Path]:
         StoreError: a run is at work on the store, or its disk is full.
     """
     with guarded(folder), hold(folder, exclusive=True):
-        old, new = folder / DATABASE, folder / f"{DATABASE}.new"
+        old = folder / DATABASE
         kept = next(path for number in count(1) if not (path := folder / f"{DATABASE}.corrupt-{number}").exists())
         with closing(_opened(old)) as corrupt, suppress(*_UNREADABLE):
             # What is in its log becomes part of the file that is kept.
@@ -77,16 +76,28 @@ def recover(folder: Path) -> tuple[dict[str, int], Path]:
             if (part := folder / f"{DATABASE}{ending}").exists():
                 shutil.copyfile(part, folder / f"{kept.name}{ending}")
                 sync(folder / f"{kept.name}{ending}")
-        new.unlink(missing_ok=True)
-        with closing(_opened(old)) as corrupt, closing(sqlite3.connect(new)) as fresh:
-            counts = _copy(corrupt, fresh)
-        sync(new)
-        # A log beside the new database would be taken for its own, and what it holds would be written over it.
-        for ending in ("-wal", "-shm"):
-            (folder / f"{DATABASE}{ending}").unlink(missing_ok=True)
-        new.replace(old)
-        sync(folder)
+        with Scratch(folder / SCRATCH) as temporary:
+            new = temporary / DATABASE
+            with closing(_opened(old)) as corrupt, closing(sqlite3.connect(new)) as fresh:
+                counts = _copy(corrupt, fresh)
+            sync(new)
+            new.replace(folder / RECOVERED)
+        complete(folder)
     return counts, kept
+
+
+def complete(folder: Path) -> None:
+    """Put the whole new database in the old one's place; nobody else may have the store open.
+
+    Nobody has used the store since it was made: a store that has one beside its database is not opened.
+    """
+    sync(folder)
+    # A log beside the new database would be taken for its own, and what it holds would be written over it.
+    for ending in ("-wal", "-shm"):
+        (folder / f"{DATABASE}{ending}").unlink(missing_ok=True)
+    sync(folder)
+    (folder / RECOVERED).replace(folder / DATABASE)
+    sync(folder)
 
 
 def _copy(corrupt: sqlite3.Connection, fresh: sqlite3.Connection) -> dict[str, int]:

@@ -52,7 +52,7 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
     place = Place(address)
     with Store(folder) as store, store.guarded():
         (identity,) = store.database.execute("SELECT id FROM identity").fetchone()
-        before = read_manifest(place)
+        before = _manifest_before(place, replace=replace)
         if before is not None and before.store != identity and not replace:
             raise RequestError(
                 "another store has been exported to this address",
@@ -81,6 +81,16 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
         _tidy(place, before, manifest)
     changed_runs = {name.split("/")[1] for _, name, _ in of_runs}
     return Exported(len(bitstreams), len(changed_runs), is_new, sum(size for *_, size in files))
+
+
+def _manifest_before(place: Place, *, replace: bool) -> Manifest | None:
+    """What an earlier export has written; a damaged one counts for nothing where all is sent again anyway."""
+    try:
+        return read_manifest(place)
+    except StoreError:
+        if not replace:
+            raise
+        return None
 
 
 def _tidy(place: Place, before: Manifest | None, manifest: Manifest) -> None:
