@@ -88,3 +88,21 @@ def eventually(page: Any, condition: str) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError(condition)
+
+
+def drawn(page: Any) -> list[str]:
+    """Names of the traces that the chart shows."""
+    return page.evaluate("document.getElementById('chart').data.filter(t => t.visible).map(t => t.name)")
+
+
+def hover(page: Any, trace: int, point: int) -> str:
+    """What the chart says at a point of a trace."""
+    page.evaluate("Plotly.Fx.unhover('chart')")
+    eventually(page, "!document.querySelector('#chart .hovertext')")
+    page.wait_for_timeout(100)  # plotly takes hovers at most every 50 ms
+    page.evaluate(f"Plotly.Fx.hover('chart', [{{curveNumber: {trace}, pointNumber: {point}}}])")
+    page.wait_for_selector("#chart .hovertext")
+    # Each line of a label is a tspan of its own.
+    return page.evaluate(
+        "[...document.querySelectorAll('#chart .hovertext tspan.line')].map(t => t.textContent).join('\\n')"
+    )
