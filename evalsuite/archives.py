@@ -164,7 +164,7 @@ def _read_7z(archive: Path, outputs: _Outputs) -> None:
 
 
 def _headers_of(archive: Path) -> type[tarfile.TarInfo]:
-    """What reads members' headers: tarfile alone would read into memory whatever size an extended one claims."""
+    """What reads members' headers: tarfile alone would read into memory an extended one or a map of any size."""
 
     class Header(tarfile.TarInfo):
         @classmethod
@@ -178,7 +178,21 @@ def _headers_of(archive: Path) -> type[tarfile.TarInfo]:
                     got=f"{header.size} bytes",
                     fix="do not trust this archive; take another source",
                 )
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                raise sparse()
             return header
+
+        def _proc_gnusparse_10(self, *_: object) -> None:
+            """What tarfile calls to read a map that lies before the data, as long as it likes."""
+            raise sparse()
+
+    def sparse() -> AssetError:
+        return AssetError(
+            "the archive holds a sparse file",
+            where=archive.name,
+            expected="files that are stored as a whole, as video is",
+            fix="do not trust this archive; take another source",
+        )
 
     return Header
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import stat
 import struct
 import sys
@@ -261,6 +262,45 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: by
         tracemalloc.stop()
     assert error.what == "the archive has a header that is too large"
     assert (error.where, error.got) == ("a.tar.gz", f"{64 << 20} bytes")
+
+
+def test_a_7z_header_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    large = 1 << 30
+    packed = lzma.compress(bytes(large), lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0}])
+    number = b"\xff" + struct.pack("<Q", large)
+    # 7zFormat.txt: an encoded header of one stream, unpacked by LZMA2, of the claimed size.
+    streams = b"\x06\x00\x01\x09\xff" + struct.pack("<Q", len(packed)) + b"\x00"
+    coders = b"\x07\x0b\x01\x00\x01\x21\x21\x01\x18\x0c" + number + b"\x00"
+    header = b"\x17" + streams + coders + b"\x00"
+    start = struct.pack("<QQI", len(packed), len(header), zlib.crc32(header))
+    data = b"7z\xbc\xaf\x27\x1c\x00\x04" + struct.pack("<I", zlib.crc32(start)) + start + packed + header
+    tracemalloc.start()
+    try:
+        error = refusal(tmp_path, "a.7z", data, "a")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert "header size exceeds limit" in str(error.got)
+
+
+@pytest.mark.parametrize("kind", ["old", "pax"])
+def test_a_sparse_file_is_refused_before_its_map_is_read(tmp_path: Path, kind: str) -> None:
+    info = tarfile.TarInfo("a")
+    info.size = 32 << 20
+    if kind == "old":
+        info.type = tarfile.GNUTYPE_SPARSE
+        data = info.tobuf(tarfile.GNU_FORMAT)
+    else:
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a"}
+        data = info.tobuf(tarfile.PAX_FORMAT)
+    archive = gzip.compress(data + b"9999999\n" + b"0\n" * (info.size // 2), 1)
+    tracemalloc.start()
+    try:
+        error = refusal(tmp_path, "a.tar.gz", archive, "a")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert error.what == "the archive holds a sparse file"
 
 
 def test_a_long_name_is_no_large_header(tmp_path: Path) -> None:
