@@ -12,13 +12,17 @@ import subprocess
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import typer
+from http_server import Server, running_server
 from hypothesis import settings
+from report_browser import launched
 from typer.testing import CliRunner
 
+from evalsuite import download
 from evalsuite.cli.bd import bd
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.sources.y4m import write_y4m
@@ -29,6 +33,30 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, driven by playwright."""
+    with launched() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server of this machine, which does what it is told to."""
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder to stand in, with a folder for datasets and an empty cache; downloads are soon tried again."""
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "BACKOFF_S", 0.01)
+    (tmp_path / "here" / "datasets").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
 
 
 @pytest.fixture

@@ -10,20 +10,24 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NO_CHROMIUM = "missing: chromium (Debian: apt-get install chromium)"
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_NO_CHROMIUM = "missing: chromium (Debian: apt-get install chromium)"
 NO_AXE = "missing: the Python package axe-playwright-python"
-NO_PLAYWRIGHT = "missing: the Python package playwright"
+_NO_PLAYWRIGHT = "missing: the Python package playwright"
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
 @contextlib.contextmanager
-def launched(playwright_api: Any) -> Iterator[Any]:
+def launched() -> Iterator[Any]:
+    """The browser; what asks for it skips where it, or what drives it, is missing."""
+    playwright_api = pytest.importorskip("playwright.sync_api", reason=_NO_PLAYWRIGHT)
+    if _CHROMIUM is None:
+        pytest.skip(_NO_CHROMIUM)
     with playwright_api.sync_playwright() as running:
         # Containers run tests as root, where chromium has no sandbox.
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = running.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
 

@@ -26,6 +26,7 @@ from report_facts import (
 )
 from results_samples import rate_match
 
+from evalsuite.report.build import build_report
 from evalsuite.results.layout import POINTS_SCHEMA
 from evalsuite.results.load import write_results
 from evalsuite.results.tables import bd_table
@@ -167,6 +168,12 @@ def write_sample(
 HOSTILE = "<img src=x onerror=alert(1)>"
 BREAKOUT = "</script><script>alert(2)</script>"
 QUOTES = "\"'` onmouseover=alert(3) {{ 7*7 }} <!--"
+
+
+def plain_report(folder: Path) -> Path:
+    """The report of a run of three codecs, some of whose figures are missing."""
+    gaps = {("psnr_y", "face"): "infinite", ("ms_ssim", "carphone"): "too_small"}
+    return build_report([write_sample(folder / "run", codecs=["vvenc", "x265", "x264"], gaps=gaps)], folder / "report")
 
 
 def failure(**changes: Any) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from http_server import Request, Server, running_server
+from http_server import Request, Server
 from sample_archives import MEMBERS, OTHER, VIDEO, Packer, sdist, sha256, wheel
 
 from evalsuite import download
@@ -33,12 +32,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "BACKOFF_S", 0.01)
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
 
 
 class Index:

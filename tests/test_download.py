@@ -9,11 +9,10 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_server import Request, Server, running_server, slowly
+from http_server import Request, Server, slowly
 
 from evalsuite import download
 from evalsuite.download import fetch_url
@@ -27,12 +26,6 @@ FETCH = (
     "fetch_url(sys.argv[1], Path(sys.argv[2]), sha256=sys.argv[3])"
 )
 """A program for another process: URL, target and digest are its arguments."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

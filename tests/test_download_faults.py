@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_server import Request, Server, running_server
+from http_server import Request, Server
 
 from evalsuite import download
 from evalsuite.download import fetch_url, watched
@@ -18,12 +17,6 @@ from evalsuite.errors import AssetError
 DATA = random.Random(3).randbytes(200_000)
 NEWER = random.Random(4).randbytes(200_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

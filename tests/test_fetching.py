@@ -9,17 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import Result
-from http_server import Request, Server, running_server
+from http_server import Request, Server
 from sample_archives import sha256, wheel
 from sample_videos import known_frames
 from typer.testing import CliRunner
 
-from evalsuite import download
 from evalsuite.cli.datasets import app
 from evalsuite.errors import EvalError
 from evalsuite.sources import fetching
@@ -31,21 +29,7 @@ from evalsuite.types import VideoFormat
 FORMAT = VideoFormat(64, 48)
 RAW = b"".join(map(join_planes, known_frames(FORMAT, 8)))
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder to stand in, and an empty cache."""
-    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "BACKOFF_S", 0.01)
-    (tmp_path / "here" / "datasets").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def manifest(sources: dict[str, str]) -> None:

@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, launched, silent_tabs
+from report_browser import PHONE, silent_tabs
 from test_import_report import LABEL, measured, published
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 
 @pytest.fixture
-def tab() -> Iterator[Any]:
-    with launched(playwright_api) as chromium, silent_tabs(chromium) as make:
+def tab(browser: Any) -> Iterator[Any]:
+    with silent_tabs(browser) as make:
         yield make
 
 

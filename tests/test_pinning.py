@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from http_server import Server, running_server
+from http_server import Server
 from sample_archives import sevenzip, sha256, tar, wheel
 from sample_videos import known_frames
 
-from evalsuite import download, resources
+from evalsuite import resources
 from evalsuite.assets import LocalSource
 from evalsuite.errors import AssetError, MediaError, RecipeError, RequestError
 from evalsuite.sources.dataset import load_dataset, prepare
@@ -28,21 +27,7 @@ FORMAT = VideoFormat(64, 48)
 FRAMES = known_frames(FORMAT, 8)
 RAW = b"".join(map(join_planes, FRAMES))
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project's folder to stand in, and an empty cache."""
-    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "BACKOFF_S", 0.01)
-    (tmp_path / "here" / "datasets").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def y4m(frames: list[Frame] = FRAMES, format: VideoFormat = FORMAT, rate: Fraction = Fraction(25)) -> bytes:

@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 from publish_samples import HOSTILE, add, board_of, unchecked, write_run
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, launched, silent_tabs
+from report_browser import PHONE, silent_tabs
 
 from evalsuite.report.site.build import build_site
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
 NO_AXE = "missing: the Python package axe-playwright-python"
 
 BOARD = board_of()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

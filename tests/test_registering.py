@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from conftest import run_ffmpeg
-from http_server import Server, running_server
+from http_server import Server
 from sample_archives import sha256
 from sample_videos import known_frames
 from typer.testing import CliRunner
@@ -215,12 +214,6 @@ class TestFolders:
         with pytest.raises(MediaError, match="contradict each other"):
             run("add", videos, "--name", "mine")
         assert not Path("datasets/mine.toml").exists()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
 
 
 def test_a_copy_at_hand_saves_fetching(server: Server, tmp_path: Path, here: Path) -> None:

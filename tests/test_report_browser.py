@@ -10,41 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import (
-    CHROMIUM,
-    NO_CHROMIUM,
-    NO_PLAYWRIGHT,
-    PHONE,
-    drawn,
-    eventually,
-    hover,
-    launched,
-    serious,
-    silent_tabs,
-)
+from report_browser import PHONE, drawn, eventually, hover, serious, silent_tabs
 from report_facts import METRICS
-from report_sample import write_sample
-
-from evalsuite.report.build import build_report
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
-
-GAPS = {("psnr_y", "face"): "infinite", ("ms_ssim", "carphone"): "too_small"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
+from report_sample import plain_report
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plain")
-    run = write_sample(folder / "run", codecs=["vvenc", "x265", "x264"], gaps=GAPS)
-    return build_report([run], folder / "report")
+    return plain_report(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture(scope="module")

@@ -7,32 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import (
-    CHROMIUM,
-    NO_CHROMIUM,
-    NO_PLAYWRIGHT,
-    PHONE,
-    Tab,
-    eventually,
-    launched,
-    serious,
-    silent_tabs,
-)
+from report_browser import PHONE, Tab, eventually, serious, silent_tabs
 from report_sample import BREAKOUT, HOSTILE, hostile_run, write_sample
 from test_report_complexity import COSTS
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 PLOTS = ("bits-encode", "bits-decode", "score-encode", "score-decode")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture

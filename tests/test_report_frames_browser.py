@@ -13,33 +13,14 @@ import numpy as np
 import pytest
 from conftest import moving_frames
 from frames_sample import add_pictures
-from report_browser import (
-    CHROMIUM,
-    NO_CHROMIUM,
-    NO_PLAYWRIGHT,
-    PHONE,
-    Tab,
-    eventually,
-    launched,
-    serious,
-    silent_tabs,
-)
+from report_browser import PHONE, Tab, eventually, serious, silent_tabs
 from report_sample import HOSTILE, QUOTES, write_sample
 
 from evalsuite.report.build import build_report
 from evalsuite.types import Colour, Sequence, VideoFormat
 from evalsuite.viewing.clips import write_copy
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 READY = "[...document.querySelectorAll('.stage img')].every(i => i.complete && i.naturalWidth)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, eventually, launched, silent_tabs
+from report_browser import eventually, silent_tabs
 from report_sample import write_sample
 
 from evalsuite.report.build import build_report
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

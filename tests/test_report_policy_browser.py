@@ -9,40 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import (
-    CHROMIUM,
-    DESKTOP,
-    NO_CHROMIUM,
-    NO_PLAYWRIGHT,
-    Tab,
-    drawn,
-    eventually,
-    hover,
-    launched,
-    silent_tabs,
-)
-from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
+from report_browser import DESKTOP, Tab, drawn, eventually, hover, silent_tabs
+from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, plain_report
 
 from evalsuite.report.build import build_report
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
-
-GAPS = {("psnr_y", "face"): "infinite", ("ms_ssim", "carphone"): "too_small"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plain")
-    run = write_sample(folder / "run", codecs=["vvenc", "x265", "x264"], gaps=GAPS)
-    return build_report([run], folder / "report")
+    return plain_report(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture(scope="module")

@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, eventually, launched, silent_tabs
+from report_browser import PHONE, eventually, silent_tabs
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 STEEP = {("x265", "face"): 1.25}
 """Makes x265 cross vvenc at VMAF 35 + 45 log10(1.25) / 0.2 = 56.8 on face; on the others it needs a constant factor."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, eventually, launched, serious, silent_tabs
+from report_browser import PHONE, eventually, serious, silent_tabs
 from report_frames import with_information
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 KNOWN = {"carphone": (38.2, 14.1), "face": (44.5, 3.2), "street": (80.1, 21.0), "bikes": (61.0, 44.2)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture

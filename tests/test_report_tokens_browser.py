@@ -7,22 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, eventually, launched, silent_tabs
+from report_browser import PHONE, eventually, silent_tabs
 from report_sample import HOSTILE, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 PLOTS = ("rate-quality", "tokens-quality", "rate-tokens")
 SELECT = "#token-controls select[name=tokens]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture

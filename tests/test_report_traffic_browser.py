@@ -7,34 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import (
-    CHROMIUM,
-    NO_CHROMIUM,
-    NO_PLAYWRIGHT,
-    PHONE,
-    Tab,
-    eventually,
-    launched,
-    serious,
-    silent_tabs,
-)
+from report_browser import PHONE, Tab, eventually, serious, silent_tabs
 from report_sample import HOSTILE, QUOTES, hostile_run, write_sample
 from report_streams import one_burst, with_streams
 
 from evalsuite.report.build import build_report
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
 PLOTS = ("frame-bits", "sent-bits", "bucket", "delay")
 RATE = "#traffic-controls select[name=rate]"
 SEQUENCE = "#traffic-controls select[name=sequence]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -11,22 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, Tab, eventually, launched, silent_tabs
+from report_browser import Tab, eventually, silent_tabs
 from study_browser import HOSTILE, SCREEN, begin, make_double, make_pairs, page_of, to_vote, walk
 from typer.testing import CliRunner
 
 from evalsuite.cli.study import app
 from evalsuite.study.stimuli import read_key
 from evalsuite.study.votes import read_scores
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -11,21 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from report_browser import CHROMIUM, NO_CHROMIUM, NO_PLAYWRIGHT, PHONE, eventually, launched, silent_tabs
+from report_browser import PHONE, eventually, silent_tabs
 from study_browser import begin, make_double, make_pairs, page_of, to_vote, walk
 
 from evalsuite.sources.reader import open_video
 from evalsuite.study.stimuli import read_key
 from evalsuite.study.votes import read_scores
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched(playwright_api) as chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -1,0 +1,135 @@
+"""The rate points of runs, with everything that planning asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalsuite.errors import RequestError
+from evalsuite.results.load import RunResults
+
+FRAME_BITS = "frame_bits"
+"""The figure that holds what falls due at each frame (`evalsuite.metrics.traffic`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoint:
+    """One codec on one sequence at one operating point, as it was measured."""
+
+    codec: str
+    """With its preset where the runs have several of one codec."""
+    sequence: str
+    traits: frozenset[str]
+    """Tags of the source, and what its content was found to be."""
+    q: float
+    kbps: float
+    bpp: float
+    frame_rate: float
+    frames: int
+    means: Mapping[str, float]
+    """Means of metrics and figures, by name; those without a finite score are not here."""
+    higher_is_better: Mapping[str, bool]
+    """Directions of the metrics that judge; figures that describe have none."""
+    decode: Mapping[str, float]
+    """The run's decode_* columns that have a value, by name without the prefix: cpu_s, latency_p95_s and so on."""
+    cell_key: str
+    run: RunResults
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Codec and sequence."""
+        return self.codec, self.sequence
+
+    def frame_bits(self) -> NDArray[np.float64]:
+        """Bits that fall due at each frame, (frames,), in the order of transmission; empty where nobody could tell."""
+        return _frame_bits(_Held(self.run)).get(self.cell_key, np.empty(0))
+
+
+class _Held:
+    """A run as a key: it is the same only as itself."""
+
+    def __init__(self, run: RunResults) -> None:
+        self.run = run
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.run is self.run
+
+    def __hash__(self) -> int:
+        return id(self.run)
+
+
+@lru_cache(maxsize=8)
+def _frame_bits(held: _Held) -> dict[str, NDArray[np.float64]]:
+    frames = held.run.frames(metric=FRAME_BITS).sort_values(["cell_key", "frame"], kind="stable")
+    return {str(key): own["score"].to_numpy(float) for key, own in frames.groupby("cell_key", sort=False)}
+
+
+def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
+    """All rate points that were measured, in the order of the runs; a later one replaces what an earlier one has of a cell.
+
+    Published points are left out: nothing but a rate and a score is known of them.
+
+    Raises:
+        RequestError: no run has any.
+    """
+    found: dict[tuple[str, str], RatePoint] = {}
+    for run in runs:
+        traits = {one["name"]: frozenset([*one["tags"], *one.get("traits", ())]) for one in run.summary["sequences"]}
+        table = run.points[(run.points["statistic"] == "mean") & run.points["bpp"].notna()]
+        table = table[table["rate_source"] != "published"]
+        presets = table.groupby("codec")["preset"].nunique().to_dict()
+        for (codec, preset, key), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
+            label = f"{codec}/{preset}" if presets[codec] > 1 else str(codec)
+            found[label, str(key)] = _point(run, label, rows, traits)
+    if not found:
+        raise RequestError(
+            "there is no measured rate point to plan with",
+            expected="runs of codecs on sequences",
+            fix="make one with `evalsuite run`",
+        )
+    return list(found.values())
+
+
+def _point(run: RunResults, codec: str, rows: pd.DataFrame, traits: Mapping[str, frozenset[str]]) -> RatePoint:
+    first = rows.iloc[0]
+    ok = rows[rows["status"] == "ok"]
+    judged = ok[ok["higher_is_better"].notna()]
+    decode = {name: first[name] for name in rows.columns if name.startswith("decode_") and pd.notna(first[name])}
+    return RatePoint(
+        codec=codec,
+        sequence=str(first["sequence"]),
+        traits=traits.get(str(first["sequence"]), frozenset()),
+        q=float(first["q"]),
+        kbps=float(first["kbps"]),
+        bpp=float(first["bpp"]),
+        frame_rate=float(first["frame_rate"]),
+        frames=int(first["frames"]),
+        means=dict(zip(ok["metric"], ok["score"].astype(float), strict=True)),
+        higher_is_better=dict(zip(judged["metric"], judged["higher_is_better"].astype(bool), strict=True)),
+        decode={name.removeprefix("decode_"): float(value) for name, value in decode.items()},
+        cell_key=str(first["cell_key"]),
+        run=run,
+    )
+
+
+def tagged(points: Iterable[RatePoint], tag: str) -> list[RatePoint]:
+    """The points whose source has a tag or trait; all of them for `*`.
+
+    Raises:
+        RequestError: no sequence has it; says which there are.
+    """
+    points = list(points)
+    chosen = [point for point in points if tag in ("*", *point.traits)]
+    if not chosen:
+        known = sorted({trait for point in points for trait in point.traits})
+        raise RequestError(
+            f"no sequence of these results has the tag {tag!r}",
+            expected=f"one of {', '.join(known)}" if known else "* (these sequences have no tags)",
+            fix="name a tag that is there, or run sequences that have it",
+        )
+    return chosen
