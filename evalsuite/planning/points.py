@@ -70,7 +70,7 @@ def _frame_bits(held: _Held) -> dict[str, NDArray[np.float64]]:
 
 
 def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
-    """All rate points that were measured, in the order of the runs; a later one replaces what an earlier one has of a cell.
+    """All rate points that were measured, in the order of the runs; of a cell in two runs the later one counts.
 
     Published points are left out: nothing but a rate and a score is known of them.
 
