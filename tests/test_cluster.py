@@ -158,6 +158,35 @@ def test_gpu_cells_run_only_where_a_gpu_is(cluster, tmp_path):
     assert values == {**dict.fromkeys(range(6), "gpu"), 6: os.environ.get("CUDA_VISIBLE_DEVICES", "all")}
 
 
+def test_what_waits_for_a_gpu_does_not_keep_others_from_the_workers(cluster):
+    with ClusterPool[int](cluster.address, {}) as pool:
+        # Far more than are with the scheduler at a time, and nobody there who may do them.
+        for key in range(300):
+            pool.submit(key, Task(os.getpid, (), Needs(gpu=True)))
+        for key in range(300, 304):
+            pool.submit(key, Task(os.getpid, ()))
+        assert {next(pool.outcomes()).key for _ in range(4)} == {300, 301, 302, 303}
+
+
+def test_no_more_bitstreams_are_with_the_scheduler_than_it_can_hold(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("evalsuite.engine.cluster._AHEAD_BYTES", 2500)
+    for key in range(8):
+        (tmp_path / f"{key}").write_bytes(bytes(1000))
+    with ClusterPool[int](cluster.address, {}) as pool:
+        for key in range(8):
+            pool.submit(key, Task(os.path.getsize, (tmp_path / f"{key}",), reads=(tmp_path / f"{key}",)))
+        assert len(pool._out) == 3
+        # Each is sent as soon as there is room for it, one that is larger than the room by itself too.
+        assert sorted(outcome.value for outcome in pool.outcomes()) == [1000] * 8
+
+
+def test_the_first_worker_is_waited_for(tmp_path):
+    with Cluster(tmp_path) as late:
+        late.start_worker(2)
+        with ClusterPool[int](late.address, {}) as pool:
+            assert pool.jobs == 2
+
+
 def test_what_a_lost_worker_was_at_is_done_by_another(tmp_path):
     marker = tmp_path / "marker"
     with Cluster(tmp_path) as cluster:
