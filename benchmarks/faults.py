@@ -100,7 +100,7 @@ class Disturbed:
             for worker in self.cluster.workers:
                 _kill_group(worker)
             self.cluster.workers.clear()
-            self.cluster.scheduler = self.cluster.start_scheduler()
+            self.cluster.start_scheduler()
         self.cluster.workers = [one for one in self.cluster.workers if one.poll() is None]
         while len(self.cluster.workers) < WORKERS:
             self.cluster.start_worker(1, name=f"worker{random.randrange(10**9)}")

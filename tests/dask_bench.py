@@ -27,10 +27,10 @@ class Cluster:
         self.file = folder / "scheduler.json"
         self.env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **env}
         self.workers: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self.start_scheduler()
+        self.start_scheduler()
 
-    def start_scheduler(self) -> subprocess.Popen[bytes]:
-        """Start a scheduler on a free port; waits until it answers."""
+    def start_scheduler(self) -> None:
+        """Start a scheduler on a free port, in place of one that was killed; waits until it answers."""
         self.file.unlink(missing_ok=True)
         command = (
             "scheduler",
@@ -42,9 +42,8 @@ class Cluster:
             str(self.file),
             "--no-dashboard",
         )
-        process = self._start("scheduler.log", *command)
+        self.scheduler = self._start("scheduler.log", *command)
         self._wait(lambda: self.file.exists() and self.file.stat().st_size > 0, "the scheduler")
-        return process
 
     @property
     def address(self) -> str:
