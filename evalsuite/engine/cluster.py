@@ -11,9 +11,11 @@ import itertools
 import queue
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 _FIRST_S = 60.0
 """Seconds in which the first worker should be there: how encodes are split depends on how many there are."""
 _FETCH_S = 60.0
-"""Seconds for one delivery to arrive; it is asked for again after that."""
+"""Seconds for deliveries to arrive; they are asked for again after that."""
+_TOGETHER = 16
+"""Deliveries that are asked for at a time: they are in memory then, each with its bitstream."""
 
 _AHEAD = 4
 """Errands that are with the scheduler for each thread of the cluster: a worker never waits for this machine."""
@@ -87,6 +91,10 @@ class ClusterPool(Pool[Key]):
         self._begun: set[str] = set()
         self._news: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
         """Names of errands that have begun, or have ended."""
+        self._ended: deque[str] = deque()
+        """Names of errands whose end is to be looked at."""
+        self._fetched: dict[str, Delivery] = {}
+        """What came of some of them."""
         self._refusals: dict[tuple[str, str], str] = {}
         """Why a worker, by its address, refuses all that has to do with a subject; see `RefusalError`."""
         self._run = f"evalsuite-{uuid.uuid4().hex[:12]}"
@@ -219,18 +227,46 @@ class ClusterPool(Pool[Key]):
             while self._done:
                 yield self._done.pop()
             self._feed()
-            try:
-                name, has_ended = self._news.get(timeout=_LOOK_S)
-            except queue.Empty:
-                self._look()
+            if not self._ended:
+                self._hear()
                 continue
+            name = self._ended.popleft()
+            delivery = self._fetched.pop(name, None)
             if name not in self._out:
                 continue  # what was tried again has another name
-            self._begin(name)  # its start may be told later than its end
-            outcome = self._collect(name) if has_ended else None
+            outcome = self._collect(name, delivery)
             self._feed()
             if outcome is not None:
                 yield outcome
+
+    def _hear(self) -> None:
+        """Wait for news, and take in what there is."""
+        try:
+            news = [self._news.get(timeout=_LOOK_S)]
+        except queue.Empty:
+            self._look()
+            return
+        with suppress(queue.Empty):
+            while len(news) < _TOGETHER:
+                news.append(self._news.get_nowait())
+        for name, has_ended in news:
+            if name in self._out:
+                self._begin(name)  # its start may be told later than its end
+                if has_ended:
+                    self._ended.append(name)
+        self._fetch()
+
+    def _fetch(self) -> None:
+        """Bring deliveries here, many by one request: one by one they take most of this process's time."""
+        futures = {name: self._out[name].future for name in self._ended}
+        futures = {name: future for name, future in futures.items() if future.status == "finished"}
+        if len(futures) < 2:
+            return
+        gather = partial(self._client.gather, futures, errors="skip", asynchronous=True)
+        # What does not come, and why, is found out for each one by itself.
+        with suppress(Exception):
+            found = self._client.sync(gather, callback_timeout=_FETCH_S)
+            self._fetched.update({name: delivery for name, delivery in found.items() if delivery is not None})
 
     def _begin(self, name: str) -> None:
         if name not in self._begun:
@@ -238,9 +274,16 @@ class ClusterPool(Pool[Key]):
             if self.on_start is not None:
                 self.on_start(self._out[name].key)
 
-    def _collect(self, name: str) -> Outcome[Key] | None:
-        """What came of an errand; None where it is to be waited for, or was sent once more."""
+    def _collect(self, name: str, delivery: Delivery | None) -> Outcome[Key] | None:
+        """What came of an errand; None where it is to be waited for, or was sent once more.
+
+        Args:
+            name: of the errand.
+            delivery: what it brought, where that is here already.
+        """
         sent = self._out[name]
+        if delivery is not None:
+            return self._conclude(name, delivery)
         if sent.future.status == "cancelled":
             raise self._gone()
         if sent.future.status not in ("finished", "error"):
@@ -268,6 +311,11 @@ class ClusterPool(Pool[Key]):
             self._died_at.add(sent.key)
             self._send(sent.key, sent.task, sent.urgency)
             return None
+        return self._conclude(name, delivery)
+
+    def _conclude(self, name: str, delivery: Delivery) -> Outcome[Key] | None:
+        """What a delivery means; None where the errand was sent once more."""
+        sent = self._out[name]
         self._drop(name)
         if delivery.exit_code is not None:
             outcome = self._after_death(sent.key, delivery.exit_code)
