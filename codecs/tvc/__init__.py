@@ -2,6 +2,7 @@
 
     data = tvc.encode(frames, 25, q=20)
     for y, cb, cr in tvc.decode(data): ...
+    for frame, concealed in tvc.receive(data, lost=[(400, 900)]): ...
 
 Frames are triples of uint8 arrays: Y (height, width), Cb and Cr (half of both, rounded up).
 """
@@ -28,7 +29,9 @@ __all__ = [
     "WeightsError",
     "decode",
     "encode",
+    "receive",
     "stats",
+    "thin",
 ]
 
 __version__ = "0.1.0"
@@ -41,6 +44,7 @@ def encode(
     q: int | None = None,
     bpp: float | None = None,
     intra_period: int = -1,
+    packet_slots: int | None = None,
     model: TVC | None = None,
 ) -> bytes:
     """Encode 8-bit 4:2:0 frames.
@@ -51,6 +55,7 @@ def encode(
         q: operating point, 0 (best quality) to 63; or
         bpp: bits per luma sample to come nearest to.
         intra_period: frames between random-access points, rounded up to a multiple of 4; -1: only the first frame.
+        packet_slots: slots of four frames in a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         model: weights of your own, from `tvc.weights.load`; None: those tvc ships.
 
     Returns:
@@ -64,7 +69,9 @@ def encode(
 
     format, frames = geometry(frames, Fraction(rate))
     output = BytesIO()
-    encode_stream(frames, format, output, _model(model), q=q, bpp=bpp, intra_period=intra_period)
+    encode_stream(
+        frames, format, output, _model(model), q=q, bpp=bpp, intra_period=intra_period, packet_slots=packet_slots
+    )
     return output.getvalue()
 
 
@@ -85,6 +92,42 @@ def decode(data: bytes, start: int = 0, count: int | None = None, *, model: TVC 
     from tvc.decoder import decode_frames
 
     return decode_frames(Reader(data), _model(model), start, count)
+
+
+def receive(data: bytes, lost: Iterable[tuple[int, int]], *, model: TVC | None = None) -> Iterator[tuple[Frame, bool]]:
+    """Decode what arrived of a bitstream and conceal the rest: every frame, and whether it is concealed.
+
+    Args:
+        data: the bitstream as long as it was sent, lost bytes of any value.
+        lost: ranges of it that did not arrive: first byte, and the byte after the last one.
+        model: weights of your own; None: those tvc ships.
+
+    Raises:
+        TvcError: ranges outside the file; header, index or the head of a packet lost; other weights or version.
+    """
+    from tvc.bitstream import Reader
+    from tvc.parts import Lost
+    from tvc.receiver import receive_frames
+
+    return receive_frames(Reader(data), _model(model), Lost(lost, len(data)))
+
+
+def thin(data: bytes, *, model: TVC | None = None) -> bytes:
+    """The bitstream without its latents: what `encode` gives at q 32 for the same frames in the same packets.
+
+    Args:
+        data: the bitstream.
+        model: weights of your own; None: those tvc ships.
+
+    Raises:
+        TvcError: damaged, or of another version or other weights.
+    """
+    from tvc.bitstream import Reader
+    from tvc.thinning import thin_stream
+
+    output = BytesIO()
+    thin_stream(Reader(data), _model(model), output)
+    return output.getvalue()
 
 
 def stats(data: bytes, *, model: TVC | None = None) -> dict[str, Any]:

@@ -33,6 +33,9 @@ MAX_SLOTS = 32
 MAX_PACKET_TOKENS = 1 << 16
 """Tokens of one packet, unless it is a single slot: it bounds the time until a damaged packet is noticed."""
 
+SPOOL_BYTES = 8 << 20
+"""Packets of a bitstream in the making are kept in memory up to here, beyond it on disk."""
+
 _SYNC = 0b10
 _CRC_BYTES = 4
 _LARGEST_VARINT = (1 << 35) - 1

@@ -1,4 +1,4 @@
-"""The `tvc` command: encode, decode, info, export-torchscript, train."""
+"""The `tvc` command: encode, decode, thin, info, export-torchscript, train."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WRONG_REQUEST = 2
 _INTERRUPTED = 130
 _DEFAULT_Q = 32
 _PIPE = "-"
-_FOR_PROGRAMS = ("packet_bytes", "packet_frames")
+_FOR_PROGRAMS = ("packet_bytes", "packet_frames", "frame_tokens", "parts")
 """What `info` tells in JSON alone: as long as the video is."""
 
 
@@ -92,6 +92,10 @@ def encode(
     intra_period: Annotated[
         int, typer.Option(help="Frames between random-access points, rounded up to a multiple of 4; -1: one.")
     ] = -1,
+    packet_slots: Annotated[
+        int | None,
+        typer.Option(help="Slots of 4 frames in a packet at most, 1 to 32; 8 or as many as have 3,200 tokens."),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of raw video.")] = None,
     rate: Annotated[str, typer.Option(help="Frames a second of raw video, such as 25 or 30000/1001.")] = "25",
     threads: _Threads = 0,
@@ -108,7 +112,9 @@ def encode(
     model = _load(weights, threads)
     with _input(source) as stream, _output(output) as sink:
         format, frames = _video(stream, source, size, rate)
-        summary = encode_stream(frames, format, sink, model, q=q, bpp=bpp, intra_period=intra_period)
+        summary = encode_stream(
+            frames, format, sink, model, q=q, bpp=bpp, intra_period=intra_period, packet_slots=packet_slots
+        )
     typer.echo(f"{summary.bytes} bytes, {summary.frames} frames, {summary.bpp:.5f} bpp, q {summary.q}", err=True)
 
 
@@ -120,6 +126,13 @@ def decode(
     ],
     start: Annotated[int, typer.Option(help="First frame wanted.")] = 0,
     frames: Annotated[int | None, typer.Option(help="Frames wanted; all to the end if nothing is said.")] = None,
+    lost: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Byte ranges that did not arrive, `START END` a line: conceal them, and mark the frames concerned.",
+        ),
+    ] = None,
     threads: _Threads = 0,
     weights: _Weights = None,
 ) -> None:
@@ -128,17 +141,44 @@ def decode(
     Example: tvc decode out.tvc decoded.y4m --start 100 --frames 20
     """
     from tvc.decoder import decode_frames
-    from tvc.video import write_raw, write_y4m
+    from tvc.parts import Lost, read_lost
+    from tvc.receiver import receive_frames
+    from tvc.video import write_marked_y4m, write_raw
+
+    ranges = None if lost is None else read_lost(lost)
+    with _bitstream(source) as reader:
+        model = _load(weights, threads)
+        decoded: Iterator[tuple[Frame, bool]]
+        if ranges is None:
+            decoded = ((frame, False) for frame in decode_frames(reader, model, start, frames))
+        else:
+            decoded = receive_frames(reader, model, Lost(ranges, reader.size), start, frames)
+        with _output(output) as sink:
+            if output.endswith(".yuv"):
+                for frame, _ in decoded:
+                    write_raw(sink, frame)
+            else:
+                write_marked_y4m(sink, reader.header.format, decoded)
+
+
+@app.command()
+def thin(
+    source: Annotated[str, typer.Argument(metavar="IN", help="The bitstream; - for a pipe.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="The bitstream without latents; - for a pipe.")],
+    threads: _Threads = 0,
+    weights: _Weights = None,
+) -> None:
+    """Drop the latents of a bitstream: what q 32 would have given, without the video.
+
+    Example: tvc thin out.tvc thin.tvc
+    """
+    from tvc.thinning import thin_stream
 
     with _bitstream(source) as reader:
         model = _load(weights, threads)
-        decoded = decode_frames(reader, model, start, frames)
         with _output(output) as sink:
-            if output.endswith(".yuv"):
-                for frame in decoded:
-                    write_raw(sink, frame)
-            else:
-                write_y4m(sink, reader.header.format, decoded)
+            size = thin_stream(reader, model, sink)
+        typer.echo(f"{size} bytes of {reader.size}", err=True)
 
 
 @app.command()
@@ -157,7 +197,9 @@ def info(
     with _bitstream(source) as reader:
         facts = {"schema": 1, **bitstream_stats(reader, _load(weights, threads))}
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        # A line for each fact: lists as long as the video would have one for each number.
+        lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items())
+        typer.echo("{\n" + ",\n".join(lines) + "\n}")
         return
     for name, value in facts.items():
         if name in _FOR_PROGRAMS:

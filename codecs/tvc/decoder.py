@@ -77,15 +77,14 @@ def decode_tokens(reader: Reader, model: TVC, slot: int = 0) -> Iterator[Decoded
     start = seed(reader.header.format, name)
     coder = SlotCoder(model, *reader.header.tokens)
     for first, packet in reader.packets(slot):
-        if packet.point.step_index is not None and model.continuous_context is None:
-            raise BitstreamError("a packet has latents, which this model does not know")
+        check_latents(packet, model)
         checksum = Checksum(start, first, packet.intra, packet.point.q)
         discrete, continuous = Meter(RangeReader(packet.discrete)), Meter(RangeReader(packet.continuous))
         slots = []
         for i in range(packet.slots):
             slots.append(_read_slot(coder, packet, discrete, continuous, intra=packet.intra and i == 0))
-            _check_length(packet.discrete, discrete, first + i)
-            _check_length(packet.continuous, continuous, first + i)
+            check_length(packet.discrete, discrete, first + i)
+            check_length(packet.continuous, continuous, first + i)
             checksum.add(slots[-1].codes.numpy())
             if (symbols := slots[-1].symbols) is not None:
                 checksum.add(symbols)
@@ -111,13 +110,19 @@ def decode_frames(reader: Reader, model: TVC, start: int = 0, count: int | None 
         RequestError: frames that the video does not have.
         BitstreamError: other weights made it, or it is damaged.
     """
+    span = frame_range(reader, start, count)
+    return _frames(reader, model, span.start, span.stop)
+
+
+def frame_range(reader: Reader, start: int, count: int | None) -> range:
+    """The frames that are wanted; arguments and errors as of `decode_frames`."""
     frames = reader.header.frames
     stop = frames if count is None else start + count
     if not 0 <= start < stop <= frames:
         raise RequestError(
             "the video has no such frames", expected=f"frames 0 to {frames - 1}", got=f"{start} to {stop - 1}"
         )
-    return _frames(reader, model, start, stop)
+    return range(start, stop)
 
 
 def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame]:
@@ -129,7 +134,7 @@ def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame
             if slot.intra:
                 state = model.new_decoder_state()
             planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
-            frames = _to_frames(planes, reader.header.format)
+            frames = to_frames(planes, reader.header.format)
             yield from frames[max(start - number * SLOT_FRAMES, 0) : stop - number * SLOT_FRAMES]
 
 
@@ -144,7 +149,13 @@ def _read_slot(coder: SlotCoder, packet: Packet, discrete: Coder, continuous: Co
     return DecodedSlot(intra, codes, mask, latents, symbols)
 
 
-def _check_length(payload: bytes, meter: Meter, slot: int) -> None:
+def check_latents(packet: Packet, model: TVC) -> None:
+    """Raises BitstreamError where a packet has latents and the model does not know any."""
+    if packet.point.step_index is not None and model.continuous_context is None:
+        raise BitstreamError("a packet has latents, which this model does not know")
+
+
+def check_length(payload: bytes, meter: Meter, slot: int) -> None:
     """Stop where more was read than was there: a damaged size or count must not cost minutes.
 
     A range coder's output is never shorter than the ideal length, but for a rounding of 0.6 % at the rarest symbols.
@@ -157,7 +168,7 @@ def _check_length(payload: bytes, meter: Meter, slot: int) -> None:
         )
 
 
-def _to_frames(planes: Planes, format: Format) -> list[Frame]:
+def to_frames(planes: Planes, format: Format) -> list[Frame]:
     """The four frames of a slot, cut to the video's size."""
     y, cb, cr = (
         _samples(plane[0, :, :height, :width]) for plane, (height, width) in zip(planes, format.shapes, strict=True)

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import BinaryIO, cast
 
 from tvc.analysis import Analysis, Slot, Store
-from tvc.bitstream import HASH_BYTES, LARGEST_AREA, Checksum, Header, Packet, Writer, seed
+from tvc.bitstream import LARGEST_AREA, MAX_SLOTS, SPOOL_BYTES, Checksum, Header, Packet, Writer, seed
 from tvc.config import TOKEN_PIXELS
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError, VideoError
@@ -22,8 +22,6 @@ from tvc.weights import model_hash
 _LEAST_SLOTS = 8
 _PACKET_TOKENS = 3200
 """A packet of a small video is filled up to this many tokens: there its 12 bytes weigh more."""
-
-_SPOOL_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ def encode_stream(
     q: int | None = None,
     bpp: float | None = None,
     intra_period: int = -1,
+    packet_slots: int | None = None,
 ) -> Summary:
     """Encode a video.
 
@@ -64,6 +63,7 @@ def encode_stream(
         bpp: bits per luma sample; the operating point is taken whose bitstream comes nearest.
         intra_period: frames from one random-access point to the next, rounded up to a multiple of 4; -1: only the
             first.
+        packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
 
     Raises:
         RequestError: an option is out of range, or not exactly one of `q` and `bpp` is given.
@@ -74,31 +74,58 @@ def encode_stream(
         raise RequestError("there is no such intra period", expected="1 frame or more, or -1", got=intra_period)
     if (q is None) == (bpp is None) or (bpp is not None and not (math.isfinite(bpp) and bpp > 0)):
         raise RequestError("a rate is asked for by q or by a positive bpp", got=f"q {q}, bpp {bpp}")
+    if packet_slots is not None and not 1 <= packet_slots <= MAX_SLOTS:
+        raise RequestError("there is no such packet", expected=f"1 to {MAX_SLOTS} slots", got=packet_slots)
     analysis = Analysis(frames, format, model, intra_period)
-    name = model_hash(model)
+    layout = _Layout(format, model_hash(model), packet_slots)
     if q is not None:
-        packed = _Packed(analysis, format, model, name, point(q, continuous=model.continuous_context is not None))
+        packed = _Packed(analysis, layout, model, point(q, continuous=model.continuous_context is not None))
     elif bpp is not None:
         with TemporaryFile() as file:
             store = Store(cast("BinaryIO", file), analysis)
-            packed = _nearest(store, format, model, name, bpp * analysis.frames * format.width * format.height / 8)
+            packed = _nearest(store, layout, model, bpp * analysis.frames * format.width * format.height / 8)
     with packed.spool:
-        size = packed.writer.finish(Header(format, analysis.frames, name), output)
+        size = packed.writer.finish(Header(format, analysis.frames, layout.model), output)
     return Summary(packed.point.q, size, analysis.frames, 8 * size / (analysis.frames * format.width * format.height))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What packets have in common at all operating points.
+
+    Attributes:
+        format: of the video.
+        model: hash of the weights.
+        packet_slots: slots of a packet at most; None: as the encoder sees fit.
+    """
+
+    format: Format
+    model: bytes
+    packet_slots: int | None
+
+    @property
+    def header(self) -> Header:
+        """The header as far as it is known before the last frame."""
+        return Header(self.format, 1, self.model)
+
+    @property
+    def full(self) -> int:
+        """Slots of a full packet."""
+        height, width = self.header.tokens
+        wanted = self.packet_slots or max(_PACKET_TOKENS // (height * width), _LEAST_SLOTS)
+        return min(wanted, self.header.most_slots)
 
 
 class _Packed:
     """The packets of a video at one operating point, in a file that is kept in memory while it is small."""
 
-    def __init__(self, slots: Iterable[Slot], format: Format, model: TVC, name: bytes, point: Point) -> None:
+    def __init__(self, slots: Iterable[Slot], layout: _Layout, model: TVC, point: Point) -> None:
         self.point = point
-        self.spool = cast("BinaryIO", SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 (closed by who finishes it)
+        self.spool = cast("BinaryIO", SpooledTemporaryFile(SPOOL_BYTES))  # noqa: SIM115 (closed by who finishes it)
         self.writer = Writer(self.spool)
-        start = seed(format, name)
-        header = Header(format, 1, name)
-        height, width = header.tokens
-        full = min(max(_PACKET_TOKENS // (height * width), _LEAST_SLOTS), header.most_slots)
-        coder = SlotCoder(model, height, width)
+        start = seed(layout.format, layout.model)
+        full = layout.full
+        coder = SlotCoder(model, *layout.header.tokens)
         packet: _OpenPacket | None = None
         for number, slot in enumerate(slots):
             if packet is None or slot.intra or packet.slots == full:
@@ -137,10 +164,10 @@ class _OpenPacket:
         return Packet(self._intra, self.slots, self._point, self._checksum.value, *payloads)
 
 
-def _nearest(slots: Store, format: Format, model: TVC, name: bytes, target: float) -> _Packed:
+def _nearest(slots: Store, layout: _Layout, model: TVC, target: float) -> _Packed:
     """The operating point whose size is nearest to `target` bytes, by ratio: bisection over q, then the best seen."""
     best: _Packed | None = None
-    overhead = len(Header(format, 1, bytes(HASH_BYTES)).to_bytes())
+    overhead = len(layout.header.to_bytes())
 
     def distance(packed: _Packed) -> float:
         return abs(math.log((packed.writer.bytes + overhead) / target))
@@ -148,7 +175,7 @@ def _nearest(slots: Store, format: Format, model: TVC, name: bytes, target: floa
     low, high = 0 if model.continuous_context is not None else DISCRETE_ONLY, len(POINTS) - 1
     while low <= high:
         middle = (low + high) // 2
-        probe = _Packed(slots, format, model, name, POINTS[middle])
+        probe = _Packed(slots, layout, model, POINTS[middle])
         low, high = (middle + 1, high) if probe.writer.bytes + overhead > target else (low, middle - 1)
         if best is None or distance(probe) < distance(best):
             best, probe = probe, best or probe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +18,20 @@ from tvc.tables import REACH, Ints, steps
 _LARGEST_SYMBOL = 1 << 14
 
 
+class Memory(NamedTuple):
+    """What the context models see of earlier slots; None where there is none.
+
+    Attributes:
+        codes1: of the slot before, (1, D, h, w).
+        codes2: of the slot before that.
+        latents: of the slot before, dequantised, (1, C, h, w).
+    """
+
+    codes1: Tensor | None
+    codes2: Tensor | None
+    latents: Tensor | None
+
+
 class SlotCoder:
     """Codes the slots of a video in order, and remembers what the context models see of earlier ones.
 
@@ -25,17 +41,20 @@ class SlotCoder:
         width: of a slot, in tokens.
     """
 
+    memory: Memory
+    """May be put back: a slot can be read again."""
+
     def __init__(self, model: TVC, height: int, width: int) -> None:
         self._discrete = model.discrete_context
         self._continuous = model.continuous_context
         self._shape = torch.Size((1, len(model.config.levels), height, width))
-        self._halves = halves(height, width, model.config.checkerboard)
+        self.halves = halves(height, width, model.config.checkerboard)
+        """The squares of each half, in coding order."""
         self.reset()
 
     def reset(self) -> None:
         """Forget earlier slots: the next one is intra."""
-        self._codes: tuple[Tensor | None, Tensor | None] = (None, None)
-        self._latents: Tensor | None = None
+        self.memory = Memory(None, None, None)
 
     @torch.inference_mode()
     def discrete(self, coder: Coder, point: Point, codes: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -49,10 +68,10 @@ class SlotCoder:
         Returns:
             The codes as the decoder has them, and the mask (1, 1, h, w) of those that are guesses, or None.
         """
-        past = features = self._discrete.past_features(*self._codes, self._shape)
+        past = features = self._discrete.past_features(self.memory.codes1, self.memory.codes2, self._shape)
         known = torch.full(self._shape, -1)
         mask = torch.zeros(1, 1, *self._shape[2:], dtype=torch.bool)
-        for half, squares in enumerate(self._halves):
+        for half, squares in enumerate(self.halves):
             if half:
                 features = self._discrete.present_features(past, known)
             rows = features[0].permute(1, 2, 0)[squares]  # (N, width)
@@ -64,7 +83,7 @@ class SlotCoder:
             decoded[~masked] = self._coded(coder, half, rows[~masked], None if tokens is None else tokens[~masked])
             known[0][:, squares] = decoded.T
             mask[0, 0][squares] = masked
-        self._codes = (known, self._codes[0])
+        self.memory = Memory(known, self.memory.codes1, self.memory.latents)
         return known, mask if point.threshold is not None else None
 
     @torch.inference_mode()
@@ -84,10 +103,10 @@ class SlotCoder:
         if context is None or point.step_index is None:
             raise ValueError("there is no continuous stream to code")
         step, _ = steps(point.step_index)
-        past = features = context.past_features(codes, self._latents)
+        past = features = context.past_features(codes, self.memory.latents)
         decoded = torch.zeros(1, context.latents, *self._shape[2:])
         symbols = []
-        for half, squares in enumerate(self._halves):
+        for half, squares in enumerate(self.halves):
             if half:
                 features = context.present_features(past, decoded)
             mean, counts = context.gaussians(half, features[0].permute(1, 2, 0)[squares], point.step_index)
@@ -101,12 +120,12 @@ class SlotCoder:
             here = mean + coded.reshape(mean.shape) - REACH  # (N, C)
             decoded[0][:, squares] = torch.from_numpy(here * step).T / LATENT_ONE
             symbols.append(here)
-        self._latents = decoded
+        self.memory = self.memory._replace(latents=decoded)
         return decoded, np.concatenate(symbols)
 
     def skip_continuous(self) -> None:
         """Note that this slot has no latents."""
-        self._latents = None
+        self.memory = self.memory._replace(latents=None)
 
     def _coded(self, coder: Coder, half: int, rows: Tensor, tokens: Tensor | None) -> Tensor:
         """Codes (N, D) of the tokens that are sent; each dimension sees the earlier ones."""

@@ -11,6 +11,7 @@ from tvc.bitstream import Reader
 from tvc.config import SLOT_FRAMES
 from tvc.decoder import decode_tokens
 from tvc.model import TVC
+from tvc.parts import parts
 
 
 def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
@@ -22,7 +23,8 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
     `discrete_bytes`, `continuous_bytes`, `overhead_bytes` (the rest of the file), `discrete_share` (of the two
     payloads), `ideal_bits` (of both payloads, by the model), `codebook_perplexity` (2 to the entropy of the tokens'
     histogram) and `dimension_perplexity`; `parameters` (weights of all networks); `packet_bytes` and `packet_frames` of
-    each packet, header and index counted with the first and the last one.
+    each packet, header and index counted with the first and the last one; `frame_tokens`, sent tokens that fall due at
+    each frame, a slot's at its first one; `parts`, where what lies in the file (`tvc.parts`).
 
     Args:
         reader: of the bitstream.
@@ -38,6 +40,8 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
     points: dict[int, int] = {}
     packet_bytes: list[int] = []
     packet_frames: list[int] = []
+    frame_tokens: list[int] = []
+    rows, columns = header.tokens
     for decoded in decode_tokens(reader, model):
         packets += 1
         packet_bytes.append(len(decoded.packet.to_bytes()))
@@ -48,11 +52,12 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
         points[decoded.packet.point.q] = points.get(decoded.packet.point.q, 0) + decoded.packet.slots
         for slot in decoded.slots:
             histogram.add(slot.codes[0].flatten(1).numpy())
-            masked += 0 if slot.mask is None else int(slot.mask.sum())
+            guessed = 0 if slot.mask is None else int(slot.mask.sum())
+            masked += guessed
+            frame_tokens += [rows * columns - guessed, *([0] * (SLOT_FRAMES - 1))]
     packet_bytes[0] += len(header.to_bytes())
     packet_bytes[-1] += reader.size - sum(packet_bytes)
     packet_frames[-1] -= SLOT_FRAMES * header.slots - header.frames
-    rows, columns = header.tokens
     tokens = header.slots * rows * columns
     rate = float(header.format.rate)
     megapixels = header.format.width * header.format.height * header.frames / 1e6
@@ -87,6 +92,8 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
         "dimension_perplexity": histogram.dimension_perplexities(),
         "packet_bytes": packet_bytes,
         "packet_frames": packet_frames,
+        "frame_tokens": frame_tokens[: header.frames],
+        "parts": [{"offset": part.offset, "bytes": part.bytes, "class": part.kind} for part in parts(reader)],
     }
 
 

@@ -114,14 +114,28 @@ def read_raw(stream: BinaryIO, format: Format, where: object = None) -> Iterator
 
 def write_y4m(stream: BinaryIO, format: Format, frames: Iterable[Frame]) -> int:
     """Write a YUV4MPEG2 stream; returns how many frames it has."""
+    return write_marked_y4m(stream, format, ((frame, False) for frame in frames))
+
+
+def write_marked_y4m(stream: BinaryIO, format: Format, frames: Iterable[tuple[Frame, bool]]) -> int:
+    """Write a YUV4MPEG2 stream in which concealed frames begin with `FRAME Xconcealed`.
+
+    Args:
+        stream: written to.
+        format: of the frames.
+        frames: each with whether it is concealed.
+
+    Returns:
+        How many there are.
+    """
     rate = format.rate
     header = f"YUV4MPEG2 W{format.width} H{format.height} F{rate.numerator}:{rate.denominator} Ip A0:0 C{format.chroma}"
     if format.full_range is not None:
         header += f" XCOLORRANGE={'FULL' if format.full_range else 'LIMITED'}"
     stream.write(header.encode() + b"\n")
     count = 0
-    for frame in frames:
-        stream.write(b"FRAME\n")
+    for frame, concealed in frames:
+        stream.write(b"FRAME Xconcealed\n" if concealed else b"FRAME\n")
         write_raw(stream, frame)
         count += 1
     return count

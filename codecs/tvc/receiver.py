@@ -1,0 +1,266 @@
+"""A bitstream that did not arrive whole: what came is decoded, what did not is concealed, and frames say which.
+
+What is concealed how was chosen by measurement (docs/tvc.md). Nothing here raises for what was lost or damaged in
+tokens and latents; header, index and heads of packets must have arrived.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvc.bitstream import Checksum, Packet, Reader, seed
+from tvc.config import SLOT_FRAMES
+from tvc.decoder import DecodedSlot, check_latents, check_length, frame_range, to_frames
+from tvc.entropy import Coder, Meter
+from tvc.entropy import Reader as RangeReader
+from tvc.errors import BitstreamError
+from tvc.model import TVC
+from tvc.parts import Lost, Placed, placed
+from tvc.slots import SlotCoder
+from tvc.tables import Ints
+from tvc.video import Frame
+from tvc.weights import model_hash
+
+T = TypeVar("T")
+
+
+class Received(NamedTuple):
+    """What a receiver has of four frames.
+
+    Attributes:
+        slot: tokens and latents, as sent or predicted; None: the last frame before it stands still.
+        concealed: not what the encoder meant: something of it, or of what it depends on, is missing.
+    """
+
+    slot: DecodedSlot | None
+    concealed: bool
+
+
+def receive_frames(
+    reader: Reader, model: TVC, lost: Lost, start: int = 0, count: int | None = None
+) -> Iterator[tuple[Frame, bool]]:
+    """Frames of a bitstream, and whether each is concealed: always as many as were sent.
+
+    All from the first one are decoded, whatever `start` is: what is concealed depends on what was shown before.
+
+    Args:
+        reader: of the bitstream, lost bytes of any value.
+        model: the weights that made it.
+        lost: ranges of it that did not arrive.
+        start: first frame wanted.
+        count: frames wanted; None: all to the end.
+
+    Raises:
+        RequestError: frames that the video does not have.
+        BitstreamError: other weights made it; its header, index or heads of packets are lost or damaged.
+    """
+    span = frame_range(reader, start, count)
+    reader.check_model(model_hash(model))
+    lost.check_heads(reader)
+    return itertools.islice(_frames(reader, model, lost), span.start, span.stop)
+
+
+def receive_slots(reader: Reader, model: TVC, lost: Lost) -> Iterator[Received]:
+    """The slots of a bitstream; arguments and errors as of `receive_frames`."""
+    receiver = _Receiver(reader, model)
+    for at in placed(reader):
+        yield from receiver.packet(at, lost)
+
+
+def _frames(reader: Reader, model: TVC, lost: Lost) -> Iterator[tuple[Frame, bool]]:
+    state = model.new_decoder_state()
+    frames: list[Frame] = []
+    left = reader.header.frames
+    for slot, concealed in receive_slots(reader, model, lost):
+        if slot is None:
+            frames = [frames[-1]] * SLOT_FRAMES
+        else:
+            if slot.intra:
+                state = model.new_decoder_state()
+            planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
+            frames = to_frames(planes, reader.header.format)
+        yield from ((frame, concealed) for frame in frames[:left])
+        left -= SLOT_FRAMES
+
+
+class _Recorder:
+    """Passes symbols on and keeps them."""
+
+    def __init__(self, coder: Coder) -> None:
+        self._coder = coder
+        self.symbols: list[Ints] = []
+
+    def code(self, counts: Ints, symbols: Ints | None = None) -> Ints:
+        self.symbols.append(self._coder.code(counts, symbols))
+        return self.symbols[-1]
+
+
+class _Replay:
+    """Gives symbols that are known, then the likeliest ones."""
+
+    def __init__(self, known: list[Ints]) -> None:
+        self._known = iter(known)
+
+    def code(self, counts: Ints, symbols: Ints | None = None) -> Ints:
+        del symbols
+        likeliest: Ints = counts.argmax(axis=1)
+        return next(self._known, likeliest)
+
+
+class _Payload:
+    """A coded stream of which the bytes from some place on may be missing.
+
+    Range coding keeps order: larger numbers in the place of missing bytes never give earlier symbols. So what is the
+    same with all of them 0 and all of them 255 is what was sent, whatever they were.
+    """
+
+    def __init__(self, data: bytes, hole: int | None) -> None:
+        self._data = data
+        rest = 0 if hole is None else len(data) - hole
+        fillings = (data,) if hole is None else (data[:hole] + bytes(rest), data[:hole] + b"\xff" * rest)
+        self._readers = [Meter(RangeReader(filling)) for filling in fillings]
+
+    def read(self, coder: SlotCoder, slot: int, walk: Callable[[Coder], T]) -> tuple[T | None, list[Ints]]:
+        """Read what a slot has in this stream.
+
+        Args:
+            coder: what `walk` changes the memory of.
+            slot: its number, for errors.
+            walk: reads it from a coder.
+
+        Returns:
+            What `walk` gave, None where not all of it arrived; and the symbols that are sure, in the order of coding.
+
+        Raises:
+            BitstreamError: all arrived, and is damaged.
+        """
+        before = coder.memory
+        results: list[T | None] = []
+        recorders = [_Recorder(reader) for reader in self._readers]
+        for recorder, reader in zip(recorders, self._readers, strict=True):
+            coder.memory = before
+            try:
+                results.append(walk(recorder))
+                check_length(self._data, reader, slot)
+            except BitstreamError:
+                if len(self._readers) == 1:
+                    raise
+                results.append(None)
+        symbols = [recorder.symbols for recorder in recorders]
+        sure = [same[0] for same in itertools.takewhile(_equal, zip(*symbols, strict=False))]
+        whole = all(len(read) == len(sure) for read in symbols) and None not in results[:1]
+        if whole:
+            return results[0], sure
+        coder.memory = before
+        return None, sure
+
+
+def _equal(symbols: tuple[Ints, ...]) -> bool:
+    return all(np.array_equal(symbols[0], other) for other in symbols[1:])
+
+
+class _Receiver:
+    """Takes packets in order, and remembers how much of the decoder's contexts is still the encoder's."""
+
+    def __init__(self, reader: Reader, model: TVC) -> None:
+        self._model = model
+        self._seed = seed(reader.header.format, reader.header.model)
+        self._coder = SlotCoder(model, *reader.header.tokens)
+        self._tokens = self._latents = False
+        """Whether the contexts of tokens, and of latents, are what the encoder had."""
+        self._concealed = False
+        self._last: DecodedSlot | None = None
+
+    def packet(self, at: Placed, lost: Lost) -> list[Received]:
+        """The slots of the next packet."""
+        check_latents(at.packet, self._model)
+        if at.packet.intra:
+            self._tokens = self._latents = True
+            self._concealed = False
+        before = self._last
+        try:
+            return self._read(at, lost)
+        except BitstreamError:
+            # Delivered, but not what was sent: which of its tokens are right, nothing tells.
+            self._tokens, self._concealed, self._last = False, True, before
+            return [self._missing(at.packet, []) for _ in range(at.packet.slots)]
+
+    def _read(self, at: Placed, lost: Lost) -> list[Received]:
+        packet, point = at.packet, at.packet.point
+        checksum = Checksum(self._seed, at.first, packet.intra, point.q)
+        discrete = _Payload(packet.discrete, lost.after(at.discrete, at.continuous))
+        continuous = _Payload(packet.continuous, lost.after(at.continuous, at.end))
+        slots = []
+        for i in range(packet.slots):
+            if packet.intra and i == 0:
+                self._coder.reset()
+            read: tuple[Tensor, Tensor | None] | None = None
+            sure: list[Ints] = []
+            if self._tokens:
+                read, sure = discrete.read(
+                    self._coder, at.first + i, lambda coder: self._coder.discrete(coder, point, None)
+                )
+            if read is None:
+                self._tokens = False
+                self._concealed = True
+                slots.append(self._missing(packet, sure))
+                continue
+            codes, mask = read
+            checksum.add(codes.numpy())
+            latents = symbols = None
+            if point.step_index is not None:
+                latents, symbols = self._read_latents(packet, at.first + i, continuous, codes)
+                self._concealed |= symbols is None
+            if symbols is None:
+                self._coder.skip_continuous()
+            else:
+                checksum.add(symbols)
+            self._last = DecodedSlot(packet.intra and i == 0, codes, mask, latents, symbols)
+            slots.append(Received(self._last, self._concealed))
+        # Without all of the tokens and latents there is nothing to check.
+        complete = self._tokens and (point.step_index is None or self._latents)
+        if complete and checksum.value != packet.crc:
+            raise BitstreamError("a packet's tokens do not match its checksum: the bitstream is damaged")
+        return slots
+
+    def _read_latents(
+        self, packet: Packet, slot: int, payload: _Payload, codes: Tensor
+    ) -> tuple[Tensor, Ints] | tuple[None, None]:
+        """Latents of a slot and their symbols, as `SlotCoder.continuous` gives them; None where they are missing."""
+        if self._latents:
+            read, _ = payload.read(
+                self._coder, slot, lambda coder: self._coder.continuous(coder, packet.point, codes, None)
+            )
+            if read is not None:
+                return read
+            self._latents = False
+        return None, None
+
+    def _missing(self, packet: Packet, sure: list[Ints]) -> Received:
+        """A slot of which some tokens are missing.
+
+        Args:
+            packet: that it is in.
+            sure: the symbols that arrived, in the order of coding.
+        """
+        last, dimensions = self._last, len(self._model.config.levels)
+        arrived = len(self._coder.halves) > 1 and len(sure) >= dimensions
+        if last is not None and not arrived:
+            return Received(None, concealed=True)
+        if last is None and not arrived:
+            self._coder.reset()
+        codes, mask = self._coder.discrete(_Replay(sure[:dimensions] if arrived else []), packet.point, None)
+        predicted = ~(self._coder.halves[0] & arrived)[None, None]  # (1, 1, h, w)
+        # A token that is not sent is the same guess as on the other side, as long as all before it arrived.
+        unknown = predicted if mask is None else predicted & ~(mask & arrived)
+        if last is not None:
+            codes = torch.where(unknown, last.codes, codes)
+        latents = None if last is None or packet.point.step_index is None else last.latents
+        self._last = DecodedSlot(False, codes, predicted if mask is None else predicted | mask, latents, None)
+        return Received(self._last, concealed=True)

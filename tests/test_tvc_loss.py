@@ -1,0 +1,423 @@
+"""tvc under loss: every frame comes, marks are exactly the frames concerned, and nothing else changes.
+
+1,000 random losses in the suite; `TVC_LOSS_FUZZ=20000 pytest -s tests/test_tvc_loss.py` takes as many as asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixture)
+
+import tvc
+from tvc.bitstream import Reader
+from tvc.decoder import decode_tokens
+from tvc.model import TVC
+from tvc.parts import Lost, Part, parts, placed, read_lost
+from tvc.receiver import receive_slots
+from tvc.video import Frame
+
+CASES = int(os.environ.get("TVC_LOSS_FUZZ", "1000"))
+SECONDS = 5
+
+Ranges = list[tuple[int, int]]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tvc") / "tiny.safetensors"
+    tiny_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(weights) -> TVC:
+    return tvc.weights.load(weights)
+
+
+def _stream(model: TVC, q: int, *, frames: int = 36, period: int = 16, slots: int = 2) -> bytes:
+    return tvc.encode(moving(48, 32, frames, seed=q), 25, q=q, intra_period=period, packet_slots=slots, model=model)
+
+
+def _without(data: bytes, lost: Ranges, fill: int = 0) -> bytes:
+    """The stream with lost ranges filled with one value."""
+    damaged = bytearray(data)
+    for start, end in lost:
+        damaged[start:end] = bytes([fill]) * (end - start)
+    return bytes(damaged)
+
+
+def _received(data: bytes, lost: Ranges, model: TVC) -> tuple[list[Frame], list[bool]]:
+    frames, marks = zip(*tvc.receive(_without(data, lost), lost, model=model), strict=True)
+    return list(frames), list(marks)
+
+
+def _equal(a: Frame, b: Frame) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _digest(received: Iterator[tuple[Frame, bool]]) -> str:
+    state = hashlib.sha256()
+    for frame, concealed in received:
+        state.update(b"".join(plane.tobytes() for plane in frame) + bytes([concealed]))
+    return state.hexdigest()
+
+
+def _payloads(data: bytes, kind: str) -> list[Part]:
+    return [part for part in parts(Reader(data)) if part.kind == kind]
+
+
+@pytest.mark.parametrize("q", [0, 20, 32, 60])
+def test_parts_cover_the_file_and_are_the_payloads(model, q):
+    data = _stream(model, q)
+    found = list(parts(Reader(data)))
+    assert [part.offset for part in found] == list(np.cumsum([0] + [part.bytes for part in found[:-1]]))
+    assert sum(part.bytes for part in found) == len(data)
+    packets = [packet for _, packet in Reader(data).packets()]
+    for kind, expected in (
+        ("key", [packet.discrete for packet in packets if packet.intra]),
+        ("tokens", [packet.discrete for packet in packets if not packet.intra]),
+        ("latents", [packet.continuous for packet in packets if packet.continuous]),
+    ):
+        got = [data[part.offset : part.offset + part.bytes] for part in found if part.kind == kind]
+        assert got == [payload for payload in expected if payload]
+    assert tvc.stats(data, model=model)["parts"] == [
+        {"offset": part.offset, "bytes": part.bytes, "class": part.kind} for part in found
+    ]
+
+
+@pytest.mark.parametrize("q", [0, 20, 32, 60])
+def test_losing_nothing_is_the_normal_decode(model, q):
+    data = _stream(model, q)
+    frames, marks = _received(data, [], model)
+    expected = list(tvc.decode(data, model=model))
+    assert len(frames) == len(expected) == 36
+    assert all(map(_equal, frames, expected))
+    assert not any(marks)
+
+
+@pytest.mark.parametrize("q", [8, 32, 50])
+def test_marks_are_from_the_loss_to_the_next_intra_packet_and_all_else_is_bit_identical(model, q):
+    data = _stream(model, q)
+    clean = list(tvc.decode(data, model=model))
+    # Packets of 8 frames, intra ones at frames 0, 16 and 32; one byte of each packet's tokens in turn.
+    for at in placed(Reader(data)):
+        begin = 4 * at.first
+        stop = min(begin // 16 * 16 + 16, 36)
+        frames, marks = _received(data, [(at.discrete, at.discrete + 1)], model)
+        assert marks == [begin <= index < stop for index in range(36)]
+        for index, frame in enumerate(frames):
+            if not marks[index]:
+                assert _equal(frame, clean[index])
+
+
+def test_a_lost_slot_stands_still(model):
+    data = _stream(model, 32)
+    second = list(placed(Reader(data)))[1]
+    frames, _ = _received(data, [(second.discrete, second.end)], model)
+    assert all(_equal(frame, frames[7]) for frame in frames[8:16])
+
+
+def test_losing_the_last_packet_leaves_the_frames_before_it(model):
+    data = _stream(model, 20)
+    clean = list(tvc.decode(data, model=model))
+    last = list(placed(Reader(data)))[-1]
+    frames, marks = _received(data, [(last.discrete, last.end)], model)
+    assert all(map(_equal, frames[:32], clean[:32]))
+    assert marks == [False] * 32 + [True] * 4
+    assert all(_equal(frame, clean[31]) for frame in frames[32:])
+
+
+def test_lost_latents_leave_the_tokens_as_sent(model):
+    data = _stream(model, 0)
+    reader = Reader(data)
+    sent = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
+    second = list(placed(reader))[1]
+    received = list(receive_slots(reader, model, Lost([(second.continuous, second.end)], len(data))))
+    for index, (one, other) in enumerate(zip(received, sent, strict=True)):
+        assert one.slot is not None
+        assert torch.equal(one.slot.codes, other.codes)
+        assert one.slot.mask is None
+        hit = index in (2, 3)
+        assert (one.slot.latents is None) == one.concealed == hit
+        if not hit:
+            assert torch.equal(one.slot.latents, other.latents)
+
+
+def test_all_latents_lost_are_the_frames_of_the_thinned_stream(model):
+    data = _stream(model, 8)
+    lost = [(part.offset, part.offset + part.bytes) for part in _payloads(data, "latents")]
+    frames, marks = _received(data, lost, model)
+    assert all(marks)
+    assert all(map(_equal, frames, tvc.decode(tvc.thin(data, model=model), model=model)))
+
+
+@pytest.mark.parametrize("q", [0, 32, 58])
+def test_what_arrived_before_a_hole_is_used_and_never_wrong(model, q):
+    """Whatever stood in the hole: tokens taken as sent are those that were sent."""
+    data = _stream(model, q, frames=32, period=-1, slots=8)
+    reader = Reader(data)
+    (at,) = placed(reader)
+    sent = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
+    whole = []
+    for hole in range(at.discrete, at.continuous, 1 + (at.continuous - at.discrete) // 16):
+        lost = Lost([(hole, at.continuous)], len(data))
+        for fill in (0, 90, 255):
+            received = list(receive_slots(Reader(_without(data, [(hole, at.continuous)], fill)), model, lost))
+            good = [one for one in received if not one.concealed]
+            assert all(torch.equal(a.slot.codes, b.codes) for a, b in zip(good, sent, strict=False) if a.slot)
+            # The slot that is hit: no square is both taken as sent and wrong.
+            if len(good) < len(received) and (partly := received[len(good)].slot) is not None and good:
+                wrong = (partly.codes != sent[len(good)].codes).any(1, keepdim=True)
+                assert partly.mask is not None
+                assert not (wrong & ~partly.mask).any()
+        whole.append(len(good))
+    assert whole == sorted(whole)
+    # All but the last words of a stream decide slots: half of the bytes are about half of the slots.
+    assert 2 <= whole[len(whole) // 2] <= 5
+    assert whole[-1] >= 7
+
+
+def test_half_a_slot_is_predicted_from_the_other_half(model):
+    data = _stream(model, 32, frames=8, period=-1, slots=1)
+    reader = Reader(data)
+    second = list(placed(reader))[1]
+    sent = next(packet.slots[0] for packet in decode_tokens(reader, model) if packet.first == 1)
+    odd = (torch.arange(2)[:, None] + torch.arange(3)) % 2 == 1
+    seen = 0
+    for hole in range(second.discrete, second.end):
+        slot = list(receive_slots(reader, model, Lost([(hole, second.end)], len(data))))[1].slot
+        if slot is not None and slot.mask is not None:
+            assert torch.equal(slot.mask[0, 0], odd)
+            assert torch.equal(slot.codes[0][:, ~odd], sent.codes[0][:, ~odd])
+            seen += 1
+    assert seen
+
+
+@pytest.mark.parametrize("kind", ["key", "tokens", "latents"])
+def test_a_packet_that_arrives_damaged_is_concealed_not_an_error(model, kind):
+    data = _stream(model, 0)
+    clean = list(tvc.decode(data, model=model))
+    for part in _payloads(data, kind):
+        damaged = bytearray(data)
+        damaged[part.offset + part.bytes // 2] ^= 64
+        with pytest.raises(tvc.BitstreamError):
+            list(tvc.decode(bytes(damaged), model=model))
+        received = list(tvc.receive(bytes(damaged), [], model=model))
+        begin = 4 * next(at.first for at in placed(Reader(data)) if part.offset < at.end)
+        stop = min(begin // 16 * 16 + 16, 36)
+        assert [concealed for _, concealed in received] == [begin <= index < stop for index in range(36)]
+        assert all(_equal(frame, clean[index]) for index, (frame, concealed) in enumerate(received) if not concealed)
+
+
+def test_all_lost_is_one_picture(model):
+    data = _stream(model, 20)
+    lost = [(at.discrete, at.end) for at in placed(Reader(data))]
+    frames, marks = _received(data, lost, model)
+    assert len(frames) == 36
+    assert all(marks)
+    assert all(_equal(frame, frames[3]) for frame in frames[4:])
+
+
+def _random_loss(data: bytes, rng: random.Random) -> tuple[bytes, Ranges]:
+    """Pieces of payloads lost, some others damaged."""
+    payloads = [part for part in parts(Reader(data)) if part.kind != "header"]
+    size = rng.choice((5, 20, 60, 1200))
+    rate = rng.choice((0.02, 0.1, 0.3, 0.9))
+    pieces = [
+        (start, min(start + size, part.offset + part.bytes))
+        for part in payloads
+        for start in range(part.offset, part.offset + part.bytes, size)
+    ]
+    lost = [piece for piece in pieces if rng.random() < rate]
+    damaged = bytearray(_without(data, lost))
+    if rng.random() < 0.3:
+        start, end = rng.choice(pieces)
+        damaged[rng.randrange(start, end)] ^= 1 << rng.randrange(8)
+    return bytes(damaged), lost
+
+
+def test_1000_random_losses_give_every_frame(model):
+    streams = [
+        tvc.encode(moving(width, height, frames, seed=q), 25, q=q, intra_period=period, packet_slots=slots, model=model)
+        for width, height, frames, q, period, slots in (
+            (32, 32, 8, 0, 4, 1),
+            (17, 18, 10, 20, -1, 2),
+            (32, 32, 9, 32, 4, None),
+            (48, 16, 8, 50, 8, 2),
+            (16, 16, 13, 40, 8, 1),
+        )
+    ]
+    clean = [list(tvc.decode(data, model=model)) for data in streams]
+    slowest = 0.0
+    for number in range(CASES):
+        rng = random.Random(number)
+        which = number % len(streams)
+        data, lost = _random_loss(streams[which], rng)
+        begin = time.process_time()
+        received = list(tvc.receive(data, lost, model=model))
+        slowest = max(slowest, time.process_time() - begin)
+        assert len(received) == len(clean[which])
+        if data == _without(streams[which], lost):
+            # Lost bytes alone: what is not marked is as sent.
+            assert all(
+                concealed or _equal(frame, before)
+                for (frame, concealed), before in zip(received, clean[which], strict=True)
+            )
+        if number % 50 == 0:
+            assert _digest(iter(received)) == _digest(tvc.receive(data, lost, model=model))
+    assert slowest < SECONDS
+
+
+_ELSEWHERE = """
+import json, sys
+from pathlib import Path
+import torch
+import tvc
+from test_tvc_loss import _digest
+torch.set_num_threads(1)
+model = tvc.weights.load(Path(sys.argv[1]))
+print(_digest(tvc.receive(Path(sys.argv[2]).read_bytes(), json.loads(sys.argv[3]), model=model)))
+"""
+
+
+def test_another_process_gives_the_same_bits(weights, model, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))}
+    for q in (0, 58):
+        data, lost = _random_loss(_stream(model, q), random.Random(q))
+        path = tmp_path / f"{q}.tvc"
+        path.write_bytes(data)
+        command = [sys.executable, "-c", _ELSEWHERE, str(weights), str(path), json.dumps(lost)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout.strip() == _digest(tvc.receive(data, lost, model=model))
+
+
+def test_shipped_weights_conceal_too():
+    data = tvc.encode(moving(64, 48, 16), 25, q=20, packet_slots=1)
+    clean = list(tvc.decode(data))
+    third = list(placed(Reader(data)))[2]
+    received = list(tvc.receive(data, [(third.discrete + 8, third.end)]))
+    assert [concealed for _, concealed in received] == [False] * 8 + [True] * 8
+    assert all(_equal(frame, before) for (frame, _), before in zip(received[:8], clean, strict=False))
+
+
+def test_lost_heads_are_an_error(model):
+    data = _stream(model, 20)
+    headers = _payloads(data, "header")
+    assert len(headers) > 3
+    for part in headers:
+        for place in (part.offset, part.offset + part.bytes - 1):
+            # Whether a byte of it is really gone or not: a receiver cannot know.
+            with pytest.raises(tvc.BitstreamError, match="head of a packet was lost"):
+                tvc.receive(data, [(place, place + 1)], model=model)
+
+
+@given(st.lists(st.tuples(st.integers(0, 39), st.integers(1, 12)), max_size=8), st.integers(0, 39), st.integers(1, 40))
+def test_lost_ranges_against_a_set_of_bytes(ranges, start, length):
+    end = min(start + length, 50)
+    given_ranges = [(first, min(first + size, 50)) for first, size in ranges]
+    gone = {place for first, last in given_ranges for place in range(first, last)}
+    hit = next((place - start for place in range(start, end) if place in gone), None)
+    assert Lost(given_ranges, 50).after(start, end) == hit
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
+def test_lists_of_lost_ranges_are_read_back(tmp_path_factory, ranges):
+    path = tmp_path_factory.getbasetemp() / "lost.txt"
+    path.write_text("".join(f"{start} {end}\n" for start, end in ranges), encoding="ascii")
+    assert read_lost(path) == ranges
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_ranges_or_a_clear_refusal(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    if all(re.fullmatch(r"\s*[0-9]{1,18}\s+[0-9]{1,18}\s*", line) for line in text.splitlines()):
+        assert len(read_lost(path)) == len(text.splitlines())
+    else:
+        with pytest.raises(tvc.RequestError, match="lost range"):
+            read_lost(path)
+
+
+@pytest.mark.parametrize("ranges", [[(5, 5)], [(6, 5)], [(-1, 5)], [(0, 51)]])
+def test_ranges_outside_the_file_are_refused(ranges):
+    with pytest.raises(tvc.RequestError, match="not one of this file"):
+        Lost(ranges, 50)
+
+
+def _run(weights: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "tvc", *map(str, arguments), "--weights", str(weights)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300, env=environment)
+    assert done.returncode == code, done.stderr.decode()
+    return done
+
+
+def test_the_command_marks_frames(weights, model, tmp_path):
+    data = _stream(model, 32)
+    second = list(placed(Reader(data)))[1]
+    lost = [(second.discrete, second.end)]
+    (tmp_path / "in.tvc").write_bytes(_without(data, lost))
+    (tmp_path / "lost").write_text(f"{lost[0][0]} {lost[0][1]}\n", encoding="ascii")
+    (tmp_path / "none").write_text("", encoding="ascii")
+    written = _run(weights, "decode", tmp_path / "in.tvc", "-", "--lost", tmp_path / "lost", "--threads", 1).stdout
+    header = written[: written.index(b"\n") + 1]
+    assert header.startswith(b"YUV4MPEG2 W48 H32 F25:1 ")
+    size = 48 * 32 * 3 // 2
+    expected, marks = _received(data, lost, model)
+    position = len(header)
+    for frame, concealed in zip(expected, marks, strict=True):
+        line = b"FRAME Xconcealed\n" if concealed else b"FRAME\n"
+        planes = b"".join(plane.tobytes() for plane in frame)
+        assert written[position : position + len(line) + size] == line + planes
+        position += len(line) + size
+    assert position == len(written)
+    raw = tmp_path / "out.yuv"
+    _run(weights, "decode", tmp_path / "in.tvc", raw, "--lost", tmp_path / "lost", "--start", 6, "--frames", 5)
+    assert raw.read_bytes() == b"".join(plane.tobytes() for frame in expected[6:11] for plane in frame)
+    (tmp_path / "whole.tvc").write_bytes(data)
+    plain = _run(weights, "decode", tmp_path / "whole.tvc", "-").stdout
+    assert _run(weights, "decode", tmp_path / "whole.tvc", "-", "--lost", tmp_path / "none").stdout == plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12", "12 x", "12 13\n\n", "1 2 3", "-1 2", f"1 {'9' * 5000}", "0x1 0x2", "1.0 2.0", "1,2", "\u0661 \u0662"],
+)
+def test_lines_that_are_no_ranges_are_refused(text, tmp_path):
+    (tmp_path / "lost").write_text(text, encoding="utf-8")
+    with pytest.raises(tvc.RequestError, match="lost range"):
+        read_lost(tmp_path / "lost")
+
+
+def test_the_command_refuses_wrong_lists(weights, model, tmp_path):
+    data = _stream(model, 32)
+    (tmp_path / "in.tvc").write_bytes(data)
+    (tmp_path / "damaged.tvc").write_bytes(_without(data, [(2, 9)]))
+    for name, text, message in (
+        ("in", "12\n", b"line 1"),
+        ("in", f"0 {len(data) + 1}\n", b"not one of this file"),
+        ("in", "0 4\n", b"was lost"),
+        ("damaged", "", b"not a tvc bitstream"),
+    ):
+        (tmp_path / "lost").write_text(text, encoding="ascii")
+        done = _run(weights, "decode", tmp_path / f"{name}.tvc", "-", "--lost", tmp_path / "lost", code=2)
+        assert message in done.stderr
+        assert done.stderr.startswith(b"error: ")
+        assert b"Traceback" not in done.stderr
+        assert not done.stdout
+    assert b"cannot be read" in _run(weights, "decode", tmp_path / "in.tvc", "-", "--lost", "missing", code=2).stderr
