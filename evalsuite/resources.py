@@ -1,4 +1,4 @@
-"""Where recipes, datasets, profiles, gates and boards are found: one lookup for every kind of file.
+"""Where recipes, datasets, profiles, devices, gates and boards are found: one lookup for every kind of file.
 
 The order is: a path the user gives; that kind's folder under the current directory; what the package ships.
 """
@@ -12,12 +12,13 @@ from typing import Any, Literal
 import evalsuite
 from evalsuite.errors import RecipeError, RequestError, did_you_mean
 
-Kind = Literal["codecs", "datasets", "profiles", "gates", "boards"]
+Kind = Literal["codecs", "datasets", "profiles", "devices", "gates", "boards"]
 
 _FOLDERS: dict[Kind, str] = {
     "codecs": "codecs/recipes",
     "datasets": "datasets",
     "profiles": "profiles",
+    "devices": "devices",
     "gates": "gates",
     "boards": "leaderboards",
 }
@@ -25,6 +26,7 @@ _NOUNS: dict[Kind, str] = {
     "codecs": "codec",
     "datasets": "dataset",
     "profiles": "profile",
+    "devices": "device",
     "gates": "gate",
     "boards": "board",
 }
@@ -32,6 +34,7 @@ _LISTS: dict[Kind, str] = {
     "codecs": "codecs list",
     "datasets": "datasets list",
     "profiles": "metrics list",
+    "devices": "plan profile --help",
     "gates": "gate --help",
     "boards": "run --help",
 }

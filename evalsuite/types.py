@@ -242,6 +242,27 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a bitstream that matter alike when they are lost."""
+
+    bytes: int
+    kind: str
+    """What they hold; `header` is what no receiver can do without, and is sure to get."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a bitstream on its way, and of the frames that were decoded from it."""
+
+    packets: int
+    """That could be hit."""
+    hit: int
+    """Lost, or changed."""
+    concealed: tuple[bool, ...]
+    """Of each frame in display order, whether it may differ from what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class CodecReport:
     """What a codec itself tells about a bitstream."""
 
@@ -251,6 +272,10 @@ class CodecReport:
     """What asking cost."""
     packets: tuple[Packet, ...] = ()
     """In the order of transmission; empty where it does not tell."""
+    parts: tuple[Part, ...] = ()
+    """In the order of the file, all of it; empty where it does not tell."""
+    frame_tokens: tuple[int, ...] = ()
+    """Sent tokens that fall due at each frame, in the order of transmission; empty where it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from report_streams import with_streams
 from test_report_cost import TIMED
 
 from evalsuite.errors import StoreError
+from evalsuite.planning.devices import standard_devices
 from evalsuite.report import devices, traffic
 from evalsuite.report.build import build_report
 from evalsuite.report.merge import merge
@@ -133,7 +134,7 @@ def test_a_device_needs_what_the_hardest_sequence_needs(tmp_path: Path) -> None:
     assert told["Latency p95"] is None
     # Cores: 0.6 s x 29.97 / 60 is less than 0.6 s x 25 / 50.
     assert first.cores == pytest.approx(0.3)
-    assert [first.in_time(device) for device in devices.DEVICES] == [False, True, True]
+    assert [first.in_time(device) for device in standard_devices()] == [False, True, True]
     dear = dict(zip(titles, table.rows[4].figures, strict=True))
     assert (dear["Tokens"], dear["Latency p95"], dear["Jitter"]) == (9900, 4, 0.75)
     assert table.rows[4].cores == pytest.approx(15)

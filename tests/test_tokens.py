@@ -53,6 +53,27 @@ def test_a_report_becomes_one_figure_for_the_whole_bitstream() -> None:
         assert [one.statistic for one in pool(series[info.name], info)] == ["mean"]
 
 
+def test_tokens_of_each_frame_are_asked_for_by_name_alone() -> None:
+    wanted = (infos()["frame_tokens"], infos()["token_rate"])
+    told = CodecReport(dict.fromkeys(NAMES, 1.0), Usage(1, 2.5), frame_tokens=(12, 0, 0, 0, 7, 0, 0, 0, 5))
+    found = scored({"one": lambda: told}, wanted)
+    assert found["frame_tokens"].values.tolist() == [12, 0, 0, 0, 7, 0, 0, 0, 5]
+    assert found["token_rate"].values.tolist() == [1]
+    assert "frame_tokens" not in {info.name for info in select("default", tokens=True)}
+    assert "frame_tokens" in {info.name for info in select("all")}
+
+
+def test_a_codec_that_does_not_tell_the_tokens_of_frames_keeps_its_other_figures() -> None:
+    wanted = (*TOKENS, infos()["frame_tokens"])
+    values = dict.fromkeys(NAMES, 1.0)
+    silent = scored({"one": lambda: CodecReport(values, Usage(1, 1))}, wanted)
+    assert silent["frame_tokens"].status == "not_applicable"
+    short = scored({"one": lambda: CodecReport(values, Usage(1, 1), frame_tokens=(4, 0))}, wanted)
+    assert short["frame_tokens"].status == "failed"
+    assert {one[name].status for one in (silent, short) for name in NAMES} == {"ok"}
+    assert scored({}, wanted)["frame_tokens"].status == "not_applicable"
+
+
 def test_what_asking_the_codec_costs_is_counted() -> None:
     told = dict.fromkeys(NAMES, 1.0)
     result = measure(FRAMES, SETTING, {"one": iter(FRAMES)}, TOKENS, {"one": lambda: CodecReport(told, Usage(1, 2.5))})
@@ -101,7 +122,8 @@ def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:
     recipe = load_recipe("tvc")
     stream = tmp_path / "stream.tvc"
     encode(recipe, sequence, OperatingPoint(48, 32, 1), stream)
-    told = report(recipe, stream, timeout=60).values
+    reported = report(recipe, stream, timeout=60)
+    told = reported.values
     # Nine frames are three slots of four; 50 x 34 samples are 4 x 3 blocks of 16 x 16.
     tokens = 3 * 4 * 3
     assert told["tokens_per_frame"] == pytest.approx(tokens / 9)
@@ -111,6 +133,8 @@ def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:
     masked = sum(int(mask.sum()) for mask in masks if mask is not None)
     assert told["masked_share"] == pytest.approx(masked / tokens)
     assert told["sent_token_rate"] == pytest.approx((tokens - masked) / 9 * 25)
+    sent = [12 if mask is None else int((~mask).sum()) for mask in masks]
+    assert reported.frame_tokens == (sent[0], 0, 0, 0, sent[1], 0, 0, 0, sent[2])
     assert 1 <= told["codebook_perplexity"] <= tokens
     assert told["discrete_share"] == 1  # no latents at this q
     assert told["bits_per_token"] * tokens == pytest.approx(8 * told["discrete_bytes"])

@@ -39,6 +39,7 @@ def run(
     jobs: int | None = None,
     cluster: str | os.PathLike[str] | None = None,
     split: bool = True,
+    loss: str | Iterable[str] = (),
     timeout: float = 3600.0,
     timing: bool = False,
     hull: bool = False,
@@ -74,6 +75,7 @@ def run(
         jobs: tasks at a time; None for as many as cores and memory of this machine are good for.
         cluster: address of a Dask scheduler, or its scheduler file; None for this machine.
         split: split long encodes by GoP, where the codec's recipe says that it gives the same stream.
+        loss: models of channels that lose packets, such as `iid:0.02`; every codec is also measured behind each.
         timeout: seconds that one encode, or one frame of a decode, may take.
         timing: time every rate point by itself: one task at a time, after a warm-up.
         hull: add the convex hull of each codec's variants as a codec.
@@ -103,6 +105,7 @@ def run(
     wanted = () if sequences is None else _names(sequences)
     if sequences is not None and not wanted:
         raise RequestError("sequences names nothing", fix="name files or sequences, or leave it out for all of them")
+    loss = (loss,) if isinstance(loss, str) else tuple(loss)
     given = {**locals(), "sequences": wanted}
     request = Request(
         codecs=codecs,
@@ -127,6 +130,7 @@ def run(
         out=Path(out),
         cluster=None if cluster is None else os.fspath(cluster),
         split=split,
+        loss=loss,
         command=_command(given),
     )
 
@@ -192,6 +196,9 @@ def _command(given: Mapping[str, Any]) -> tuple[str, ...]:
     for name, parameter in inspect.signature(run).parameters.items():
         value = given[name]
         if name in ("codecs", "sequences", "progress") or value == parameter.default:
+            continue
+        if name == "loss":
+            words += [word for model in value for word in ("--loss", model)]
             continue
         words.append("--range" if name == "colour_range" else f"--{name.replace('_', '-')}")
         if name == "size":

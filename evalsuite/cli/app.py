@@ -21,6 +21,7 @@ from evalsuite.cli import (
     import_,
     measure,
     metrics,
+    plan,
     publish,
     report,
     run,
@@ -111,6 +112,7 @@ app.command("import")(import_.import_)
 app.add_typer(codecs.app, name="codecs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(plan.app, name="plan")
 app.add_typer(store.app, name="store")
 app.add_typer(study.app, name="study")
 app.command("doctor")(doctor.doctor)

@@ -56,6 +56,12 @@ def run(
     split: bool = typer.Option(
         True, help="Split long encodes by GoP, where the codec's recipe says that it gives the same stream."
     ),
+    loss: list[str] = typer.Option(
+        None,
+        metavar="MODEL",
+        help="Also measure every codec behind a channel that loses packets, such as iid:0.02 or ge:5%,burst=3.",
+        show_default=False,
+    ),
     timeout: float = typer.Option(
         3600.0, min=0.1, max=1e7, help="Seconds one encode, or one frame of a decode, may take."
     ),
@@ -136,6 +142,7 @@ def run(
         board=protocol,
         cluster=cluster,
         split=split,
+        loss=tuple(loss or ()),
         **options,
     )
     watch = Watch()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evalsuite.cli.progress import Watch
     from evalsuite.engine.request import Finished, Request
     from evalsuite.results.bdrows import BDRow
+    from evalsuite.results.losscurve import Loss
     from evalsuite.types import MetricInfo
 
 CERTAIN = "*"
@@ -99,8 +100,38 @@ def _say_reasons(rows: list[BDRow]) -> None:
         say(f"{len(alike) - MOST_REASONS} more reasons are in the report and in bd_rate.csv")
 
 
+def print_losses(found: list[Loss]) -> None:
+    """Print what each metric loses behind the channels of a run; nothing where there are none."""
+    for codec in dict.fromkeys(one.codec for one in found):
+        print_table(
+            f"{codec} behind channels that lose packets",
+            ("metric", "channel", "lost", "concealed", "without", "with", "quality lost"),
+            (
+                (
+                    *(one.metric, one.channel, _percent(one.packets), _percent(one.concealed)),
+                    *(f"{one.clean:.4g}", f"{one.lossy:.4g}", _quality_lost(one)),
+                )
+                for one in found
+                if one.codec == codec
+            ),
+            numbers=5,
+        )
+
+
+def _quality_lost(one: Loss) -> str:
+    interval = "" if one.interval is None else f" ({one.interval[0]:.3g} .. {one.interval[1]:.3g})"
+    return f"{one.lost:.3g}{interval}"
+
+
+def _percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{100 * share:.1f} %"
+
+
 def print_run(finished: Finished, page: Path) -> None:
     """Print the tables of a run, what was done, and what failed."""
+    from evalsuite.results.load import read_run
+    from evalsuite.results.losscurve import losses
+
     anchor = finished.plan.anchor
     means = [row for row in finished.bd_rate if row.sequence == "*"]
     infos = {info.name: info for info in (*finished.plan.metrics, *finished.plan.profile_infos)}
@@ -110,6 +141,7 @@ def print_run(finished: Finished, page: Path) -> None:
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         typer.echo(f"≠ {test} against {anchor}: {unlike}")
     _say_reasons(finished.bd_rate)
+    print_losses(losses(read_run(finished.folder)))
     if match := _rate_match(finished):
         typer.echo(
             f"rate match: {match['within']} of {match['points']} points within {match['tolerance_percent']:g} %, "

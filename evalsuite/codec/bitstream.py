@@ -85,7 +85,20 @@ def units(path: Path, container: Container, standard: Standard) -> list[Unit]:
 
 
 def access_unit_bytes(path: Path, container: Container, standard: Standard) -> tuple[int, ...] | None:
-    """The bytes of each frame in the order of transmission, which together are all that `payload_bytes` counts.
+    """The bytes of each frame in the order of transmission, as `access_units` has them.
+
+    Returns:
+        None for a format of its own.
+
+    Raises:
+        MediaError: the file cannot be read, or is damaged where its units begin or end.
+    """
+    found = access_units(path, container, standard)
+    return None if found is None else tuple(map(len, found))
+
+
+def access_units(path: Path, container: Container, standard: Standard) -> list[bytes] | None:
+    """Each frame in the order of transmission; together they are all that `payload_bytes` counts.
 
     A frame is an access unit with its parameter sets and start codes (H.264 section 7.4.1.2.3, H.265 and H.266 section
     7.4.2.4), a temporal unit with its delimiter (AV1), or a frame of IVF.
@@ -103,12 +116,23 @@ def access_unit_bytes(path: Path, container: Container, standard: Standard) -> t
         case "obu":
             starts = [offset for offset, kind, _ in _obus(data, path) if kind == _TEMPORAL_DELIMITER]
         case "ivf":
-            return tuple(len(frame) for frame in _ivf_frames(data, path))
+            return list(_ivf_frames(data, path))
         case _:
             return None
     # What stands before the first frame belongs to it.
-    edges = [0, *starts[1:], len(data)]
-    return tuple(after - before for before, after in pairwise(edges))
+    return [data[start:end] for start, end in pairwise([0, *starts[1:], len(data)])]
+
+
+def nal_units(access_unit: bytes, standard: Standard, where: Path) -> list[tuple[int, bytes]]:
+    """Type and bytes of each NAL unit of an access unit, start code and all; together they are the whole of it.
+
+    Raises:
+        MediaError: it does not begin with a start code.
+    """
+    found = list(_nal_units(access_unit, where))
+    edges = [*(offset for offset, _ in found), len(access_unit)]
+    pieces = (access_unit[start:end] for start, end in pairwise(edges))
+    return [(_nal(nal, standard).kind, piece) for (_, nal), piece in zip(found, pieces, strict=True)]
 
 
 def _access_units(data: bytes, standard: Standard, path: Path) -> Iterator[int]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, cast
@@ -15,12 +16,16 @@ from typing import IO, BinaryIO, cast
 from evalsuite.codec.command import placeholders
 from evalsuite.codec.handover import crop, rounded
 from evalsuite.codec.hosted import Decoding
+from evalsuite.codec.receiver import CONCEALED
 from evalsuite.codec.recipe import Recipe
+from evalsuite.codec.report import report
 from evalsuite.codec.scaling import Upscaler
+from evalsuite.codec.transport import Sent, receive_command, send
 from evalsuite.errors import MediaError, ProcessError, ShapeError
+from evalsuite.files import sha256_of
 from evalsuite.process import Running
 from evalsuite.sources.y4m import join_planes, parse_header, read_raw_frames, split_planes
-from evalsuite.types import Frame, OperatingPoint, Sequence, Usage, VideoFormat
+from evalsuite.types import Delivery, Frame, OperatingPoint, Sequence, Usage, VideoFormat
 
 _HEADER_LIMIT = 1024
 """Longest Y4M header or FRAME line: other output has no newline to stop at."""
@@ -38,14 +43,26 @@ class DecoderProcess:
         sequence: gives size and number of frames.
         threads: for the decoder.
         timeout: seconds until it is killed, see `Running.restart_timeout`.
+        sent: what arrived of the bitstream, where there is a channel.
     """
 
     def __init__(
-        self, recipe: Recipe, bitstream: Path, sequence: Sequence, threads: int, timeout: float | None
+        self,
+        recipe: Recipe,
+        bitstream: Path,
+        sequence: Sequence,
+        threads: int,
+        timeout: float | None,
+        sent: Sent | None = None,
     ) -> None:
         self._log: IO[bytes] | None = None
         self.running: Running | Decoding
         self.frames: IO[bytes]
+        if sent is not None:
+            command = receive_command(recipe, sent, sequence.format, sequence.frames, threads)
+            self.running = Running(command, timeout=timeout, stdout=subprocess.PIPE)
+            self.frames = self.running.stdout
+            return
         if recipe.python:
             self.running = Decoding(recipe, threads, bitstream, timeout)
             self.frames = self.running.stdout
@@ -112,6 +129,9 @@ class Decoder:
         self._process: DecoderProcess | None = None
         self._upscaler: Upscaler | None = None
         self._decoded_usage: Usage | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._sent: Sent | None = None
+        self._concealed: list[bool] = []
         self.command = recipe.decode_command(bitstream, sequence.format, sequence.frames, point.threads)
         self.usage: Usage | None = None
         """What decoding cost; None until every frame has been taken. Wall time includes waiting for the reader.
@@ -122,13 +142,42 @@ class Decoder:
     def __enter__(self) -> Decoder:
         if not self._bitstream.is_file():
             raise MediaError("there is no bitstream to decode", where=self._bitstream)
-        self._process = DecoderProcess(self._recipe, self._bitstream, self._sequence, self._threads, self._timeout)
+        how = (self._sequence, self._threads, self._timeout)
+        if self._recipe.channel is not None:
+            self._folder = tempfile.TemporaryDirectory(prefix="evalsuite-received-")
+        try:
+            self._sent = self._send()
+            self._process = DecoderProcess(self._recipe, self._bitstream, *how, self._sent)
+        except BaseException:
+            self._remove_received()
+            raise
         self._process.running.stop_timeout()
         return self
+
+    def _send(self) -> Sent | None:
+        """What arrives at the other end of the channel; None where there is none."""
+        if self._folder is None:
+            return None
+        sha256 = sha256_of(self._bitstream)
+        ask = partial(report, self._recipe, self._bitstream, timeout=self._timeout)
+        sent = send(self._recipe, self._bitstream, self._sequence, Path(self._folder.name), sha256, ask)
+        self.command = receive_command(self._recipe, sent, self._format, self._frames, self._threads)
+        return sent
+
+    def _remove_received(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def delivered(self) -> Delivery:
+        """What became of the bitstream on its way through the channel, once every frame has been taken."""
+        if self._sent is None:
+            raise ValueError("there is no channel")
+        return Delivery(self._sent.packets, self._sent.hit, tuple(self._concealed))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._remove_received()
         if self._process is None:
             return
         if self._upscaler is not None:
@@ -168,15 +217,19 @@ class Decoder:
         """What the decoder gives, without padding; judged when the last frame has been taken."""
         coded, count = self._recipe.coded_format(self._format), 0
         running, digest = process.running, hashlib.sha256()
+        # What arrived is decoded to other frames than the encoder's.
+        reconstruction = "" if self._sent else self._reconstruction_sha256
         running.restart_timeout()
         try:
-            for frame in _frames(process.frames, self._recipe.decoded, coded, self._bitstream):
+            decoded = "y4m" if self._sent else self._recipe.decoded
+            for frame, concealed in _frames(process.frames, decoded, coded, self._bitstream):
                 count += 1
+                self._concealed.append(concealed)
                 if count > self._frames:
                     raise self._wrong_count(f"more than {self._frames} frames")
                 # Metrics may be slow: while they hold a frame, the decoder only waits.
                 running.stop_timeout()
-                if self._reconstruction_sha256:
+                if reconstruction:
                     digest.update(join_planes(frame))
                 yield frame if coded == small else crop(frame, small)
                 running.restart_timeout()
@@ -195,12 +248,12 @@ class Decoder:
         usage = self._judge(process)
         if count < self._frames:
             raise self._wrong_count(f"{count} frames")
-        if self._reconstruction_sha256 and digest.hexdigest() != self._reconstruction_sha256:
+        if reconstruction and digest.hexdigest() != reconstruction:
             raise ProcessError(
                 f"the decoder of {self._recipe.name} gives other frames than the encoder's own reconstruction",
                 command=self.command,
                 where=self._bitstream,
-                expected=f"planar frames of {coded} with sha256 {self._reconstruction_sha256}",
+                expected=f"planar frames of {coded} with sha256 {reconstruction}",
                 got=digest.hexdigest(),
                 fix="encoder and decoder are not of one build, or the codec depends on the machine or its threads",
             )
@@ -212,7 +265,8 @@ class Decoder:
         except ProcessError as error:
             error.stderr_tail = process.said
             raise
-        pattern, said = self._recipe.decode_errors, process.said
+        # A receiver may well say that something is missing.
+        pattern, said = "" if self._sent else self._recipe.decode_errors, process.said
         if pattern and re.search(pattern, said):
             raise ProcessError(
                 f"the decoder of {self._recipe.name} reports damage, though it exited with code 0",
@@ -265,10 +319,10 @@ def decode(
     return Decoder(recipe, bitstream, sequence, point, timeout, reconstruction_sha256)
 
 
-def _frames(stream: IO[bytes], kind: str, format: VideoFormat, where: Path) -> Iterator[Frame]:
-    """Frames of a decoder, raw or Y4M."""
+def _frames(stream: IO[bytes], kind: str, format: VideoFormat, where: Path) -> Iterator[tuple[Frame, bool]]:
+    """Frames of a decoder, raw or Y4M, and whether each is marked as concealed."""
     if kind == "raw":
-        yield from read_raw_frames(cast("BinaryIO", stream), format, where)
+        yield from ((frame, False) for frame in read_raw_frames(cast("BinaryIO", stream), format, where))
         return
     header = stream.readline(_HEADER_LIMIT)
     if not header:
@@ -282,4 +336,4 @@ def _frames(stream: IO[bytes], kind: str, format: VideoFormat, where: Path) -> I
             raise MediaError(
                 "the last frame is not whole", expected=f"{format.frame_bytes} bytes", got=f"{len(data)} bytes"
             )
-        yield split_planes(data, format)
+        yield split_planes(data, format), CONCEALED in line.split()

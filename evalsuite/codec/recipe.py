@@ -9,12 +9,14 @@ import functools
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from evalsuite import resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
+from evalsuite.codec.channel import CHANNEL, Channel, Transport
 from evalsuite.codec.command import Command, fill, placeholders
 from evalsuite.codec.hostpool import describe
 from evalsuite.codec.identity import digest_of, version_of
@@ -103,6 +105,10 @@ class Recipe:
     intra_periods: IntraPeriods
     split: Split | None
     """How it may be encoded in parts without changing a byte; None where it may not. No part of the identity."""
+    transport: Transport | None
+    """How it is sent over a network that loses packets; None where that is not known."""
+    channel: Channel | None = None
+    """What is between encoder and decoder; None for nothing. Neither is part of the identity without a channel."""
 
     @property
     def rate_source(self) -> RateSource:
@@ -147,6 +153,11 @@ class Recipe:
         }
         return tuple(fill(command, values) for command in passes)
 
+    @property
+    def sent_name(self) -> str:
+        """The name of the codec without its channel: whose bitstreams they are."""
+        return self.name.partition(CHANNEL)[0]
+
     def decode_command(
         self, bitstream: Path, format: VideoFormat, frames: int, threads: int = 1, output: str = "decoded.yuv"
     ) -> Command:
@@ -162,17 +173,23 @@ class Recipe:
         if not self.decode:
             return ("cat", str(bitstream.absolute()))
         coded = self.coded_format(format)
+        return self.filled(self.decode, bitstream, coded, frames, threads, output=output)
+
+    def filled(
+        self, command: Command, bitstream: Path, coded: VideoFormat, frames: int, threads: int, **more: str
+    ) -> Command:
+        """A command that decodes, with everything filled in."""
         values = {
-            **self._found(self.decode),
+            **self._found(command),
             "input": str(bitstream.absolute()),
-            "output": output,
             "width": str(coded.width),
             "height": str(coded.height),
             "frames": str(frames),
             "bit_depth": str(coded.bit_depth),
             "threads": str(threads),
+            **more,
         }
-        return fill(self.decode, values)
+        return fill(command, values)
 
     def info_command(self, bitstream: Path) -> Command:
         """The full argument list that reports on a bitstream; only for a recipe that has `info`."""
@@ -306,6 +323,10 @@ class Recipe:
             used["coded_bit_depth"] = self.coded_bit_depth
         if self.python:
             used |= {"python": self.python, "settings": dict(self.settings), "device": self.device}
+        if self.channel is not None:
+            # Where the recipe has no program for it, the suite's own receives, with the decoders of this package.
+            receives = (self.transport.decode if self.transport else ()) or f"av {version('av')}"
+            used |= {"channel": str(self.channel), "receive": receives}
         return digest_of(
             {
                 "name": self.name,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
+from evalsuite.codec.channel import Transport
 from evalsuite.codec.command import DECODE_PLACEHOLDERS, ENCODE_PLACEHOLDERS, PLACEHOLDER, Command, placeholders
 from evalsuite.codec.knob import IntraPeriods, Knob
 from evalsuite.codec.part import Split
@@ -161,6 +162,13 @@ def split(table: Table) -> Split | None:
             got=" ".join(found.arguments) or None,
         )
     return found if at_gops else None
+
+
+def transport(table: Table) -> Transport:
+    """The table [transport], which may be empty."""
+    found = Transport(decode=table.get("decode", command, ()))
+    table.finish()
+    return found
 
 
 def knob(table: Table) -> Knob:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from evalsuite.codec import recipe_fields as parse
 from evalsuite.codec.bitstream import Container, Standard
+from evalsuite.codec.channel import Transport
 from evalsuite.codec.command import (
     DECODE_PLACEHOLDERS,
     ENCODE_PLACEHOLDERS,
     INFO_PLACEHOLDERS,
     PROGRAMS,
+    RECEIVE_PLACEHOLDERS,
     VERSION_PLACEHOLDERS,
     Command,
     placeholders,
@@ -22,6 +25,7 @@ from evalsuite.codec.inherit import with_base
 from evalsuite.codec.part import Split
 from evalsuite.codec.plugin import BUILT_IN
 from evalsuite.codec.python_recipe import with_commands
+from evalsuite.codec.receiver import DECODERS
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.variants import SEPARATOR, with_variants
 from evalsuite.errors import RecipeError, did_you_mean
@@ -64,6 +68,10 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
 
     def command(value: object) -> Command:
         return settle(parse.command(value), settings)
+
+    def transport(value: object) -> Transport:
+        found = parse.transport(Table(fields.table(value), f"{path}, [transport]"))
+        return replace(found, decode=settle(found.decode, settings))
 
     def first_pass(value: object) -> Command:
         # A variant of two passes may take one.
@@ -117,6 +125,7 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         knob=parse.knob(Table(top.take("q", fields.table), f"{path}, [q]")),
         intra_periods=parse.intra_periods(Table(top.take("intra_period", fields.table), f"{path}, [intra_period]")),
         split=top.get("split", lambda found: parse.split(Table(fields.table(found), f"{path}, [split]")), None),
+        transport=top.get("transport", transport, None),
     )
     top.finish()
     _check(recipe)
@@ -171,6 +180,8 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError("the field `encode` lacks the placeholder {q}", where=where, expected="{q} or {q_floor}")
     if recipe.decode:
         _check_command("decode", recipe.decode, {*DECODE_PLACEHOLDERS, *files}, {"input"}, where)
+    if recipe.transport is not None:
+        _check_transport(recipe, recipe.transport)
     if recipe.info:
         _check_command("info", recipe.info, {*INFO_PLACEHOLDERS, *files}, {"input"}, where)
     _check_command("version", recipe.version_command, {*VERSION_PLACEHOLDERS, *files}, set(), where)
@@ -191,6 +202,18 @@ def _check_split(recipe: Recipe, split: Split) -> None:
             expected='`standard = "vvc"`',
             got=recipe.standard,
             fix="take it out",
+        )
+
+
+def _check_transport(recipe: Recipe, transport: Transport) -> None:
+    where, own = recipe.path, recipe.container == "none"
+    if transport.decode:
+        _check_command("decode", transport.decode, {*RECEIVE_PLACEHOLDERS, *recipe.files}, {"input", "lost"}, where)
+    if own != bool(transport.decode) or (own and not recipe.info) or (not own and recipe.standard not in DECODERS):
+        raise RecipeError(
+            "the table [transport] does not fit the codec",
+            where=where,
+            expected=f"nothing in it for {', '.join(DECODERS)}; `decode` in it, and `info`, for a format of its own",
         )
 
 

@@ -12,7 +12,7 @@ from evalsuite.codec import hosted
 from evalsuite.codec.recipe import Recipe
 from evalsuite.errors import MediaError
 from evalsuite.process import Running
-from evalsuite.types import CodecReport, Packet, Usage
+from evalsuite.types import CodecReport, Packet, Part, Usage
 
 LARGEST_BYTES = 1 << 20
 """More than this is no report."""
@@ -22,7 +22,9 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecRe
     """The finite numbers of the one JSON object that the recipe's `info` command prints, by name.
 
     Members that are no numbers, truth values, infinities and NaN are left out. `packet_bytes` and `packet_frames` are
-    lists of whole numbers: of each packet in the order of transmission. A recipe without `info` reports nothing.
+    lists of whole numbers: of each packet in the order of transmission. `frame_tokens` is one: of the sent tokens that
+    fall due at each frame. `parts` are objects of `offset`, `bytes` and `class`, which cover the file in its order. A
+    recipe without `info` reports nothing.
 
     Args:
         recipe: the codec that wrote the bitstream.
@@ -54,7 +56,15 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecRe
     if not isinstance(found, dict):
         raise _unreadable(recipe, repr(found)[:100])
     values = {name: value for name, member in found.items() if (value := _finite(member)) is not None}
-    return CodecReport(values, usage, _packets(recipe, found))
+    parts = _parts(recipe, found, bitstream.stat().st_size)
+    return CodecReport(values, usage, _packets(recipe, found), parts, _frame_tokens(recipe, found))
+
+
+def _frame_tokens(recipe: Recipe, found: dict[str, object]) -> tuple[int, ...]:
+    listed = found.get("frame_tokens", [])
+    if not _counts(listed, 0):
+        raise _unreadable(recipe, "`frame_tokens` that is not a list of whole numbers")
+    return tuple(listed)
 
 
 def _packets(recipe: Recipe, found: dict[str, object]) -> tuple[Packet, ...]:
@@ -62,6 +72,23 @@ def _packets(recipe: Recipe, found: dict[str, object]) -> tuple[Packet, ...]:
     if not (_counts(sizes, 0) and _counts(frames, 1) and len(sizes) == len(frames)):
         raise _unreadable(recipe, "`packet_bytes` and `packet_frames` that are not lists of as many whole numbers")
     return tuple(Packet(size, count) for size, count in zip(sizes, frames, strict=True))
+
+
+def _parts(recipe: Recipe, found: dict[str, object], size: int) -> tuple[Part, ...]:
+    listed = found.get("parts", [])
+    parts: list[Part] = []
+    end = 0
+    for one in listed if isinstance(listed, list) else [None]:
+        members = [one.get(name) for name in ("offset", "bytes", "class")] if isinstance(one, dict) else []
+        match members:
+            case [int(offset), int(count), str(kind)] if offset == end and count > 0:
+                parts.append(Part(count, kind))
+                end += count
+            case _:
+                raise _unreadable(recipe, "`parts` that are not offset, bytes and class of piece after piece")
+    if parts and end != size:
+        raise _unreadable(recipe, f"`parts` of {end} bytes in a file of {size}")
+    return tuple(parts)
 
 
 def _counts(member: object, least: int) -> TypeGuard[list[int]]:

@@ -103,6 +103,7 @@ def measure_cells(
             reports if recipe.info else {},
             stack.enter_context(kept),
             {key: partial(packets, recipe, stored.path, reports[key]) for key, stored in encodes.items()},
+            {key: decoder.delivered for key, decoder in decoders.items()} if recipe.channel else {},
         )
         return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in encodes]
 

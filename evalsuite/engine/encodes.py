@@ -97,14 +97,6 @@ class Encodes:
         """Keep a whole encode."""
         lane = self._lanes[index]
         recipe, sequence = lane.recipe, lane.sequence
-        origin = Origin(
-            codec=recipe.name,
-            codec_sha256=recipe.identity(),
-            sequence=sequence.name,
-            pixels=sequence.pixels,
-            frames=sequence.frames,
-            threads=self._plan.threads,
-        )
         usage = encoded.usage
         took = (usage.cpu_s, usage.wall_s, usage.peak_rss_bytes)
         self._tasks.costs.learn(EncodeCost(recipe.name, sequence.pixels, sequence.frames, q, *took))
@@ -118,8 +110,25 @@ class Encodes:
             commands=encoded.commands,
             timing=timing,
             reconstruction_sha256=encoded.reconstruction_sha256,
-            origin=origin,
+            origin=self._origin(lane),
             codec_key=self._plan.codec_key(recipe, sequence),
+        )
+
+    def share(self, index: int, encode: StoredEncode) -> StoredEncode:
+        """Record that a lane's cell is of a bitstream that the store has; the encode."""
+        lane = self._lanes[index]
+        key = self._plan.cell_key(lane.recipe, lane.sequence, encode.q)
+        self._store.share_encode(key, encode, self._origin(lane))
+        return encode
+
+    def _origin(self, lane: Lane) -> Origin:
+        return Origin(
+            codec=lane.recipe.name,
+            codec_sha256=lane.recipe.identity(),
+            sequence=lane.sequence.name,
+            pixels=lane.sequence.pixels,
+            frames=lane.sequence.frames,
+            threads=self._plan.threads,
         )
 
     def take_part(self, index: int, part: tuple[float, int, int], encoded: Encoded) -> StoredEncode | None:
@@ -205,6 +214,7 @@ class Encodes:
             self._all_s = sum(
                 self._tasks.costs.encode_s(lane.recipe.name, lane.sequence, q)
                 for lane in self._lanes
+                if lane.recipe.channel is None
                 for q in lane.recipe.knob.ladder
             )
         return self._all_s

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from evalsuite.errors import EvalError, MetricError, ShapeError
-from evalsuite.metrics.base import Family, Meter, NotMeasured, Packets, Recall, Report, Setting, View
+from evalsuite.metrics.base import Deliveries, Family, Meter, NotMeasured, Packets, Recall, Report, Setting, View
 from evalsuite.metrics.registry import family_of
 from evalsuite.sources.colour import is_convertible
 from evalsuite.types import Frame, MetricInfo, Series
@@ -183,6 +183,7 @@ def measure(
     reports: Mapping[str, Report] | None = None,
     features: Recall | None = None,
     packets: Mapping[str, Packets] | None = None,
+    deliveries: Mapping[str, Deliveries] | None = None,
 ) -> dict[str, Measured | EvalError]:
     """Score any number of decoded sequences against one source in a single pass.
 
@@ -194,6 +195,7 @@ def measure(
         reports: by the same keys, how to ask the codec about the bitstream; none where it says nothing.
         features: where costly features of the source are kept between passes.
         packets: by the same keys, how to take the bitstream apart; none where there is none.
+        deliveries: by the same keys, what became of it on its way, known at the end; none where there is no channel.
 
     Returns:
         For each key the scores, or the error that ended it: a frame count or geometry that differs from the source's is
@@ -206,7 +208,12 @@ def measure(
     tracks: dict[str, _Track] = {}
     try:
         for key, frames in decoded.items():
-            own = replace(setting, report=(reports or {}).get(key), packets=(packets or {}).get(key))
+            own = replace(
+                setting,
+                report=(reports or {}).get(key),
+                packets=(packets or {}).get(key),
+                delivery=(deliveries or {}).get(key),
+            )
             tracks[key] = _Track(frames, own, wanted)
         view: View | None = None
         for index, frame in enumerate(source):

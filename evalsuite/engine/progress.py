@@ -205,7 +205,7 @@ class Narrator:
             yield index, "measure", points, 0.0
             if self._plan.timing:
                 yield index, "time_decode", points, 0.0
-            if not lane.ladder:
+            if not lane.ladder and lane.recipe.channel is None:
                 each = encodes.get(lane.recipe.name)
                 open_targets = [target for target in lane.targets if not lane.search.is_settled(target)]
                 unsettled = len(open_targets) if lane.targets else points

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from evalsuite.codec.channel import Channel
 from evalsuite.codec.recipe import Recipe
 from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
@@ -240,6 +241,18 @@ def _hull_entries(plan: Plan, entries: list[dict[str, Any]]) -> Iterator[dict[st
         yield hull_codec(name, [entry for entry in entries if entry["name"] in members])
 
 
+def _loss(channel: Channel) -> dict[str, Any]:
+    return {
+        "model": str(channel),
+        "rate": channel.rate,
+        "burst": channel.burst if channel.bursty else None,
+        "packet_bytes": channel.packet_bytes,
+        "seed": channel.seed,
+        "kind": channel.kind,
+        "class": channel.only or None,
+    }
+
+
 def _codecs(plan: Plan) -> list[dict[str, Any]]:
     return [_codec(plan, recipe) for recipe in plan.recipes]
 
@@ -263,6 +276,7 @@ def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:
         "delay": recipe.delay,
         "rate_source": recipe.rate_source,
         "scale": None if recipe.scale is None else asdict(recipe.scale),
+        "loss": None if recipe.channel is None else _loss(recipe.channel),
         "container": recipe.container,
         "notes": recipe.notes,
         "licence": recipe.licence,

@@ -14,7 +14,9 @@ from typing import Any
 
 from evalsuite import provenance
 from evalsuite.assets import cache_dir
+from evalsuite.codec.channel import parse_channel
 from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.codec.transport import through
 from evalsuite.engine.board import check_plan
 from evalsuite.engine.choice import choose
 from evalsuite.engine.content import fetch_detector
@@ -28,6 +30,7 @@ from evalsuite.engine.records import failed_rows, frame_rows, hulls, result_rows
 from evalsuite.engine.run import Runner
 from evalsuite.engine.store import Store
 from evalsuite.errors import AssetError, RequestError, did_you_mean
+from evalsuite.metrics.concealment import FAMILY as LOSS
 from evalsuite.metrics.registry import select
 from evalsuite.proctree import can_watch
 from evalsuite.results.bdrows import BDRow
@@ -79,6 +82,8 @@ class Request:
     """The protocol that all this must agree with."""
     split: bool = True
     """Split long encodes by GoP where that gives the same stream."""
+    loss: tuple[str, ...] = ()
+    """Models of channels that lose packets: every codec is also measured behind each of them."""
     cluster: str | None = None
     """Address or scheduler file of a Dask cluster; None for this machine."""
 
@@ -119,7 +124,10 @@ def make_plan(request: Request) -> Plan:
             expected="/proc/PID/status, as Linux has it",
             fix="leave --memory-limit out, or set a limit by other means, such as a container's",
         )
+    behind = _behind_channels(request, recipes)
     metrics = select(request.metrics, tokens=any(recipe.info for recipe in recipes))
+    if behind:
+        metrics += tuple(info for info in LOSS.infos if info not in metrics)
     features = FeatureCache(cache_dir() / "features", request.feature_bytes)
     sequences = choose(
         request.sequences,
@@ -144,7 +152,7 @@ def make_plan(request: Request) -> Plan:
         for sequence in sequences:
             recipe.check_format(sequence)
     plan = Plan(
-        recipes=recipes,
+        recipes=recipes + behind,
         sequences=sequences,
         metrics=metrics,
         match=match,
@@ -158,7 +166,7 @@ def make_plan(request: Request) -> Plan:
         hull=request.hull,
         split=request.split,
     )
-    names += hulls(plan)
+    names += [*(recipe.name for recipe in behind), *hulls(plan)]
     if anchor not in names:
         raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.hull and not hulls(plan):
@@ -213,7 +221,9 @@ def run_request(request: Request, progress: Callable[[Event], None]) -> Finished
         document = summary(plan, outcome, store, _as_json(request, plan), run)
         rows = list(result_rows(plan, outcome, store))
         rows += [*rows_of_hulls(plan, rows), *failed_rows(plan, outcome)]
-        bd_rows = _bd_rows(rows, plan.anchor)
+        # What a channel costs is told against the same bitstreams without it (evalsuite.results.losscurve).
+        behind = {recipe.name for recipe in plan.recipes if recipe.channel}
+        bd_rows = _bd_rows([row for row in rows if row["codec"] not in behind], plan.anchor)
         write_results(request.out, rows, frame_rows(plan, outcome), {**document, "bd_rate": bd_rows})
         # Before anybody may prune the store: what a kept run refers to stays.
         keep_run(read_run(request.out), request.store)
@@ -272,6 +282,19 @@ def _recipes(names: tuple[str, ...]) -> tuple[Recipe, ...]:
     return recipes
 
 
+def _behind_channels(request: Request, recipes: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+    """Every codec behind every channel.
+
+    Raises:
+        RequestError: no such channel, a codec that cannot be sent over one, or a request that goes with none.
+    """
+    channels = dict.fromkeys(parse_channel(text) for text in request.loss)
+    for option, given in (("--hull", request.hull), ("--timing", request.timing), ("--board", request.board)):
+        if channels and given:
+            raise RequestError(f"--loss and {option} do not go together", fix="make two runs")
+    return tuple(through(recipe, channel) for recipe in recipes for channel in channels)
+
+
 def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
     return {
         "command": list(request.command),
@@ -290,4 +313,5 @@ def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
         "timing": plan.timing,
         "hull": plan.hull,
         "memory_limit_bytes": request.memory_limit,
+        "loss": [str(parse_channel(text)) for text in request.loss],
     }

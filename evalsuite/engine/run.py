@@ -66,6 +66,8 @@ class Runner:
     def run(self) -> RunOutcome:
         """Do all of it; failures are part of the outcome."""
         for index, lane in enumerate(self.lanes):
+            if lane.recipe.channel is not None:
+                continue  # begun when the lane that has its bitstreams is complete
             match self.plan.match:
                 case MatchRates() as rates:
                     self._begin_search(index, rates.sizes(lane.sequence))
@@ -215,11 +217,23 @@ class Runner:
         if isinstance(self.plan.match, MatchCodec) and lane.recipe.name == self.plan.match.name:
             self._begin_matched(lane)
         self._request_measurements(index)
+        self._begin_channels(lane)
+
+    def _begin_channels(self, sent: Lane) -> None:
+        """Lanes of a codec behind a channel have the bitstreams that are sent, under cell keys of their own."""
+        if sent.recipe.channel is not None:
+            return
+        for index, lane in enumerate(self.lanes):
+            if lane.sequence is sent.sequence and lane.recipe.channel and lane.recipe.sent_name == sent.recipe.name:
+                lane.encodes = {point.encode.q: self.encodes.share(index, point.encode) for point in sent.points}
+                chosen = [(point.encode.q, point.target_bytes) for point in sent.points]
+                lane.targets = sent.targets
+                self._complete(index, chosen)
 
     def _begin_matched(self, anchor: Lane) -> None:
         sizes = [point.encode.payload_bytes for point in anchor.points]
         for index, lane in enumerate(self.lanes):
-            if lane.sequence is anchor.sequence and lane is not anchor:
+            if lane.sequence is anchor.sequence and lane is not anchor and lane.recipe.channel is None:
                 if sizes:
                     self._begin_search(index, sizes)
                 else:
@@ -228,6 +242,7 @@ class Runner:
                     )
                     lane.is_complete = True
                     self._fail(lane, None, "encode", reason)
+                    self._begin_channels(lane)
 
     def _request_measurements(self, index: int) -> None:
         lane = self.lanes[index]

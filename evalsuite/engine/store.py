@@ -120,12 +120,21 @@ class Store(StoreFolder):
                     return first
                 self.forget_others(cell_key, sha256)
                 self.move_in(bitstream, sha256)
-                self.database.execute(
-                    f"INSERT OR REPLACE INTO cells (cell_key, q, {_ENCODE}, {_ORIGIN}, added)"  # noqa: S608
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (cell_key, q, *_row(stored), *(astuple(origin) if origin else _UNKNOWN), time.time()),
-                )
+                self._record(cell_key, stored, origin)
         return stored
+
+    def share_encode(self, cell_key: str, encode: StoredEncode, origin: Origin) -> None:
+        """Record a bitstream of the store under one more cell key: of a cell that differs behind the encoder."""
+        with self.guarded(), self.transaction():
+            self.forget_others(cell_key, encode.sha256)
+            self._record(cell_key, encode, origin)
+
+    def _record(self, cell_key: str, encode: StoredEncode, origin: Origin | None) -> None:
+        self.database.execute(
+            f"INSERT OR REPLACE INTO cells (cell_key, q, {_ENCODE}, {_ORIGIN}, added)"  # noqa: S608
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (cell_key, encode.q, *_row(encode), *(astuple(origin) if origin else _UNKNOWN), time.time()),
+        )
 
     def forget_others(self, cell_key: str, sha256: str) -> None:
         """Forget what was measured on another bitstream of the cell, one that is damaged or missing."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evalsuite.errors import MetricError
 from evalsuite.sources.colour import to_rgb
-from evalsuite.types import CodecReport, Colour, Frame, MetricInfo, Packet, Series, Status, VideoFormat
+from evalsuite.types import CodecReport, Colour, Delivery, Frame, MetricInfo, Packet, Series, Status, VideoFormat
 
 T = TypeVar("T")
 
@@ -21,6 +21,10 @@ Report = Callable[[], CodecReport]
 
 Packets = Callable[[], tuple[Packet, ...]]
 """Takes a bitstream apart into what is sent; empty where that cannot be told, an EvalError where it fails."""
+
+
+Deliveries = Callable[[], Delivery]
+"""What became of a bitstream on its way, once all its frames have been taken."""
 
 
 class NotMeasured(MetricError):  # noqa: N818 - a state that is shown, not a fault
@@ -42,6 +46,8 @@ class Setting:
     """What the codec says of this bitstream; None where it says nothing, or where there is none."""
     packets: Packets | None = None
     """The packets of this bitstream; None where there is none."""
+    delivery: Deliveries | None = None
+    """What became of it on its way; None where it has none behind it."""
 
 
 Arrays = dict[str, NDArray[Any]]

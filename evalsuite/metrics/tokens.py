@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from evalsuite.errors import MetricError
-from evalsuite.metrics.base import Family, NotMeasured, Setting
-from evalsuite.metrics.describing import ReportMeter, describing
+from evalsuite.metrics.base import Family, NotMeasured, Report, Setting, View
+from evalsuite.metrics.describing import describing
 from evalsuite.types import Series
 
 _SOURCE = "the codec's own report on the bitstream (the recipe's `info` command)"
@@ -52,6 +52,18 @@ INFOS = (
 )
 
 NAMES = tuple(info.name for info in INFOS)
+"""Those of the default panel where a codec reports tokens."""
+
+FRAME_TOKENS = "frame_tokens"
+
+_FRAMES = _info(
+    FRAME_TOKENS,
+    "tokens",
+    "sent tokens that fall due at each frame, in the order of transmission",
+    per_frame=True,
+    traps="A tokenizer codes several frames together: their tokens count at the first one, the others have 0. Compare "
+    "sums over as many frames. A frame's number is its place in the stream.",
+)
 
 
 def _read(names: tuple[str, ...], megapixels: float, told: Mapping[str, float]) -> list[Series]:
@@ -72,11 +84,57 @@ def _read(names: tuple[str, ...], megapixels: float, told: Mapping[str, float]) 
     return [Series(name, "ok", np.array([told[name]], np.float64)) for name in names]
 
 
-def _open(setting: Setting, names: tuple[str, ...]) -> ReportMeter:
+def _each_frame(tokens: tuple[int, ...], frames: int) -> Series:
+    if not tokens:
+        return Series(FRAME_TOKENS, "not_applicable", reason="the codec does not tell the tokens of each frame")
+    if len(tokens) != frames:
+        reason = f"the codec's report has tokens of {len(tokens)} frames, and {frames} were decoded"
+        return Series(FRAME_TOKENS, "failed", reason=reason)
+    return Series(FRAME_TOKENS, "ok", np.array(tokens, np.float64))
+
+
+class _TokensMeter:
+    """Counts frames; the codec is asked at the end.
+
+    Args:
+        report: asks it.
+        names: of the figures wanted.
+        megapixels: of a frame of the source.
+    """
+
+    def __init__(self, report: Report, names: tuple[str, ...], megapixels: float) -> None:
+        self.child_cpu_s = 0.0
+        self._report = report
+        self._names = names
+        self._megapixels = megapixels
+        self._frames = 0
+
+    def push(self, source: View, decoded: View) -> None:  # noqa: ARG002 - every meter is given both
+        """Count a frame."""
+        self._frames += 1
+
+    def finish(self) -> list[Series]:
+        """One series for each name: of one value, or of `frame_tokens` one for each frame.
+
+        Raises:
+            EvalError: the codec's command fails, or does not report what it should.
+        """
+        report = self._report()
+        self.child_cpu_s = report.usage.cpu_s
+        figures = tuple(name for name in self._names if name != FRAME_TOKENS)
+        found = {series.metric: series for series in _read(figures, self._megapixels, report.values)}
+        if FRAME_TOKENS in self._names:
+            found[FRAME_TOKENS] = _each_frame(report.frame_tokens, self._frames)
+        return [found[name] for name in self._names]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _open(setting: Setting, names: tuple[str, ...]) -> _TokensMeter:
     if setting.report is None:
         raise NotMeasured("not_applicable", _NONE)
-    megapixels = setting.format.width * setting.format.height / 1e6
-    return ReportMeter(setting.report, functools.partial(_read, names, megapixels))
+    return _TokensMeter(setting.report, names, setting.format.width * setting.format.height / 1e6)
 
 
-FAMILY = Family(infos=INFOS, open=_open, smallest={}, check=str)
+FAMILY = Family(infos=(*INFOS, _FRAMES), open=_open, smallest={}, check=str)

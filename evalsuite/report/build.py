@@ -30,6 +30,11 @@ _INJECTED_STYLE = re.compile(
 )
 
 
+def injected_style_ids(bundle: bytes) -> tuple[str, ...]:
+    """The ids of the elements that keep plotly.js from injecting styles."""
+    return tuple(match.decode() for match in _INJECTED_STYLE.findall(bundle))
+
+
 def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plotly: str | None = None) -> Path:
     """Write one report from one or many runs.
 
@@ -78,7 +83,7 @@ def _files(report: Report, plotly: str, bundle: bytes) -> Iterator[tuple[str, by
     for asset in sorted(page.ASSETS.iterdir()):
         if asset.suffix in (".css", ".js"):
             yield asset.name, asset.read_bytes()
-    style_ids = tuple(match.decode() for match in _INJECTED_STYLE.findall(bundle))
+    style_ids = injected_style_ids(bundle)
     files = []
     for name, text in page.render(report, plotly, style_ids):
         files.append(name)

@@ -9,20 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from evalsuite.planning.devices import Device
 from evalsuite.report.model import Codec, Point, Report
 from evalsuite.report.traffic import frame_rates, places
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A class of devices by an assumption: nothing was measured on one."""
-
-    name: str
-    speed: float
-    """Of one of its cores, relative to a core of the machine that measured."""
-
-
-DEVICES = (Device("phone", 0.25), Device("laptop", 1.0), Device("desktop", 2.0))
 
 
 @dataclass(frozen=True, slots=True)

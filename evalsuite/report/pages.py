@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from evalsuite.planning.devices import standard_devices
 from evalsuite.report import (
     complexity,
     cost,
@@ -104,7 +105,7 @@ def _traffic(report: Report) -> Context:
         "tokens": tokens.tokenized(report),
         "with_bits": any(one.name == traffic.FRAME_BITS for one in report.described),
         "needs": devices.needs(report),
-        "devices": devices.DEVICES,
+        "devices": standard_devices(),
         "machines": complexity.machines(report),
         "names": data.shown_sequences(report),
     }

@@ -175,6 +175,17 @@ def _format_of(frame: VideoFrame, where: Path) -> VideoFormat:
     return VideoFormat(frame.width, frame.height, *sample)
 
 
+def planes_of(frame: VideoFrame, format: VideoFormat) -> Frame:
+    """The planes of a decoded picture.
+
+    Raises:
+        MediaError: it is of another size or format.
+    """
+    if (found := _format_of(frame, Path())) != format:
+        raise MediaError("the picture has another size or format", expected=format, got=found)
+    return _planes(frame)
+
+
 def _planes(frame: VideoFrame) -> Frame:
     name = frame.format.name
     depth, _ = _CONTAINER_FORMATS[name]

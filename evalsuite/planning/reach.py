@@ -1,0 +1,133 @@
+"""Which rate points reach a target quality, the cheapest of them, and what is missing where none does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.planning.points import RatePoint
+
+Place = tuple[str, str]
+"""Codec and sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A quality that is good enough: at least `value`, or at most where lower is better."""
+
+    metric: str
+    value: float
+    """In the metric's unit, of the mean over frames."""
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.value:.12g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A codec on a sequence that no measured point reaches the targets on."""
+
+    codec: str
+    sequence: str
+    target: Target
+    """The first that no point reaches; the first of all where each is reached, but by different points."""
+    best: float | None
+    """The best mean of that metric there is; None where it was not measured."""
+
+    def __str__(self) -> str:
+        if self.best is None:
+            return f"{self.codec} on {self.sequence}: {self.target.metric} was not measured"
+        return f"{self.codec} on {self.sequence}: the best {self.target.metric} there is is {self.best:.6g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What reaches the targets, and what does not."""
+
+    points: Mapping[Place, RatePoint]
+    """The measured point with the lowest kbps, by codec and sequence."""
+    missed: tuple[Missed, ...]
+
+
+def parse_target(text: str) -> Target:
+    """A target as it is written: metric and value, such as `vmaf=80` or `lpips=0.3`.
+
+    Raises:
+        RequestError: it is not one.
+    """
+    metric, sign, written = (part.strip() for part in text.rpartition("="))
+    try:
+        value = float(written)
+    except ValueError:
+        value = math.nan
+    if not sign or not metric or not math.isfinite(value):
+        raise RequestError(f"{text!r} is not a target", expected="a metric and a number, such as vmaf=80")
+    return Target(metric, value)
+
+
+def directions(points: Iterable[RatePoint], targets: Iterable[Target]) -> dict[str, bool]:
+    """Whether higher is better, for the metric of each target.
+
+    Raises:
+        RequestError: no point has the metric, or it describes and does not judge.
+    """
+    known: dict[str, bool] = {}
+    described: set[str] = set()
+    for point in points:
+        known.update(point.higher_is_better)
+        described.update(point.means)
+    for metric in (target.metric for target in targets):
+        if metric in known:
+            continue
+        if metric in described:
+            raise RequestError(
+                f"{metric} describes a stream and does not judge it: it cannot be a target",
+                expected=f"one of {', '.join(sorted(known))}",
+            )
+        raise RequestError(
+            f"no rate point has the metric {metric!r}",
+            fix=f"{did_you_mean(metric, known)} (or measure it: `evalsuite run --metrics`)",
+        )
+    return {target.metric: known[target.metric] for target in targets}
+
+
+def cheapest(points: Sequence[RatePoint], targets: Sequence[Target]) -> Reach:
+    """For each codec and sequence the measured point of the lowest kbps that reaches every target.
+
+    Args:
+        points: of any codecs and sequences.
+        targets: one or more; a point must reach all of them.
+
+    Raises:
+        RequestError: as `directions`.
+    """
+    higher = directions(points, targets)
+    places: dict[Place, list[RatePoint]] = {}
+    for point in points:
+        places.setdefault(point.place, []).append(point)
+    found: dict[Place, RatePoint] = {}
+    missed: list[Missed] = []
+    for place, own in places.items():
+        enough = [point for point in own if all(_reaches(point, one, higher[one.metric]) for one in targets)]
+        if enough:
+            found[place] = min(enough, key=lambda point: point.kbps)
+        else:
+            missed.append(_missed(place, own, targets, higher))
+    return Reach(found, tuple(missed))
+
+
+def _reaches(point: RatePoint, target: Target, higher: bool) -> bool:
+    mean = point.means.get(target.metric)
+    return mean is not None and (mean >= target.value if higher else mean <= target.value)
+
+
+def _missed(place: Place, points: Sequence[RatePoint], targets: Sequence[Target], higher: Mapping[str, bool]) -> Missed:
+    def alone(target: Target) -> bool:
+        return any(_reaches(point, target, higher[target.metric]) for point in points)
+
+    target = next((one for one in targets if not alone(one)), targets[0])
+    means = [point.means[target.metric] for point in points if target.metric in point.means]
+    best = (max if higher[target.metric] else min)(means, default=None)
+    return Missed(*place, target, best)

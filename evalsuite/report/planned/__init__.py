@@ -1,0 +1,1 @@
+"""Pages of plans: what an audience will need."""

@@ -1,0 +1,110 @@
+"""Quality against loss: what each metric loses behind a channel, against the same bitstreams without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalsuite.results.load import RunResults
+from evalsuite.results.stats import mean_interval
+
+LOST, CONCEALED = "lost_packets", "concealed_share"
+"""Figures of the channel (`evalsuite.metrics.concealment`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One codec behind one channel by one metric; means over sequences, of means over rates and seeds."""
+
+    codec: str
+    """Without its channel."""
+    rate: float
+    """Of the model: share of the packets that are hit."""
+    burst: float | None
+    packet_bytes: int
+    kind: str
+    """`drop` or `damage`."""
+    only: str
+    """The class of packets that are at risk; empty for all."""
+    metric: str
+    higher_is_better: bool
+    unit: str
+    clean: float
+    lossy: float
+    lost: float
+    """Quality that is lost: positive is worse, whatever the metric's direction."""
+    interval: tuple[float, float] | None
+    """95 % of `lost`, over sequences; None for too few."""
+    sequences: int
+    seeds: int
+    packets: float | None
+    """Share of the packets at risk that were hit."""
+    concealed: float | None
+    """Share of the frames."""
+
+    @property
+    def lost_per_percent(self) -> float | None:
+        """Quality that is lost for each percent of the packets at risk: the more, the better worth protecting."""
+        return self.lost / (100 * self.packets) if self.packets else None
+
+    @property
+    def channel(self) -> str:
+        """In words: `5 %, burst 3, key, damaged`."""
+        parts = [f"{100 * self.rate:g} %"]
+        parts += [f"burst {self.burst:g}"] if self.burst is not None else []
+        parts += [self.only] if self.only else []
+        parts += ["damaged"] if self.kind == "damage" else []
+        return ", ".join(parts)
+
+
+def losses(run: RunResults) -> list[Loss]:
+    """Every metric that judges, of every codec behind every channel of a run; by codec, class and rate.
+
+    Only points that were measured on both sides count: a cell that failed is in the run's failures.
+    """
+    behind = {one["name"]: one["loss"] for one in run.summary["codecs"] if one.get("loss")}
+    if not behind:
+        return []
+    means = run.points[(run.points["statistic"] == "mean") & (run.points["status"] == "ok")]
+    judged = means[means["higher_is_better"].notna()]
+    places = zip(judged["codec"], judged["sequence"], judged["q"], judged["metric"], strict=True)
+    clean = dict(zip(places, judged["score"], strict=True))
+    groups: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
+    for name, told in behind.items():
+        key = (name.partition("@")[0], *(told[part] for part in ("rate", "burst", "packet_bytes", "kind", "class")))
+        groups.setdefault(key, []).append(means[means["codec"] == name])
+    found = [one for key, frames in groups.items() for one in _of_channel(key, frames, clean)]
+    return sorted(found, key=lambda one: (one.codec, one.only, one.kind, one.burst or 0, one.rate))
+
+
+def _of_channel(
+    key: tuple[Any, ...], frames: list[pd.DataFrame], clean: Mapping[tuple[str, str, float, str], float]
+) -> Iterator[Loss]:
+    codec, rate, burst, packet_bytes, kind, only = key
+    rows = pd.concat(frames)
+    figures = {name: own["score"].mean() for name, own in rows.groupby("metric") if name in (LOST, CONCEALED)}
+    for metric, own in rows[rows["higher_is_better"].notna()].groupby("metric", sort=False):
+        places = zip(own["sequence"], own["q"], strict=True)
+        before = [clean.get((codec, sequence, q, str(metric)), np.nan) for sequence, q in places]
+        own = own.assign(clean=before)
+        own = own[own["clean"].notna()]
+        if own.empty:
+            continue
+        by_sequence = own.groupby("sequence")[["clean", "score"]].mean()
+        higher = bool(own["higher_is_better"].iloc[0])
+        lost = (by_sequence["clean"] - by_sequence["score"]).to_numpy() * (1 if higher else -1)
+        yield Loss(
+            *(codec, rate, burst, packet_bytes, kind, only or "", str(metric), higher, str(own["unit"].iloc[0])),
+            clean=float(by_sequence["clean"].mean()),
+            lossy=float(by_sequence["score"].mean()),
+            lost=float(lost.mean()),
+            interval=mean_interval(lost),
+            sequences=len(lost),
+            seeds=len(frames),
+            packets=figures.get(LOST),
+            concealed=figures.get(CONCEALED),
+        )

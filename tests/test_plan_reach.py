@@ -1,0 +1,96 @@
+"""The cheapest point that reaches a target, and what is said where none does."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planning_samples import rate_point
+
+from evalsuite.errors import RequestError
+from evalsuite.planning.reach import Missed, Target, cheapest, parse_target
+
+LADDER = [
+    rate_point("x265", "face", kbps=kbps, means={"vmaf": vmaf, "lpips": lpips, "token_rate": 100})
+    for kbps, vmaf, lpips in [(10, 40, 0.5), (20, 60, 0.4), (40, 80, 0.2), (80, 95, 0.1)]
+]
+
+
+@pytest.mark.parametrize(
+    ("targets", "kbps"),
+    [(["vmaf=60"], 20), (["vmaf=60.1"], 40), (["lpips=0.4"], 20), (["lpips=0.39"], 40), (["vmaf=50", "lpips=0.2"], 40)],
+    ids=str,
+)
+def test_the_lowest_rate_that_reaches_every_target(targets: list[str], kbps: float) -> None:
+    reach = cheapest(LADDER, [parse_target(one) for one in targets])
+    assert reach.points["x265", "face"].kbps == kbps
+    assert not reach.missed
+
+
+def test_what_is_not_reached_is_named_with_the_best_there_is() -> None:
+    points = [*LADDER, rate_point("tvc", "face", kbps=5, means={"vmaf": 30.0}), rate_point("tvc", "room", means={})]
+    reach = cheapest(points, [Target("vmaf", 96)])
+    assert reach.points == {}
+    assert reach.missed == (
+        Missed("x265", "face", Target("vmaf", 96), 95),
+        Missed("tvc", "face", Target("vmaf", 96), 30),
+        Missed("tvc", "room", Target("vmaf", 96), None),
+    )
+    assert str(reach.missed[1]) == "tvc on face: the best vmaf there is is 30"
+    assert str(reach.missed[2]) == "tvc on room: vmaf was not measured"
+    # Of several targets it is the one that fails; for lower-is-better the best is the smallest.
+    (one,) = cheapest(LADDER, [Target("vmaf", 80), Target("lpips", 0.05)]).missed
+    assert (one.target.metric, one.best) == ("lpips", 0.1)
+
+
+def test_targets_that_only_different_points_reach() -> None:
+    points = [
+        rate_point(kbps=1, means={"vmaf": 90.0, "lpips": 0.5}),
+        rate_point(kbps=2, means={"vmaf": 50.0, "lpips": 0.1}),
+    ]
+    (one,) = cheapest(points, [Target("vmaf", 80), Target("lpips", 0.2)]).missed
+    assert (one.target, one.best) == (Target("vmaf", 80), 90)
+
+
+def test_a_metric_that_nobody_measured_or_that_does_not_judge_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"no rate point has the metric 'vmax'[\s\S]*did you mean vmaf"):
+        cheapest(LADDER, [Target("vmax", 80)])
+    with pytest.raises(RequestError, match="token_rate describes"):
+        cheapest(LADDER, [Target("token_rate", 80)])
+
+
+@pytest.mark.parametrize("text", ["", "vmaf", "vmaf=", "=80", "vmaf=nan", "vmaf=inf", "vmaf=8o", "vmaf>80"])
+def test_what_is_not_a_target_is_refused(text: str) -> None:
+    with pytest.raises(RequestError, match="is not a target"):
+        parse_target(text)
+
+
+@given(st.text())
+def test_any_text_is_a_target_or_refused(text: str) -> None:
+    try:
+        target = parse_target(text)
+    except RequestError:
+        return
+    assert target.metric
+    assert math.isfinite(target.value)
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_:]{0,20}", fullmatch=True), st.floats(-1e6, 1e6).map(lambda x: round(x, 3)))
+def test_a_target_reads_as_it_is_written(metric: str, value: float) -> None:
+    assert parse_target(str(Target(metric, value))) == Target(metric, value)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 100), st.floats(0, 100)), min_size=1, max_size=8), st.floats(0, 100), st.booleans()
+)
+def test_nothing_cheaper_reaches_it(ladder: list[tuple[float, float]], value: float, higher: bool) -> None:
+    points = [rate_point(kbps=kbps, means={"m": score}, higher_is_better={"m": higher}) for kbps, score in ladder]
+    reach = cheapest(points, [Target("m", value)])
+    enough = [kbps for kbps, score in ladder if (score >= value if higher else score <= value)]
+    if enough:
+        assert reach.points["x265", "face"].kbps == min(enough)
+    else:
+        scores = [score for _, score in ladder]
+        assert reach.missed[0].best == (max(scores) if higher else min(scores))
