@@ -16,6 +16,7 @@ from sample_streams import DEMUXERS, decoded_frames, source_frames
 from evalsuite import resources
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.codec.run import encode
+from evalsuite.codec.taking import check_format
 from evalsuite.codec.variants import declared
 from evalsuite.errors import RecipeError, RequestError
 from evalsuite.sources.y4m import PIXEL_FORMATS, write_y4m
@@ -42,7 +43,7 @@ def clip(path: Path, pixel_format: str) -> Sequence:
 @pytest.mark.parametrize(("codec", "pixel_format"), list(taken()))
 def test_every_format_comes_back_as_it_was(codec: str, pixel_format: str, tmp_path: Path) -> None:
     recipe, sequence = load_recipe(codec), clip(tmp_path / "clip.y4m", pixel_format)
-    recipe.check_format(sequence)
+    check_format(recipe, sequence)
     point = OperatingPoint(recipe.knob.ladder[0], -1, 1)
     encoded = encode(recipe, sequence, point, tmp_path / f"s.{recipe.extension}", timeout=60)
     with av.open(str(encoded.path), format=DEMUXERS[encoded.path.suffix[1:]]) as container:
@@ -94,8 +95,8 @@ def test_a_tokenizer_takes_what_it_can_convert(tmp_path: Path) -> None:
     path.write_text(TOKENIZER.format(format="yuv420p"))
     recipe, foreign = load_recipe(str(path)), ForeignMatrix.__args__[0]  # type: ignore[attr-defined]
     source = clip(tmp_path / "clip.y4m", "yuv420p")
-    recipe.check_format(source)
+    check_format(recipe, source)
     other = Sequence("s", "d", source.path, "", source.format, source.frame_rate, FRAMES, Colour(foreign))
     with pytest.raises(RequestError, match="no conversion") as refused:
-        recipe.check_format(other)
+        check_format(recipe, other)
     assert refused.value.got == foreign

@@ -22,6 +22,7 @@ from evalsuite.codec.bitstream import units
 from evalsuite.codec.check import synthetic
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.codec.run import Encoded, encode
+from evalsuite.codec.taking import check_format
 from evalsuite.codec.variants import SEPARATOR, declared
 from evalsuite.errors import RequestError
 from evalsuite.sources.y4m import write_y4m
@@ -190,7 +191,7 @@ def test_trap12_10_bit_sequences_come_back_in_10_bit(name: str, folder: Path, tm
     assert {int(value) for value in np.unique(decoded[0][0] % 4)} == {0, 1, 2, 3}
     assert psnr(np.stack([planes[0] for planes in decoded]), luma(sequence), 1023) > 33
     with pytest.raises(RequestError, match="pixel format"):
-        load_recipe(name).check_format(sequence)
+        check_format(load_recipe(name), sequence)
 
 
 @pytest.mark.parametrize(

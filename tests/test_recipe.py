@@ -20,6 +20,7 @@ from evalsuite.codec import binary
 from evalsuite.codec.command import DECODE_PLACEHOLDERS, PROGRAMS, placeholders
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.codec.recipe_file import parse_recipe
+from evalsuite.codec.taking import check_format
 from evalsuite.errors import EvalError, RecipeError, RequestError
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.types import Colour, OperatingPoint, Sequence, VideoFormat
@@ -149,12 +150,12 @@ def test_an_intra_period_that_the_encoder_does_not_have_is_refused() -> None:
 
 def test_ten_bit_sources_are_refused_with_what_is_taken() -> None:
     with pytest.raises(RequestError, match="pixel format") as caught:
-        load_recipe("x265").check_format(sequence(bit_depth=10))
+        check_format(load_recipe("x265"), sequence(bit_depth=10))
     assert caught.value.expected == "yuv420p or yuv422p or yuv444p or gray"
     assert caught.value.got == "yuv420p10le"
     assert caught.value.fix == "name x265:10bit"
     with pytest.raises(RequestError, match="pixel format") as caught:
-        load_recipe("kvazaar").check_format(sequence(bit_depth=10))
+        check_format(load_recipe("kvazaar"), sequence(bit_depth=10))
     assert "convert the sequence" in str(caught.value.fix)
 
 
@@ -298,6 +299,7 @@ def test_loading_recipes_is_quick_and_brings_no_torch() -> None:
 import json, sys, time
 started = time.perf_counter()
 from evalsuite.codec.recipe import load_recipe
+from evalsuite.codec.taking import check_format
 for name in json.loads(sys.argv[1]): load_recipe(name)
 heavy = [name for name in ("torch", "pandas", "requests", "av") if name in sys.modules]
 print(json.dumps([time.perf_counter() - started, heavy]))

@@ -39,6 +39,28 @@ class Transport:
 
     decode: Command
     """Decodes what arrived, given `{lost}`; empty where the suite takes the format apart and decodes it itself."""
+    classes: tuple[str, ...] = ()
+    """Of the parts that the codec reports, those that may be lost."""
+
+
+class Chance:
+    """Numbers by chance that are the same with every version of NumPy, which promises that of bit generators alone.
+
+    Args:
+        seed: of them.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._bits = np.random.PCG64(seed)
+
+    def draw(self, count: int) -> NDArray[np.float64]:
+        """Uniform in [0, 1), (count,)."""
+        raw = np.asarray(self._bits.random_raw(count), np.uint64)
+        return np.asarray((raw >> np.uint64(11)) * 2.0**-53)
+
+    def whole(self, low: int, high: int, count: int) -> list[int]:
+        """Whole numbers from `low` to `high` - 1."""
+        return [low + int(draw * (high - low)) for draw in self.draw(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +100,19 @@ class Channel:
         more = str(self).split(",")[2 if self.bursty else 1 :]
         return "+".join([rate, *more])
 
-    def random(self, bitstream_sha256: str) -> np.random.Generator:
-        """The chance that a bitstream meets: the same for the same channel and bitstream, on any machine."""
+    def chance(self, bitstream_sha256: str) -> Chance:
+        """What a bitstream meets: the same for the same channel and bitstream, on any machine."""
         digest = hashlib.sha256(f"{self} {bitstream_sha256}".encode()).digest()
-        return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+        return Chance(int.from_bytes(digest, "little"))
 
-    def hits(self, count: int, random: np.random.Generator) -> NDArray[np.bool_]:
+    def hits(self, count: int, chance: Chance) -> NDArray[np.bool_]:
         """Which of so many packets in a row are hit, (count,)."""
-        draws = random.random(count)
+        draws = chance.draw(count)
         if not self.bursty:
-            return draws < self.rate
+            return np.asarray(draws < self.rate)
         leave = 1 / self.burst
-        enter = leave * self.rate / (1 - self.rate) if self.rate < 1 else 1.0
-        hit, found = bool(random.random() < self.rate), np.empty(count, np.bool_)
+        enter = leave * self.rate / (1 - self.rate)
+        hit, found = bool(chance.draw(1)[0] < self.rate), np.empty(count, np.bool_)
         for place, draw in enumerate(draws):
             found[place] = hit
             hit = draw >= leave if hit else draw < enter

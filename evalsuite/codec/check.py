@@ -25,6 +25,7 @@ from evalsuite.codec.decoder import decode
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.run import encode
 from evalsuite.codec.splitcheck import check_split
+from evalsuite.codec.taking import check_format
 from evalsuite.errors import EvalError
 from evalsuite.files import storing
 from evalsuite.scratch import Scratch
@@ -78,7 +79,7 @@ def check_codec(recipe: Recipe) -> Checked:
     )
     with _folder() as folder:
         sequence = synthetic(folder / "source.y4m")
-        recipe.check_format(sequence)
+        check_format(recipe, sequence)
         output = folder / f"stream.{recipe.extension}"
         with _step("first encode"):
             encoded = encode(recipe, sequence, best, output, timeout=TIMEOUT_S)

@@ -22,12 +22,10 @@ from evalsuite.codec.hostpool import describe
 from evalsuite.codec.identity import digest_of, version_of
 from evalsuite.codec.knob import IntraPeriods, Knob, check_point
 from evalsuite.codec.part import Part, Split, encode_values, whole
-from evalsuite.codec.plugin import BUILT_IN, entry_points, located
+from evalsuite.codec.plugin import entry_points, located
 from evalsuite.codec.scaling import Scale
-from evalsuite.codec.variants import SEPARATOR, declared, split_name
+from evalsuite.codec.variants import split_name
 from evalsuite.errors import EvalError, RequestError
-from evalsuite.sources.colour import is_convertible
-from evalsuite.sources.tags import MATRICES
 from evalsuite.types import OperatingPoint, Sequence, VideoFormat
 
 RECONSTRUCTION, ESTIMATE = "reconstruction.yuv", "bits.txt"
@@ -226,41 +224,6 @@ class Recipe:
         """
         self.version()
         self.locate_files()
-
-    def check_format(self, sequence: Sequence) -> None:
-        """Refuse a sequence of a pixel format or a matrix that the codec does not take.
-
-        Raises:
-            RequestError: with those it takes, and the variants that take this one.
-        """
-        wanted = sequence.format.pixel_format
-        if wanted not in self.formats:
-            takers = " or ".join(self._variants_taking(wanted))
-            raise RequestError(
-                f"the codec {self.name} does not take this pixel format",
-                where=sequence.name,
-                expected=" or ".join(self.formats),
-                got=wanted,
-                fix=f"name {takers}" if takers else "convert the sequence first, and say so where you publish",
-            )
-        if self.python in BUILT_IN and not is_convertible(sequence.colour):
-            raise RequestError(
-                f"the codec {self.name} works in RGB, and there is no conversion from this matrix",
-                where=sequence.name,
-                expected=" or ".join(MATRICES),
-                got=sequence.colour.matrix,
-                fix="convert the sequence first, and say so where you publish",
-            )
-
-    def _variants_taking(self, pixel_format: str) -> list[str]:
-        """Names of the variants in the recipe's file that state this pixel format."""
-        try:
-            variants = declared(resources.load("codecs", str(self.path))[1], self.path)
-        except EvalError:
-            # A class with a recipe of its own has no file.
-            return []
-        name, _ = split_name(self.name)
-        return [f"{name}{SEPARATOR}{key}" for key, own in variants.items() if pixel_format in own.get("formats", ())]
 
     def check_point(self, point: OperatingPoint) -> None:
         """Refuse an operating point that the encoder cannot be given; see `evalsuite.codec.knob.check_point`."""

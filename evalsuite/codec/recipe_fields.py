@@ -166,7 +166,7 @@ def split(table: Table) -> Split | None:
 
 def transport(table: Table) -> Transport:
     """The table [transport], which may be empty."""
-    found = Transport(decode=table.get("decode", command, ()))
+    found = Transport(decode=table.get("decode", command, ()), classes=tuple(table.get("classes", fields.texts, ())))
     table.finish()
     return found
 

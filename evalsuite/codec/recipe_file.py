@@ -209,11 +209,12 @@ def _check_transport(recipe: Recipe, transport: Transport) -> None:
     where, own = recipe.path, recipe.container == "none"
     if transport.decode:
         _check_command("decode", transport.decode, {*RECEIVE_PLACEHOLDERS, *recipe.files}, {"input", "lost"}, where)
-    if own != bool(transport.decode) or (own and not recipe.info) or (not own and recipe.standard not in DECODERS):
+    fits = transport.decode and transport.classes and recipe.info if own else recipe.standard in DECODERS
+    if not fits or (not own and transport != Transport(())):
         raise RecipeError(
             "the table [transport] does not fit the codec",
             where=where,
-            expected=f"nothing in it for {', '.join(DECODERS)}; `decode` in it, and `info`, for a format of its own",
+            expected=f"nothing in it for {', '.join(DECODERS)}; `decode`, `classes` and `info` for a format of its own",
         )
 
 

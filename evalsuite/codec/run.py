@@ -16,6 +16,7 @@ from evalsuite.codec.command import Command
 from evalsuite.codec.handover import prepare
 from evalsuite.codec.part import Part
 from evalsuite.codec.recipe import ESTIMATE, RECONSTRUCTION, Recipe
+from evalsuite.codec.taking import check_format
 from evalsuite.errors import MediaError, ProcessError
 from evalsuite.files import sha256_of
 from evalsuite.process import Running
@@ -70,7 +71,7 @@ def encode(
         ProcessError: the encoder is missing, fails, runs too long, writes nothing, or contradicts itself.
         MediaError: what it wrote is not a whole stream of its container.
     """
-    recipe.check_format(sequence)
+    check_format(recipe, sequence)
     recipe.check_point(point)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,10 @@ KEY, OTHER = "key", "other"
 """Classes of frames: random-access points, and all the rest."""
 
 _PARAMETER_SETS: dict[Standard, frozenset[int]] = {"h264": frozenset({7, 8, 13}), "hevc": frozenset({32, 33, 34})}
+_NEVER_CHANGED: frozenset[Standard] = frozenset({"hevc"})
+"""Standards whose decoder shows memory that nobody wrote where a slice is damaged: such a slice is thrown away, as a
+receiver does that checks what it gets, so that the same loss always gives the same pictures."""
+
 _CHANGED_BYTES = 3
 """Of a packet that arrives damaged."""
 
@@ -69,10 +73,11 @@ def through(recipe: Recipe, channel: Channel) -> Recipe:
             expected="a recipe with [transport]",
             fix="leave the codec out, or say in its recipe how it is sent (docs/loss.md)",
         )
-    if not recipe.transport.decode and channel.only not in ("", KEY, OTHER):
+    classes = recipe.transport.classes or (KEY, OTHER)
+    if channel.only not in ("", *classes):
         raise RequestError(
             f"the codec {recipe.name} has no packets of the class {channel.only!r}",
-            expected=f"{KEY} (random-access pictures) or {OTHER}",
+            expected=" or ".join(classes),
             fix="leave class= out, or give another one",
         )
     return replace(recipe, name=f"{recipe.name}{CHANNEL}{channel.label}", channel=channel)
@@ -90,7 +95,8 @@ def receive_command(recipe: Recipe, sent: Sent, format: VideoFormat, frames: int
     """
     if recipe.transport is None or not recipe.transport.decode:
         # One thread, whatever is asked for: what a damaged stream decodes to must not depend on it.
-        return (sys.executable, "-m", "evalsuite.codec.receiver", str(sent.received), str(sent.lost))
+        # -P: a file of the user's that is named like a module is none.
+        return (sys.executable, "-P", "-m", "evalsuite.codec.receiver", str(sent.received), str(sent.lost))
     coded = recipe.coded_format(format)
     return recipe.filled(recipe.transport.decode, sent.received, coded, frames, threads, lost=str(sent.lost))
 
@@ -135,7 +141,7 @@ def send(
         for unit in _frame(frame, recipe.standard, KEY if number in key else OTHER, bitstream):
             units.append(unit)
             owners.append(number)
-    arrived, packets, hit = _through(units, recipe.channel, sha256)
+    arrived, packets, hit = _through(units, recipe.channel, sha256, recipe.standard)
     display = {one.unit: place for place, one in enumerate(shown)}
     _write_frames(received, lost, recipe, sequence, _per_frame(arrived, owners, len(frames)), display, key)
     return Sent(received, lost, packets, hit)
@@ -165,16 +171,18 @@ def _frame(frame: bytes, standard: Standard, kind: str, where: Path) -> Iterator
         yield _Unit(nal, HEADER if number in sets else kind, whole=True)
 
 
-def _through(units: list[_Unit], channel: Channel, sha256: str) -> tuple[list[tuple[bytes, bytes]], int, int]:
+def _through(
+    units: list[_Unit], channel: Channel, sha256: str, standard: Standard = ""
+) -> tuple[list[tuple[bytes, bytes]], int, int]:
     """What arrives of each unit, and a mark for each of its bytes; how many packets could be hit, and how many were.
 
     A byte's mark is 0 where it is as sent, 1 where it is missing, 2 where its packet was changed.
     """
-    random = channel.random(sha256)
+    chance = channel.chance(sha256)
     size = channel.packet_bytes
     at_risk = [unit.kind != HEADER and channel.only in ("", unit.kind) for unit in units]
     counts = [-(-len(unit.data) // size) if risk else 0 for unit, risk in zip(units, at_risk, strict=True)]
-    hits = channel.hits(sum(counts), random)
+    hits = channel.hits(sum(counts), chance)
     arrived, place = [], 0
     for unit, count in zip(units, counts, strict=True):
         hit = np.flatnonzero(hits[place : place + count])
@@ -183,13 +191,14 @@ def _through(units: list[_Unit], channel: Channel, sha256: str) -> tuple[list[tu
         for packet in hit.tolist():
             start, end = packet * size, min((packet + 1) * size, len(data))
             if channel.kind == "damage":
-                for at in random.integers(start, end, _CHANGED_BYTES).tolist():
-                    data[at] ^= int(random.integers(1, 256))
+                places = chance.whole(start, end, _CHANGED_BYTES)
+                for at, change in zip(places, chance.whole(1, 256, _CHANGED_BYTES), strict=True):
+                    data[at] ^= change
                 marks[start:end] = b"\2" * (end - start)
             else:
                 data[start:end] = bytes(end - start)
                 marks[start:end] = b"\1" * (end - start)
-        if unit.whole and 1 in marks:
+        if unit.whole and (1 in marks or (2 in marks and standard in _NEVER_CHANGED)):
             data, marks = bytearray(), bytearray(b"\1")
         arrived.append((bytes(data), bytes(marks)))
     return arrived, len(hits), int(hits.sum())
@@ -222,11 +231,17 @@ def _write_frames(
     key: set[int],
 ) -> None:
     """The file that arrived, and what the receiver is told of it, as `evalsuite.codec.receiver` reads them."""
-    lines, start, sound = [], 0, True
+    lines, start = [], 0
+    # What depends on something that is missing is no better than what is missing: until the next key frame. Pictures
+    # that are sent behind it and shown before it may depend on what was sent before it.
+    sound, before, shown_from = True, True, -1
     for number, (data, intact) in enumerate(frames):
-        # What depends on something that is missing is no better than what is missing: until the next key frame.
-        sound = intact and (sound or number in key)
-        lines.append([start, start + len(data), display[number], int(sound)])
+        if number in key:
+            before, sound, shown_from = sound, True, display[number]
+        sound = sound and intact
+        good = sound if display[number] >= shown_from else sound and before
+        before = before and intact
+        lines.append([start, start + len(data), display[number], int(good)])
         start += len(data)
     head = header(recipe.coded_format(sequence.format), sequence.frame_rate).decode("ascii")
     told = {"format": FRAME_LISTS, "decoder": DECODERS[recipe.standard], "header": head, "frames": lines}

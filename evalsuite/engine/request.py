@@ -16,6 +16,7 @@ from evalsuite import provenance
 from evalsuite.assets import cache_dir
 from evalsuite.codec.channel import parse_channel
 from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.codec.taking import check_format
 from evalsuite.codec.transport import through
 from evalsuite.engine.board import check_plan
 from evalsuite.engine.choice import choose
@@ -150,7 +151,7 @@ def make_plan(request: Request) -> Plan:
         recipe.check_available()
         recipe.check_point(OperatingPoint(recipe.knob.ladder[0], request.intra_period, request.threads))
         for sequence in sequences:
-            recipe.check_format(sequence)
+            check_format(recipe, sequence)
     plan = Plan(
         recipes=recipes + behind,
         sequences=sequences,

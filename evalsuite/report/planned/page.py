@@ -99,7 +99,7 @@ def _token_unit(forecast: Forecast) -> tuple[str, float]:
     return token_unit(max((need.tokens.p99 for one in forecast.codecs for need in one.hours if need.tokens), default=0))
 
 
-def _render(forecast: Forecast, style_ids: list[str]) -> str:
+def _render(forecast: Forecast, style_ids: tuple[str, ...]) -> str:
     unit, scale = _unit(forecast)
     tokens, each = _token_unit(forecast)
     environment = Environment(

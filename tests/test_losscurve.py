@@ -1,0 +1,121 @@
+"""Quality against loss, on runs whose losses are known in closed form; and a real run with channels."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from report_sample import write_sample
+from run_bench import Bench
+
+from evalsuite.results.load import RunResults, read_run
+from evalsuite.results.losscurve import losses
+from evalsuite.results.stats import mean_interval
+
+SHIFTS = {"x265": 0.0, "x265@2%": -1.0, "x265@2%+seed=2": -3.0, "x265@5%x3+class=key": -6.0}
+CHANNELS = {
+    "x265@2%": {"rate": 0.02, "burst": None, "seed": 1, "class": None},
+    "x265@2%+seed=2": {"rate": 0.02, "burst": None, "seed": 2, "class": None},
+    "x265@5%x3+class=key": {"rate": 0.05, "burst": 3.0, "seed": 1, "class": "key"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run of one codec behind channels, each of which takes so many dB on every sequence, and half of them more."""
+    facts: dict[str, dict[str, Any]] = {
+        name: {"loss": {"model": name, "packet_bytes": 1200, "kind": "drop", **told}} for name, told in CHANNELS.items()
+    }
+    return write_sample(tmp_path / "run", codecs=list(SHIFTS), factors=dict.fromkeys(SEQUENCES, 1.0), codec_facts=facts)
+
+
+SEQUENCES = ("carphone", "face", "street", "bikes", "bunny")
+
+
+def shifted(folder: Path) -> RunResults:
+    """The run with PSNRs that are q without a channel, and less by what a channel takes behind one."""
+    run = read_run(folder)
+    points = run.points.copy()
+    more = points["sequence"].map({sequence: place * 0.5 for place, sequence in enumerate(SEQUENCES)})
+    for name, shift in SHIFTS.items():
+        own = (points["codec"] == name) & (points["metric"] == "psnr_y")
+        points.loc[own, "score"] = points.loc[own, "q"] + shift * (1 + more[own])
+    return replace(run, points=points)
+
+
+def test_what_is_lost_is_the_difference_to_the_same_points_without_a_channel(folder: Path) -> None:
+    found = {(one.rate, one.only): one for one in losses(shifted(folder)) if one.metric == "psnr_y"}
+    assert set(found) == {(0.02, ""), (0.05, "key")}
+    two, five = found[0.02, ""], found[0.05, "key"]
+    # Sequences lose 1, 1.5, ... 3 times as much: 2 times on average; the two seeds 1 and 3 dB.
+    assert two.lost == pytest.approx(2 * (1 + 3) / 2)
+    assert five.lost == pytest.approx(2 * 6)
+    assert two.clean - two.lossy == pytest.approx(two.lost)
+    assert (two.seeds, two.sequences, five.seeds, five.burst) == (2, 5, 1, 3.0)
+    assert two.interval == pytest.approx(mean_interval([2, 3, 4, 5, 6]))
+    assert (two.channel, five.channel) == ("2 %", "5 %, burst 3, key")
+
+
+def test_a_run_without_channels_has_no_losses(tmp_path: Path) -> None:
+    assert losses(read_run(write_sample(tmp_path / "run"))) == []
+
+
+def test_a_run_with_channels_measures_the_same_bitstreams(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    command = (
+        *("run", "--codecs", "x264:lowdelay", "--sequences", bench.clips[0], "--match", "none", "--store", "store"),
+        *("--metrics", "psnr_y", "--pictures", "none", "--jobs", "2"),
+        *("--loss", "iid:0.3,packet=64", "--loss", "iid:100%,class=other"),
+    )
+    done = bench.run(*command)
+    assert "x264:lowdelay behind channels that lose packets" in done.stdout
+    points = bench.points()
+    means = points[points["statistic"] == "mean"].pivot_table(
+        index="q", columns=["codec", "metric"], values="score", aggfunc="first"
+    )
+    names = ["x264:lowdelay", "x264:lowdelay@30%+packet=64", "x264:lowdelay@100%+class=other"]
+    assert set(points["codec"]) == set(names)
+    by_q = points.groupby(["q", "codec"])[["bitstream_sha256", "bytes"]].first().reset_index()
+    assert (by_q.groupby("q")[["bitstream_sha256", "bytes"]].nunique() == 1).all(axis=None)
+    assert (means[names[2], "lost_packets"] == 1).all()
+    # Six frames, of which the first arrives.
+    assert means[names[2], "concealed_share"].tolist() == pytest.approx([5 / 6] * 5)
+    assert (means[names[0], "psnr_y"] > means[names[2], "psnr_y"]).all()
+    frames = pd.read_parquet(tmp_path / "results" / "frames.parquet")
+    marks = frames[(frames["codec"] == names[2]) & (frames["metric"] == "concealed")]
+    assert marks.groupby("q")["score"].apply(list).tolist() == [[0, 1, 1, 1, 1, 1]] * 5
+    clean = points[(points["codec"] == names[0]) & (points["metric"] == "lost_packets")]
+    assert set(clean["status"]) == {"not_applicable"}
+    summary = bench.summary()
+    assert [one["loss"] and one["loss"]["model"] for one in summary["codecs"]] == [
+        *(None, "iid:0.3,packet=64", "iid:1,class=other")
+    ]
+    # Nothing is encoded for a channel, nor kept twice; again, nothing is done at all.
+    assert (summary["outcomes"]["cells"], summary["outcomes"]["encodes"]) == (15, 5)
+    with sqlite3.connect(tmp_path / "store" / "store.sqlite") as store:
+        assert store.execute("SELECT count(*), count(DISTINCT sha256) FROM cells").fetchone() == (15, 5)
+    bench.run(*command)
+    again = bench.summary()["outcomes"]
+    assert (again["encodes"], again["measured"], again["measured_cached"]) == (0, 0, 15)
+    pd.testing.assert_frame_equal(bench.points(), points)
+    bench.run("store", "check", "store")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--loss", "often"), "is no model"),
+        (("--loss", "iid:0.1", "--timing"), "--loss and --timing do not go together"),
+        (("--loss", "iid:0.1", "--hull"), "--loss and --hull do not go together"),
+        (("--loss", "iid:0.1,class=tokens"), "no packets of the class 'tokens'"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, more: tuple[str, ...], said: str) -> None:
+    bench = Bench(tmp_path)
+    assert said in bench.run("run", "--codecs", "x264", "--sequences", bench.clips[0], *more, expect=2).stderr
+    refused = bench.run("run", "--codecs", "toy", "--sequences", bench.clips[0], "--loss", "iid:0.1", expect=2)
+    assert "toy cannot be sent over a channel that loses packets" in refused.stderr
