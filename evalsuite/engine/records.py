@@ -18,7 +18,7 @@ from evalsuite.results.load import FrameScores, plain_text
 from evalsuite.sources.hdr import as_json
 from evalsuite.types import Failure, Latency, MetricInfo, Sequence, Series
 
-_NO_QUALITY = ("tokens", "traffic", "complexity")
+_NO_QUALITY = ("tokens", "traffic", "complexity", "loss", "content")
 """Families of metrics that say what a codec costs, not what it gives."""
 
 

@@ -31,7 +31,7 @@ DEFAULT = (
 
 FAMILIES = (
     *("fidelity", "perceptual", "sharpness", "temporal", "faces", "text", "objects", "no-reference"),
-    *("tokens", "traffic", "complexity", "loss"),
+    *("tokens", "traffic", "complexity", "loss", "content"),
 )
 """The families of what is shipped, in the order of tables; those of other packages come after them."""
 

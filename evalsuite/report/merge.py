@@ -131,10 +131,13 @@ def merge(results: ListOf[RunResults]) -> Report:
         ]
         labelled.append(_Labelled(run, _relabel(result.points, run, *own), *own))
     points = _latest(pd.concat([each.points for each in labelled], ignore_index=True))
-    bd_rows = _bd_rows(labelled, points)
+    known = _facts(runs, "codecs", codecs)
+    # What a channel costs is told against the same bitstreams without it (`planner`), not as that of another codec.
+    compared = points[~points["codec"].isin([label for label, facts in known if facts.get("loss")])]
+    bd_rows = _bd_rows(labelled, compared)
     return Report(
         runs=runs,
-        codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(_facts(runs, "codecs", codecs))),
+        codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(known)),
         sequences=tuple(Sequence(label, facts) for label, facts in _facts(runs, "sequences", sequences)),
         metrics=tuple(_metric(label, facts) for label, facts in _facts(runs, "metrics", metrics)),
         points=_points(points),
@@ -143,7 +146,7 @@ def merge(results: ListOf[RunResults]) -> Report:
         failures=_unique(labelled, "failures", ("codec", "sequence", "q", "stage", "message")),
         commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
         unmatched=matches.unmatched,
-        relative=relative_curves(points, bd_rows),
+        relative=relative_curves(compared, bd_rows),
         means=points[points["statistic"] == "mean"],
     )
 

@@ -20,6 +20,7 @@ from evalsuite.report import (
     devices,
     facts,
     findings,
+    planner,
     provenance,
     reach,
     relative,
@@ -69,6 +70,9 @@ def pages(report: Report) -> Iterator[Page]:
     if has_traffic(report):
         files = (*linked, "tokens.js", "traffic.js")
         yield Page("traffic.html", "Tokens and traffic", "traffic.html", partial(_traffic, report), files, draws=True)
+    if planned := planner.planner(report):
+        for_planners: Callable[[], Context] = partial(dict, planner=planned)
+        yield Page("planner.html", "Planner", "planner.html", for_planners)
     if standing := complexity.standings(report):
         context: Callable[[], Context] = partial(_complexity, report, standing)
         yield Page("complexity.html", "Complexity", "complexity.html", context, (*linked, "complexity.js"), draws=True)

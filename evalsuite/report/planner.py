@@ -1,0 +1,183 @@
+"""What planners ask: what a quality takes, what a loss costs, and how tokens follow the scene. The page `planner`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalsuite.errors import RequestError
+from evalsuite.planning.audience import ANY
+from evalsuite.planning.devices import standard_devices
+from evalsuite.planning.points import RatePoint, rate_points
+from evalsuite.planning.profile import Amount, Profile, Row, profile
+from evalsuite.planning.profilesaid import counts, sentence
+from evalsuite.planning.reach import Target
+from evalsuite.report.comparisons import headline_metric
+from evalsuite.report.linechart import Line, LineChart, line_chart
+from evalsuite.report.model import Report
+from evalsuite.results.losscurve import Loss, losses
+
+_QUANTILES = (0.25, 0.5, 0.75)
+"""Of all points' scores: a modest, a middle and a high quality, of what was measured."""
+_MOST_CHARTS = 12
+_TOKENS, _MOTION = "frame_tokens", "source_ti"
+
+_COLUMNS = (
+    ("kbps", 1.0, "Bitrate", "kbps"),
+    ("sent_token_rate", 1.0, "Tokens sent", "tokens/s"),
+    ("peak_to_mean", 1.0, "Peak", "over mean"),
+    ("vbv_seconds", 1.0, "Bucket", "s"),
+    ("startup_s", 1.0, "Start-up", "s"),
+    ("decode_cpu_s", 1e3, "Decode CPU", "ms/frame"),
+    ("decode_latency_p95_s", 1e3, "Latency p95", "ms"),
+)
+"""Figures, what they are multiplied by, title and unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure of a table."""
+
+    name: str
+    scale: float
+    title: str
+    unit: str
+
+    def of(self, row: Row) -> float | None:
+        """The mean over the sequences of a row."""
+        mean = row.figures[self.name].mean
+        return None if mean is None else mean * self.scale
+
+    def interval(self, row: Row) -> tuple[float, float] | None:
+        """Of that mean."""
+        amount: Amount = row.figures[self.name]
+        return None if amount.interval is None else (amount.interval[0] * self.scale, amount.interval[1] * self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What one quality takes."""
+
+    target: Target
+    title: str
+    said: tuple[str, ...]
+    """A sentence for each codec."""
+    columns: tuple[Column, ...]
+    """Those that are known of some codec."""
+    rows: tuple[Row, ...]
+    """Of all content, those that reach it somewhere."""
+    content: tuple[tuple[str, tuple[Row, ...]], ...]
+    """By tag, the rows of the same codecs."""
+    unlike: bool
+    """Whether the codecs reach it on different sequences."""
+
+    def plays(self, row: Row) -> list[tuple[str, Mapping[str, int]]]:
+        """By device, how many of the row's operating points it plays in real time."""
+        return [(one.device.name, counts(one.operating)) for one in row.devices]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """All that the page shows."""
+
+    metric: str
+    levels: tuple[Level, ...]
+    losses: tuple[Loss, ...]
+    loss_charts: tuple[LineChart, ...]
+    adaptation: tuple[tuple[str, tuple[LineChart, ...]], ...]
+    """For each tokenized codec and sequence a title, its tokens over time and the motion of the source."""
+
+
+def planner(report: Report) -> Planner | None:
+    """What there is to show; None where no rate point was measured, or no metric judges."""
+    metric = headline_metric(report.judged)
+    behind = {one["name"] for run in report.runs for one in run.summary["codecs"] if one.get("loss")}
+    try:
+        points = [one for one in rate_points(run.results for run in report.runs) if one.codec not in behind]
+    except RequestError:
+        return None
+    if metric is None or not points:
+        return None
+    found = tuple(one for run in report.runs for one in losses(run.results))
+    levels = tuple(_levels(points, metric.name, bool(metric.higher_is_better)))
+    return Planner(metric.name, levels, found, tuple(_loss_charts(report, found)), tuple(_adaptation(report, points)))
+
+
+def _levels(points: Sequence[RatePoint], metric: str, higher: bool) -> Iterator[Level]:
+    scores = [point.means[metric] for point in points if metric in point.means]
+    if not scores:
+        return
+    wanted = [float(f"{value:.2g}") for value in np.quantile(scores, _QUANTILES)]
+    for value in sorted(set(wanted), reverse=not higher):
+        try:
+            made = profile(points, [Target(metric, value)], devices=standard_devices())
+        except RequestError:
+            continue  # rounded beyond the best there is
+        yield _level(made, Target(metric, value), higher)
+
+
+def _level(made: Profile, target: Target, higher: bool) -> Level:
+    every = [row for row in made.rows if row.tag == ANY]
+    rows = tuple(row for row in every if row.reached)
+    columns = [Column(*column) for column in _COLUMNS]
+    names = [row.codec for row in rows]
+    by_tag: dict[str, list[Row]] = {}
+    for row in made.rows:
+        if row.tag != ANY and row.codec in names:
+            by_tag.setdefault(row.tag, []).append(row)
+    return Level(
+        target=target,
+        title=f"{target.metric} of at {'least' if higher else 'most'} {target.value:g}",
+        said=tuple(sentence(made, row) for row in every),
+        columns=tuple(column for column in columns if any(column.of(row) is not None for row in rows)),
+        rows=rows,
+        content=tuple((tag, tuple(own)) for tag, own in by_tag.items()),
+        unlike=ANY in made.unlike,
+    )
+
+
+def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
+    """For each metric its mean over the rate of loss, a line for each codec and kind of channel that spares no class."""
+    for metric in dict.fromkeys(one.metric for one in found if not one.only):
+        lines: dict[str, list[Loss]] = {}
+        for one in found:
+            if one.metric == metric and not one.only:
+                burst = f", burst {one.burst:g}" if one.burst else ""
+                lines.setdefault(f"{one.codec}{burst}{', damaged' if one.kind == 'damage' else ''}", []).append(one)
+        drawn = []
+        for name, held in lines.items():
+            over = ((0.0, held[0].clean), *((100 * one.rate, one.lossy) for one in held))
+            drawn.append(Line(name, report.place(held[0].codec), over))
+        unit = next(one.unit for one in found if one.metric == metric)
+        yield line_chart(f"{metric}, {unit}" if unit else metric, "packets lost, %", drawn)
+
+
+def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[str, tuple[LineChart, ...]]]:
+    """Tokens over time, of the middle rate of each tokenized codec and sequence."""
+    held: dict[tuple[str, str], list[RatePoint]] = {}
+    for point in points:
+        held.setdefault(point.place, []).append(point)
+    shown = 0
+    for (codec, sequence), own in held.items():
+        point = sorted(own, key=lambda one: one.kbps)[len(own) // 2]
+        frames = point.run.frames(cell_key=point.cell_key)
+        tokens = frames[frames["metric"] == _TOKENS].sort_values("frame")
+        motion = frames[frames["metric"] == _MOTION].sort_values("frame")
+        if tokens.empty or shown == _MOST_CHARTS:
+            continue
+        shown += 1
+        place = report.place(codec)
+        due = [
+            (float(frame), float(score)) for frame, score in zip(tokens["frame"], tokens["score"], strict=True) if score
+        ]
+        charts = [
+            line_chart(
+                "tokens of each packet", "frame", [Line(codec, place, (*due, (float(point.frames), due[-1][1])), True)]
+            )
+        ]
+        if not motion.empty:
+            moves = tuple(zip(motion["frame"].astype(float), motion["score"].astype(float), strict=True))
+            charts.append(line_chart("motion of the source (TI)", "frame", [Line("source", place, moves, steps=True)]))
+        yield f"{codec} on {sequence} at {point.kbps:.3g} kbps", tuple(charts)
