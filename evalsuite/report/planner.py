@@ -139,7 +139,7 @@ def _level(made: Profile, target: Target, higher: bool) -> Level:
 
 
 def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
-    """For each metric its mean over the rate of loss, a line for each codec and kind of channel that spares no class."""
+    """For each metric its mean over the rate of loss, a line for each codec and kind of channel of all packets."""
     for metric in dict.fromkeys(one.metric for one in found if not one.only):
         lines: dict[str, list[Loss]] = {}
         for one in found:
