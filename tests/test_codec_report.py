@@ -14,7 +14,7 @@ from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.codec.report import LARGEST_BYTES, report
 from evalsuite.codec.run import encode
 from evalsuite.errors import EvalError, MediaError, ProcessError
-from evalsuite.types import Packet
+from evalsuite.types import Packet, Part
 
 INFO = 'info = ["{binary}", "info", "{input}"]'
 
@@ -68,6 +68,34 @@ def test_packets_that_are_none_are_refused(
     bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists: dict[str, object]
 ) -> None:
     recipe = telling(monkeypatch, tmp_path, f"print(json.dumps({lists!r}))")
+    with pytest.raises(MediaError, match="cannot be read"):
+        report(recipe, bitstream, timeout=20)
+
+
+def test_parts_cover_the_file_in_its_order(bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = bitstream.stat().st_size
+    parts = [{"offset": 0, "bytes": 1, "class": "header"}, {"offset": 1, "bytes": size - 1, "class": "tokens"}]
+    recipe = telling(monkeypatch, tmp_path, f"print(json.dumps({{'parts': {parts!r}}}))")
+    assert report(recipe, bitstream, timeout=20).parts == (Part(1, "header"), Part(size - 1, "tokens"))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "all",
+        [1],
+        [{"offset": 0, "bytes": 1}],
+        [{"offset": 0, "bytes": 1, "class": "header"}],  # not all of the file
+        [{"offset": 1, "bytes": 2, "class": "header"}],
+        [{"offset": 0, "bytes": 0, "class": "header"}],
+        [{"offset": 0, "bytes": 1.5, "class": "header"}],
+        [{"offset": 0, "bytes": 1, "class": 7}],
+    ],
+)
+def test_parts_that_are_none_are_refused(
+    bitstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: object
+) -> None:
+    recipe = telling(monkeypatch, tmp_path, f"print(json.dumps({{'parts': {parts!r}}}))")
     with pytest.raises(MediaError, match="cannot be read"):
         report(recipe, bitstream, timeout=20)
 

@@ -21,8 +21,12 @@ from evalsuite.sources.y4m import join_planes, split_planes
 from evalsuite.types import Colour, Frame, Plane, Series, VideoFormat
 
 # Told by the codec, by its files or its processes, not by frames: tests of their own hold those.
-NOT_OF_FRAMES = {"report", "packets", "costs"}
-METRICS = {name: info for name, info in infos().items() if not NOT_OF_FRAMES & set(info.needs)}
+NOT_OF_FRAMES = {"report", "packets", "costs", "delivery"}
+METRICS = {
+    name: info
+    for name, info in infos().items()
+    if not NOT_OF_FRAMES & set(info.needs) and info.family != "content"  # of the source alone
+}
 
 WIDTH, HEIGHT = 344, 192
 FRAMES = 2

@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -93,6 +94,11 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Cell
         parts = (cell if isinstance(cell, tuple) else (cell, "") for cell in row)
         table.add_row(*(Text(printable(text), style) for text, style in parts))
     console().print(table)
+
+
+def echo_folded(text: str, lead: str = "") -> None:
+    """Print a line, folded at 80 columns, behind `lead`."""
+    typer.echo(textwrap.fill(printable(text), 80, initial_indent=lead, subsequent_indent=" " * len(lead)))
 
 
 def printable(text: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalsuite.cli.output import printable
+from evalsuite.cli.output import echo_folded
 
 if TYPE_CHECKING:
     from evalsuite.planning.forecast import Forecast
@@ -71,7 +70,7 @@ def _print(found: Forecast) -> None:
     from evalsuite.planning.said import assumed, headlines, number, percent, rate, rate_unit, token_unit
 
     for line in headlines(found):
-        _echo(line)
+        echo_folded(line)
     days = [one.day for one in found.codecs]
     unit, scale = rate_unit(max(day.bandwidth.p99 for day in days))
     typer.echo()
@@ -119,9 +118,4 @@ def _print(found: Forecast) -> None:
         )
     typer.echo("What was assumed:")
     for line in assumed(found):
-        _echo(line, "- ")
-
-
-def _echo(text: str, lead: str = "") -> None:
-    """Print a line, folded at 80 columns."""
-    typer.echo(textwrap.fill(printable(text), 80, initial_indent=lead, subsequent_indent=" " * len(lead)))
+        echo_folded(line, "- ")

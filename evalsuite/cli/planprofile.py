@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalsuite.cli.output import printable
+from evalsuite.cli.output import echo_folded
 
 if TYPE_CHECKING:
     from evalsuite.planning.profile import Amount, Judged, Playing, Profile, Row
@@ -115,7 +114,7 @@ def profile(
     _print(found)
     others = [one for one in all_tags(points) if one not in tags]
     if others:
-        _echo(f"Other content (--tag): {', '.join(others)}")
+        echo_folded(f"Other content (--tag): {', '.join(others)}")
 
 
 def _print(found: Profile) -> None:
@@ -128,7 +127,7 @@ def _print(found: Profile) -> None:
         if not row.reached or any(row.figures[name].mean is not None for name in tokens)
     ]
     for line in said:
-        _echo(line)
+        echo_folded(line)
     if said:
         typer.echo()
     shown = [row for row in found.rows if row.reached]
@@ -137,7 +136,7 @@ def _print(found: Profile) -> None:
         _print_figures(title, columns, shown)
     _print_devices(found.rows)
     for note in _notes(found):
-        _echo(note, "- ")
+        echo_folded(note, "- ")
 
 
 def _rates(row: Row) -> dict[str, str]:
@@ -259,8 +258,3 @@ def _unknown(found: Profile) -> Iterator[str]:
 
 def _missed(one: Missed) -> str:
     return f"{one.sequence} (best {one.best:.4g})" if one.best is not None else f"{one.sequence} (not measured)"
-
-
-def _echo(text: str, lead: str = "") -> None:
-    """Print a line, folded at 80 columns."""
-    typer.echo(textwrap.fill(printable(text), 80, initial_indent=lead, subsequent_indent=" " * len(lead)))

@@ -275,6 +275,7 @@ def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:
         "lookahead": recipe.lookahead,
         "delay": recipe.delay,
         "rate_source": recipe.rate_source,
+        "device": recipe.device,
         "scale": None if recipe.scale is None else asdict(recipe.scale),
         "loss": None if recipe.channel is None else _loss(recipe.channel),
         "container": recipe.container,

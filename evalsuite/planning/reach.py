@@ -88,7 +88,7 @@ def directions(points: Iterable[RatePoint], targets: Iterable[Target]) -> dict[s
             )
         raise RequestError(
             f"no rate point has the metric {metric!r}",
-            fix=f"{did_you_mean(metric, known)} (or measure it: `evalsuite run --metrics`)",
+            fix=f"{did_you_mean(metric, known)} (or measure it: `evalsuite run --metrics`; a profile: `--profile`)",
         )
     return {target.metric: known[target.metric] for target in targets}
 
