@@ -155,13 +155,13 @@ def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
 
 
 def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[str, tuple[LineChart, ...]]]:
-    """Tokens over time, of the middle rate of each tokenized codec and sequence."""
+    """Tokens over time, of the lowest rate of each tokenized codec and sequence: it is there that tokens are saved."""
     held: dict[tuple[str, str], list[RatePoint]] = {}
     for point in points:
         held.setdefault(point.place, []).append(point)
     shown = 0
     for (codec, sequence), own in held.items():
-        point = sorted(own, key=lambda one: one.kbps)[len(own) // 2]
+        point = min(own, key=lambda one: one.kbps)
         frames = point.run.frames(cell_key=point.cell_key)
         tokens = frames[frames["metric"] == _TOKENS].sort_values("frame")
         motion = frames[frames["metric"] == _MOTION].sort_values("frame")
@@ -174,7 +174,7 @@ def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[s
         ]
         charts = [
             line_chart(
-                "tokens of each packet", "frame", [Line(codec, place, (*due, (float(point.frames), due[-1][1])), True)]
+                "tokens of each slot", "frame", [Line(codec, place, (*due, (float(point.frames), due[-1][1])), True)]
             )
         ]
         if not motion.empty:
