@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from http_server import Server
 from sample_archives import sha256
-from test_pinning import FRAMES, entry, here, manifest, server, url_of, y4m
+from test_pinning import FRAMES, entry, manifest, url_of, y4m
 
 from evalsuite import resources
 from evalsuite.errors import RecipeError
 from evalsuite.sources.dataset import prepare
 
-__all__ = ["here", "server"]  # fixtures
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def test_what_does_not_fit_is_thrown_away_and_fetched_again(server: Server) -> None:

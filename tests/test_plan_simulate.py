@@ -56,7 +56,7 @@ def test_rates_over_a_window_of_a_loop(bits: list[int], frame_rate: float, windo
         (300, False, [0.0] * 30 + [SCALE] * 10, stats.poisson(75)),
         (200_000, True, [0.0] * 30 + [SCALE] * 10, stats.binom(200_000, 0.25)),
     ],
-    ids=str,
+    ids=["many", "some", "few", "on-off", "bursts", "bursts-by-chance", "bursts-of-many"],
 )
 def test_sums_of_which_the_distribution_is_known(streams: float, fixed: bool, rates: list[float], exact: Any) -> None:
     sources = [Source(np.array(rates), 2.0)]

@@ -57,6 +57,30 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """The sequences of one tag or trait."""
+
+    tag: str
+    sequences: int
+    takes: tuple[tuple[int, float | None, float | None], ...]
+    """Of each row: on how many it is reached, and the means of kbps and of sent tokens per second there."""
+
+    @classmethod
+    def of(cls, tag: str, sequences: int, rows: Sequence[Row]) -> Content:
+        """What the rows take on it."""
+        takes = []
+        for row in rows:
+            own = [one.figures for one in row.reached if tag in one.point.traits]
+            takes.append((len(own), _mean(own, "kbps"), _mean(own, "sent_token_rate")))
+        return cls(tag, sequences, tuple(takes))
+
+
+def _mean(figures: Sequence[Mapping[str, float]], name: str) -> float | None:
+    held = [one[name] for one in figures if name in one]
+    return sum(held) / len(held) if held else None
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """What one quality takes."""
 
@@ -68,8 +92,7 @@ class Level:
     """Those that are known of some codec."""
     rows: tuple[Row, ...]
     """Of all content, those that reach it somewhere."""
-    content: tuple[tuple[str, tuple[Row, ...]], ...]
-    """By tag, the rows of the same codecs."""
+    content: tuple[Content, ...]
     unlike: bool
     """Whether the codecs reach it on different sequences."""
 
@@ -112,28 +135,26 @@ def _levels(points: Sequence[RatePoint], metric: str, higher: bool) -> Iterator[
     wanted = [float(f"{value:.2g}") for value in np.quantile(scores, _QUANTILES)]
     for value in sorted(set(wanted), reverse=not higher):
         try:
-            made = profile(points, [Target(metric, value)], devices=standard_devices())
+            made = profile(points, [Target(metric, value)], tags=[ANY], devices=standard_devices())
         except RequestError:
             continue  # rounded beyond the best there is
-        yield _level(made, Target(metric, value), higher)
+        yield _level(made, points, Target(metric, value), higher)
 
 
-def _level(made: Profile, target: Target, higher: bool) -> Level:
-    every = [row for row in made.rows if row.tag == ANY]
-    rows = tuple(row for row in every if row.reached)
+def _level(made: Profile, points: Sequence[RatePoint], target: Target, higher: bool) -> Level:
+    rows = tuple(row for row in made.rows if row.reached)
     columns = [Column(*column) for column in _COLUMNS]
-    names = [row.codec for row in rows]
-    by_tag: dict[str, list[Row]] = {}
-    for row in made.rows:
-        if row.tag != ANY and row.codec in names:
-            by_tag.setdefault(row.tag, []).append(row)
+    names: dict[str, set[str]] = {}
+    for point in points:
+        for tag in point.traits:
+            names.setdefault(tag, set()).add(point.sequence)
     return Level(
         target=target,
         title=f"{target.metric} of at {'least' if higher else 'most'} {target.value:g}",
-        said=tuple(sentence(made, row) for row in every),
+        said=tuple(sentence(made, row) for row in made.rows),
         columns=tuple(column for column in columns if any(column.of(row) is not None for row in rows)),
         rows=rows,
-        content=tuple((tag, tuple(own)) for tag, own in by_tag.items()),
+        content=tuple(Content.of(tag, len(own), rows) for tag, own in sorted(names.items())),
         unlike=ANY in made.unlike,
     )
 
@@ -158,25 +179,20 @@ def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[s
     """Tokens over time, of the lowest rate of each tokenized codec and sequence: it is there that tokens are saved."""
     held: dict[tuple[str, str], list[RatePoint]] = {}
     for point in points:
-        held.setdefault(point.place, []).append(point)
-    shown = 0
-    for (codec, sequence), own in held.items():
+        if _TOKENS in point.means:
+            held.setdefault(point.place, []).append(point)
+    for (codec, sequence), own in list(held.items())[:_MOST_CHARTS]:
         point = min(own, key=lambda one: one.kbps)
         frames = point.run.frames(cell_key=point.cell_key)
         tokens = frames[frames["metric"] == _TOKENS].sort_values("frame")
         motion = frames[frames["metric"] == _MOTION].sort_values("frame")
-        if tokens.empty or shown == _MOST_CHARTS:
-            continue
-        shown += 1
         place = report.place(codec)
-        due = [
-            (float(frame), float(score)) for frame, score in zip(tokens["frame"], tokens["score"], strict=True) if score
-        ]
-        charts = [
-            line_chart(
-                "tokens of each slot", "frame", [Line(codec, place, (*due, (float(point.frames), due[-1][1])), True)]
-            )
-        ]
+        sent = tokens[tokens["score"] > 0]
+        due = list(zip(sent["frame"].astype(float), sent["score"].astype(float), strict=True))
+        if not due:
+            continue
+        due.append((float(point.frames), due[-1][1]))
+        charts = [line_chart("tokens of each slot", "frame", [Line(codec, place, tuple(due), steps=True)])]
         if not motion.empty:
             moves = tuple(zip(motion["frame"].astype(float), motion["score"].astype(float), strict=True))
             charts.append(line_chart("motion of the source (TI)", "frame", [Line("source", place, moves, steps=True)]))
