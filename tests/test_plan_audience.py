@@ -14,7 +14,7 @@ from evalsuite.errors import EvalError, RecipeError, RequestError
 from evalsuite.planning.audience import Audience, load_audience, parse_audience
 from evalsuite.planning.reach import Target
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "audience.toml"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "planning" / "audience.toml"
 PLAIN: dict[str, Any] = {"version": "1", "streams": 100, "codecs": ["x265"], "target": "vmaf=80"}
 
 

@@ -58,7 +58,7 @@ class Stage:
         self.pool = Pool(jobs)
         self.counts = Counts()
         self.lanes = [
-            Lane(cast(Any, SimpleNamespace(name=codec, knob=KNOB)), sequence(width), RateSearch(KNOB, ()))
+            Lane(cast(Any, SimpleNamespace(name=codec, knob=KNOB, channel=None)), sequence(width), RateSearch(KNOB, ()))
             for width in widths
             for codec in codecs
         ]

@@ -26,16 +26,21 @@ def rows(page: Page, codec: str, count: int) -> list[list[str]]:
     return [row for row in made if len(row) == count and row[0] == codec]
 
 
+def costs(page: Page, codec: str) -> list[list[str]]:
+    """What the codec's encoder and decoder take; other tables have rows of as many cells."""
+    return [row for row in rows(page, codec, 8) if row[1] in ("encode", "decode")]
+
+
 def test_trap30_speed_is_by_cpu_seconds_and_wall_time_of_what_ran_alone(tmp_path: Path) -> None:
     run = write_sample(tmp_path / "run", sequences=["carphone", "face"], costs={"x265": TIMED})
     page, _ = build(tmp_path, run)
     # Four points each of 60 and 50 frames: 2.4 CPU seconds and 2.5 of wall for an encode, 0.15 and 0.2 for a decode.
     # Their geometric mean is sqrt(60 x 50) = 54.77 frames.
-    assert rows(page, "vvenc", 8) == [
+    assert costs(page, "vvenc") == [
         ["vvenc", "encode", "22.8", "–", "–", "50", "1", "0 of 8"],
         ["vvenc", "decode", "365", "–", "–", "40", "1", "0 of 8"],
     ]
-    assert rows(page, "x265", 8) == [
+    assert costs(page, "x265") == [
         ["x265", "encode", "22.8", "21.9", "0.500", "50", "1", "8 of 8"],
         ["x265", "decode", "365", "274", "–", "40", "1", "8 of 8"],
     ]

@@ -39,7 +39,7 @@ def run(
     jobs: int | None = None,
     cluster: str | os.PathLike[str] | None = None,
     split: bool = True,
-    loss: str | Iterable[str] = (),
+    loss: str | Iterable[str] | None = None,
     timeout: float = 3600.0,
     timing: bool = False,
     hull: bool = False,
@@ -75,7 +75,7 @@ def run(
         jobs: tasks at a time; None for as many as cores and memory of this machine are good for.
         cluster: address of a Dask scheduler, or its scheduler file; None for this machine.
         split: split long encodes by GoP, where the codec's recipe says that it gives the same stream.
-        loss: models of channels that lose packets, such as `iid:0.02`; every codec is also measured behind each.
+        loss: models of channels that lose packets, such as `iid:0.02`: every codec is also measured behind each.
         timeout: seconds that one encode, or one frame of a decode, may take.
         timing: time every rate point by itself: one task at a time, after a warm-up.
         hull: add the convex hull of each codec's variants as a codec.
@@ -105,7 +105,7 @@ def run(
     wanted = () if sequences is None else _names(sequences)
     if sequences is not None and not wanted:
         raise RequestError("sequences names nothing", fix="name files or sequences, or leave it out for all of them")
-    loss = (loss,) if isinstance(loss, str) else tuple(loss)
+    loss = (loss,) if isinstance(loss, str) else tuple(loss or ()) or None
     given = {**locals(), "sequences": wanted}
     request = Request(
         codecs=codecs,
@@ -130,7 +130,7 @@ def run(
         out=Path(out),
         cluster=None if cluster is None else os.fspath(cluster),
         split=split,
-        loss=loss,
+        loss=loss or (),
         command=_command(given),
     )
 
