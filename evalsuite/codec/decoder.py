@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, cast
 
+from evalsuite.assets import cache_dir
 from evalsuite.codec.command import placeholders
 from evalsuite.codec.handover import crop, rounded
 from evalsuite.codec.hosted import Decoding
@@ -24,6 +25,7 @@ from evalsuite.codec.transport import Sent, receive_command, send
 from evalsuite.errors import MediaError, ProcessError, ShapeError
 from evalsuite.files import sha256_of
 from evalsuite.process import Running
+from evalsuite.scratch import Scratch
 from evalsuite.sources.y4m import join_planes, parse_header, read_raw_frames, split_planes
 from evalsuite.types import Delivery, Frame, OperatingPoint, Sequence, Usage, VideoFormat
 
@@ -129,7 +131,7 @@ class Decoder:
         self._process: DecoderProcess | None = None
         self._upscaler: Upscaler | None = None
         self._decoded_usage: Usage | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Scratch | None = None
         self._sent: Sent | None = None
         self._concealed: list[bool] = []
         self.command = recipe.decode_command(bitstream, sequence.format, sequence.frames, point.threads)
@@ -144,7 +146,7 @@ class Decoder:
             raise MediaError("there is no bitstream to decode", where=self._bitstream)
         how = (self._sequence, self._threads, self._timeout)
         if self._recipe.channel is not None:
-            self._folder = tempfile.TemporaryDirectory(prefix="evalsuite-received-")
+            self._folder = Scratch(cache_dir() / "received")
         try:
             self._sent = self._send()
             self._process = DecoderProcess(self._recipe, self._bitstream, *how, self._sent)
@@ -160,13 +162,13 @@ class Decoder:
             return None
         sha256 = sha256_of(self._bitstream)
         ask = partial(report, self._recipe, self._bitstream, timeout=self._timeout)
-        sent = send(self._recipe, self._bitstream, self._sequence, Path(self._folder.name), sha256, ask)
+        sent = send(self._recipe, self._bitstream, self._sequence, self._folder.path, sha256, ask)
         self.command = receive_command(self._recipe, sent, self._format, self._frames, self._threads)
         return sent
 
     def _remove_received(self) -> None:
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.close()
 
     def delivered(self) -> Delivery:
         """What became of the bitstream on its way through the channel, once every frame has been taken."""
