@@ -20,7 +20,7 @@ from evalsuite.errors import MediaError, RecipeError, RequestError
 from evalsuite.types import Sequence
 
 FRAMES, PERIOD = 40, 16
-CODECS = ("x264:lowdelay", "x264", "x265:lowdelay", "x265", "kvazaar", "svtav1", "vp9")
+CODECS = ("x264:lowdelay", "x264", "x265:lowdelay", "x265", "kvazaar", "svtav1", "libaom", "rav1e", "vp9")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_pictures_before_a_key_picture_of_an_open_gop_are_marked(clip: Sequence,
     assert (tried.streams, dict(tried.wrong)) == (40, {})
 
 
-@pytest.mark.parametrize("name", ["x264", "x265", "kvazaar", "svtav1", "vp9"])
+@pytest.mark.parametrize("name", ["x264", "x265", "kvazaar", "svtav1", "libaom", "rav1e", "vp9"])
 def test_damaged_streams_never_hang_or_crash(coded: dict[str, Coded], clip: Sequence, name: str) -> None:
     own, count = coded[name], int(os.environ.get("LOSS_FUZZ", "40"))
     tried = try_all(lambda channel: received(own.recipe, own.path, clip, channel), own.clean, random_channels(count, 7))
