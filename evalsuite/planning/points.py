@@ -79,8 +79,10 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
     """
     found: dict[tuple[str, str], RatePoint] = {}
     for run in runs:
-        traits = {one["name"]: frozenset([*one["tags"], *one.get("traits", ())]) for one in run.summary["sequences"]}
-        table = run.points[(run.points["statistic"] == "mean") & run.points["bpp"].notna()]
+        listed = run.summary["sequences"]
+        traits = {one["name"]: frozenset([*one.get("tags", ()), *one.get("traits", ())]) for one in listed}
+        known = run.points[["bpp", "kbps", "frames", "frame_rate", "q"]].notna().all(axis=1)
+        table = run.points[(run.points["statistic"] == "mean") & known]
         table = table[table["rate_source"] != "published"]
         presets = table.groupby("codec")["preset"].nunique().to_dict()
         for (codec, preset, key), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
