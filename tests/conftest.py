@@ -59,6 +59,24 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "here"
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of a tiny model of tvc."""
+    from tvc_samples import tiny_weights  # takes PyTorch along
+
+    path = tmp_path_factory.mktemp("tvc") / "tiny.safetensors"
+    tiny_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> Any:
+    """The tiny model of tvc."""
+    from tvc.weights import load
+
+    return load(weights)
+
+
 @pytest.fixture
 def golden() -> Path:
     """The folder of reference data that nobody in this project made."""

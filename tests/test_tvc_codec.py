@@ -23,25 +23,12 @@ from tvc.analysis import Analysis
 from tvc.bitstream import Reader
 from tvc.decoder import decode_frames, decode_tokens
 from tvc.encoder import encode_stream
-from tvc.model import TVC
 from tvc.operating import POINTS
 from tvc.statistics import bitstream_stats
 from tvc.video import Format, Frame, read_y4m, write_raw, write_y4m
 
 CLIPS = int(os.environ.get("TVC_CLIPS", "12"))
 """Random clips of the round trip; the bar is 100, which takes minutes."""
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("tvc") / "tiny.safetensors"
-    tiny_weights(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(weights) -> TVC:
-    return tvc.weights.load(weights)
 
 
 def _same(left: list[Frame], right: list[Frame]) -> bool:

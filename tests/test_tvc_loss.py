@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import time
@@ -19,15 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixture)
 
 import tvc
 from tvc.bitstream import Reader
 from tvc.decoder import decode_tokens
 from tvc.model import TVC
-from tvc.parts import Lost, Part, parts, placed, read_lost
+from tvc.parts import Lost, Part, parts, placed
 from tvc.receiver import receive_slots
 from tvc.video import Frame
 
@@ -35,18 +32,6 @@ CASES = int(os.environ.get("TVC_LOSS_FUZZ", "1000"))
 SECONDS = 5
 
 Ranges = list[tuple[int, int]]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("tvc") / "tiny.safetensors"
-    tiny_weights(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(weights) -> TVC:
-    return tvc.weights.load(weights)
 
 
 def _stream(model: TVC, q: int, *, frames: int = 36, period: int = 16, slots: int = 2) -> bytes:
@@ -326,39 +311,6 @@ def test_lost_heads_are_an_error(model):
                 tvc.receive(data, [(place, place + 1)], model=model)
 
 
-@given(st.lists(st.tuples(st.integers(0, 39), st.integers(1, 12)), max_size=8), st.integers(0, 39), st.integers(1, 40))
-def test_lost_ranges_against_a_set_of_bytes(ranges, start, length):
-    end = min(start + length, 50)
-    given_ranges = [(first, min(first + size, 50)) for first, size in ranges]
-    gone = {place for first, last in given_ranges for place in range(first, last)}
-    hit = next((place - start for place in range(start, end) if place in gone), None)
-    assert Lost(given_ranges, 50).after(start, end) == hit
-
-
-@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
-def test_lists_of_lost_ranges_are_read_back(tmp_path_factory, ranges):
-    path = tmp_path_factory.getbasetemp() / "lost.txt"
-    path.write_text("".join(f"{start} {end}\n" for start, end in ranges), encoding="ascii")
-    assert read_lost(path) == ranges
-
-
-@given(st.text(max_size=40))
-def test_any_text_is_ranges_or_a_clear_refusal(tmp_path_factory, text):
-    path = tmp_path_factory.getbasetemp() / "any.txt"
-    path.write_text(text, encoding="utf-8", newline="")
-    if all(re.fullmatch(r"\s*[0-9]{1,18}\s+[0-9]{1,18}\s*", line) for line in text.splitlines()):
-        assert len(read_lost(path)) == len(text.splitlines())
-    else:
-        with pytest.raises(tvc.RequestError, match="lost range"):
-            read_lost(path)
-
-
-@pytest.mark.parametrize("ranges", [[(5, 5)], [(6, 5)], [(-1, 5)], [(0, 51)]])
-def test_ranges_outside_the_file_are_refused(ranges):
-    with pytest.raises(tvc.RequestError, match="not one of this file"):
-        Lost(ranges, 50)
-
-
 def _run(weights: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "tvc", *map(str, arguments), "--weights", str(weights)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -392,16 +344,6 @@ def test_the_command_marks_frames(weights, model, tmp_path):
     (tmp_path / "whole.tvc").write_bytes(data)
     plain = _run(weights, "decode", tmp_path / "whole.tvc", "-").stdout
     assert _run(weights, "decode", tmp_path / "whole.tvc", "-", "--lost", tmp_path / "none").stdout == plain
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["12", "12 x", "12 13\n\n", "1 2 3", "-1 2", f"1 {'9' * 5000}", "0x1 0x2", "1.0 2.0", "1,2", "\u0661 \u0662"],
-)
-def test_lines_that_are_no_ranges_are_refused(text, tmp_path):
-    (tmp_path / "lost").write_text(text, encoding="utf-8")
-    with pytest.raises(tvc.RequestError, match="lost range"):
-        read_lost(tmp_path / "lost")
 
 
 def test_the_command_refuses_wrong_lists(weights, model, tmp_path):

@@ -17,11 +17,6 @@ from tvc.bitstream import Reader
 from tvc.decoder import decode_tokens
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_weights(tmp_path_factory.mktemp("tvc") / "tiny.safetensors")
-
-
 def _encode(model, q: int, slots: int | None = None, frames: int = 26, period: int = 12) -> bytes:
     clip = moving(48, 40, frames, seed=frames)
     return tvc.encode(clip, 25, q=q, intra_period=period, packet_slots=slots, model=model)
