@@ -41,6 +41,16 @@ TOKENS: dict[str, tuple[str, float, float]] = {
     "discrete_share": ("", 0.91, -0.1),
     "codebook_perplexity": ("codes", 210.0, 130.0),
 }
+# What the entry of a codec behind a channel says of the channel.
+LOSS: dict[str, Any] = {
+    "model": "iid:0.02",
+    "rate": 0.02,
+    "burst": None,
+    "packet_bytes": 1200,
+    "seed": 1,
+    "kind": "drop",
+    "class": None,
+}
 NO_TOKENS = "the codec reports no tokens"
 
 

@@ -77,6 +77,7 @@ def test_models_are_read_and_written(written: str, channel: Channel) -> None:
         *("ge:0.1", "iid:0.1,burst=2", "ge:0.1,burst=0.5", "ge:1,burst=3", "ge:0.9,burst=2", "ge:0.1,burst="),
         *("iid:0.1,packet=10", "iid:0.1,packet=99999", "iid:0.1,packet=1.5", "iid:0.1,seed=x", "iid:0.1,kind=bent"),
         *("iid:0.1,color=red", "iid:0.1,", "iid:0.1,seed=1;rm", "iid:0.1,seed=99999999999"),
+        *("iid:0.1,seed=1,seed=2", "ge:0.1,burst=inf", "ge:0.1,burst=nan"),
     ],
 )
 def test_what_is_no_model_is_refused(written: str) -> None:

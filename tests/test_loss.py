@@ -149,6 +149,8 @@ def test_a_channel_makes_another_codec() -> None:
     behind = through(clean, parse_channel("ge:5%,burst=3,class=key"))
     assert (behind.name, behind.sent_name) == ("x265@5%x3+class=key", "x265")
     assert behind.identity() not in (clean.identity(), through(clean, parse_channel("iid:5%")).identity())
+    odd = replace(clean, name="x265:a@b")
+    assert (odd.sent_name, through(odd, Channel(0.05)).sent_name) == ("x265:a@b", "x265:a@b")
 
 
 def test_transport_alone_changes_no_identity() -> None:
@@ -170,7 +172,12 @@ def test_codecs_that_cannot_be_sent_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "extra",
-    ["[transport]", '[transport]\ndecode = ["{binary}", "{input}"]', '[transport]\npackets = "nal"'],
+    [
+        *("[transport]", '[transport]\ndecode = ["{binary}", "{input}"]', '[transport]\npackets = "nal"'),
+        '[transport]\ndecode = ["{binary}", "{input}", "{output}", "{lost}"]\nclasses = ["a"]',
+        '[transport]\ndecode = ["{binary}", "{input}", "{lost}"]\nclasses = ["A b"]',
+        '[transport]\ndecode = ["{binary}", "{input}", "{lost}"]\nclasses = ["header"]',
+    ],
 )
 def test_a_transport_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: str) -> None:
     with pytest.raises(RecipeError):

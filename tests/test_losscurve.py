@@ -7,14 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from report_sample import write_sample
 from run_bench import Bench
 
+from evalsuite.api.results import load
+from evalsuite.planning.points import rate_points
 from evalsuite.results.load import RunResults, read_run
-from evalsuite.results.losscurve import losses
+from evalsuite.results.losscurve import behind_channels, is_channel, losses
 from evalsuite.results.stats import mean_interval
+from evalsuite.viewing.material import opened
 
 SHIFTS = {"x265": 0.0, "x265@2%": -1.0, "x265@2%+seed=2": -3.0, "x265@5%x3+class=key": -6.0}
 CHANNELS = {
@@ -60,6 +64,33 @@ def test_what_is_lost_is_the_difference_to_the_same_points_without_a_channel(fol
     assert (two.channel, five.channel) == ("2 %", "5 %, burst 3, key")
 
 
+def test_channels_of_other_packets_are_other_curves(tmp_path: Path) -> None:
+    names = {"x265@2%+packet=500": 500, "x265@2%": 1200, "x265@1%": 1200}
+    facts: dict[str, dict[str, Any]] = {
+        name: {"loss": {**CHANNELS["x265@2%"], "model": name, "kind": "drop", "packet_bytes": size}}
+        for name, size in names.items()
+    }
+    facts["x265@1%"]["loss"]["rate"] = 0.01
+    run = write_sample(tmp_path / "run", codecs=["x265", *names], codec_facts=facts)
+    found = [one for one in losses(read_run(run)) if one.metric == "psnr_y"]
+    assert [one.channel for one in found] == ["2 %, packet 500", "1 %", "2 %"]
+    assert found[1].line == found[2].line != found[0].line
+
+
+def test_codecs_behind_channels_are_compared_with_nothing(folder: Path, tmp_path: Path) -> None:
+    assert behind_channels(read_run(folder).summary) == set(CHANNELS)
+    assert {point.codec for point in rate_points([read_run(folder)])} == {"x265"}
+    facts = read_run(folder).summary["codecs"]
+    behind = {one["name"]: {"loss": one.get("loss")} for one in facts}
+    two = write_sample(tmp_path / "two", codecs=["vvenc", *SHIFTS], codec_facts=behind)
+    compared = load(two).bd_rate("vvenc")
+    assert set(compared["test"]) == {"x265"}
+
+
+def test_a_loss_that_is_no_channel_is_none() -> None:
+    assert not any(is_channel(told) for told in (None, "iid:0.1", 3, {}, {"model": "iid:0.1"}))
+
+
 def test_a_run_without_channels_has_no_losses(tmp_path: Path) -> None:
     assert losses(read_run(write_sample(tmp_path / "run"))) == []
 
@@ -103,6 +134,47 @@ def test_a_run_with_channels_measures_the_same_bitstreams(tmp_path: Path) -> Non
     assert (again["encodes"], again["measured"], again["measured_cached"]) == (0, 0, 15)
     pd.testing.assert_frame_equal(bench.points(), points)
     bench.run("store", "check", "store")
+    # Its pictures are had again from the store: six frames, of which the first arrived.
+    run = read_run(tmp_path / "results")
+    cell = points[points["codec"] == names[2]].iloc[0]
+    with opened(run, tmp_path / "store", 60) as material:
+        pictures = [frame[0] for frame in material.decoded(cell)]
+    assert len(pictures) == 6
+    assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
+
+
+INFO = """
+if sys.argv[1] == "info":
+    data = pathlib.Path(sys.argv[2]).read_bytes()
+    if data.startswith(b"20\\n"):
+        sys.exit("the toy codec does not know")
+    print('{"parts": [{"offset": 0, "bytes": %d, "class": "a"}]}' % len(data))
+elif sys.argv[1] == "encode":"""
+SENT = """
+info = ["{binary}", "info", "{input}"]
+[q]"""
+TRANSPORT = """
+[transport]
+decode = ["{binary}", "decode", "{input}", "{lost}"]
+classes = ["a"]
+"""
+
+
+def test_a_bitstream_that_cannot_be_sent_fails_its_own_cell_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    program, recipe = tmp_path / "toycodec", tmp_path / "codecs" / "recipes" / "toy.toml"
+    program.write_text(program.read_text().replace('\nif sys.argv[1] == "encode":', INFO))
+    recipe.write_text(recipe.read_text().replace("\n[q]", SENT) + TRANSPORT)
+    bench.run(*bench.arguments("--match", "none", "--loss", "iid:0.001%", codecs="toy", clips=1), expect=3)
+    (failure,) = bench.summary()["failures"]
+    assert (failure["codec"], failure["q"], failure["stage"]) == ("toy@0.001%", 20, "decode")
+    assert "the toy codec does not know" in failure["stderr_tail"]
+    points = bench.points()
+    scored = points[(points["status"] == "ok") & (points["metric"] == "psnr_y") & (points["statistic"] == "mean")]
+    assert scored.groupby("codec")["q"].apply(sorted).to_dict() == {
+        "toy": [8, 14, 20, 26, 32],
+        "toy@0.001%": [8, 14, 26, 32],
+    }
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,15 @@ def test_trap21_what_does_not_apply_drops_out_for_all_points_alike() -> None:
     assert TWO.scores([means(psnr_y=30)])[0].reason == "without lpips (lpips: not measured)"
 
 
+def test_points_that_others_decide_for_have_the_score_of_their_formula_or_none() -> None:
+    clean = [means(psnr_y=30, lpips=0.3), means(psnr_y=40, lpips=0.1)]
+    lossy = [means(psnr_y=25, lpips="grey"), means(psnr_y=20, lpips=0.5)]
+    found = TWO.scores([*clean, *lossy], like=clean)
+    assert found[:2] == TWO.scores(clean)
+    assert (found[2].status, found[2].reason) == ("not_applicable", "without lpips (lpips: grey)")
+    assert (found[3].status, found[3].score) == ("ok", 0)
+
+
 def test_with_less_than_half_of_the_weights_there_is_no_score() -> None:
     (score,) = TWO.scores([means(psnr_y="grey", lpips=0.2)])
     assert score.status == "not_applicable"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report_facts import LOSS
 from report_page import Page, document, plain
 from report_sample import write_sample
 from test_report_cost import TIMED
@@ -45,6 +46,14 @@ def test_each_codec_stands_by_its_mean_bd_rate_and_its_speed(tmp_path: Path) -> 
     # x264 encodes as fast as x265 and needs more bits: beaten there, and on the front of decoding.
     assert [row.fronts["encode"] for row in found.rows] == [True, True, False]
     assert [row.fronts["decode"] for row in found.rows] == [True, True, True]
+
+
+def test_a_codec_behind_a_channel_stands_nowhere(tmp_path: Path) -> None:
+    costs = {**COSTS, "x265@2%": COSTS["x265"]}
+    behind = standings(tmp_path / "behind", codecs=list(costs), costs=costs, codec_facts={"x265@2%": {"loss": LOSS}})
+    without = standings(tmp_path / "without")
+    assert [row.codec.label for row in behind.rows] == ["vvenc", "x265", "x264"]
+    assert [row.percent for row in behind.rows] == [row.percent for row in without.rows]
 
 
 def test_the_table_needs_no_javascript(tmp_path: Path) -> None:

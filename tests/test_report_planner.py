@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from report_browser import PHONE, serious, silent_tabs
+from report_facts import LOSS
 from report_sample import write_sample
 
 from evalsuite.planning.points import rate_points
@@ -16,16 +17,7 @@ from evalsuite.report.linechart import Line, line_chart
 from evalsuite.report.merge import merge
 from evalsuite.report.planner import planner
 from evalsuite.results.load import read_run
-
-LOSS = {
-    "model": "iid:0.02",
-    "rate": 0.02,
-    "burst": None,
-    "packet_bytes": 1200,
-    "seed": 1,
-    "kind": "drop",
-    "class": None,
-}
+from evalsuite.results.losscurve import losses
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +49,37 @@ def test_a_codec_behind_a_channel_is_in_no_comparison(run: Path) -> None:
     assert not any("@" in row.test or "@" in row.anchor for row in report.bd_rows)
     found = planner(report)
     assert found is not None
+    assert found.losses == tuple(losses(read_run(run)))
     assert {one.codec for one in found.losses} == {"x265"}
     assert not any("@" in line for level in found.levels for line in level.said)
+
+
+def test_two_versions_of_a_codec_are_two_codecs(run: Path, tmp_path: Path) -> None:
+    rates = {"x265@2%": LOSS, "x265@1%": {**LOSS, "model": "iid:0.01", "rate": 0.01}}
+    facts = {name: {"loss": told, "version": "x265 5"} for name, told in rates.items()}
+    newer = write_sample(
+        tmp_path / "newer", codecs=["vvenc", "x265", *rates], codec_facts={"x265": {"version": "x265 5"}, **facts}
+    )
+    found = planner(merge([read_run(run), read_run(newer)]))
+    assert found is not None
+    assert {(one.codec, one.rate) for one in found.losses} == {
+        *(("x265 (run)", 0.02), ("x265 (newer)", 0.01), ("x265 (newer)", 0.02)),
+    }
+    (chart, *_) = found.loss_charts
+    # A line for each, over rates that rise.
+    assert [line.name for line in chart.lines] == ["x265 (newer)", "x265 (run)"]
+    assert [len(line.dots) for line in chart.lines] == [3, 2]
+    assert all(dots == sorted(dots) for dots in (list(line.dots) for line in chart.lines))
+    assert {row.codec for level in found.levels for row in level.rows} == {"vvenc", "x265 (run)", "x265 (newer)"}
+
+
+def test_small_scores_fill_their_axis() -> None:
+    chart = line_chart("lpips", "loss", [Line("a", 0, ((0.0, 0.05), (1.0, 0.09)))])
+    _, top, _, bottom = chart.field
+    ((_, high, *_), (_, low, *_)) = sorted(chart.lines[0].dots, key=lambda dot: dot[1])
+    # Zero is below, so the higher of the two stands near the top.
+    assert top <= high < low
+    assert (bottom - high) / (bottom - top) > 0.8
 
 
 def test_the_page_needs_no_scripts_and_fits_a_phone(run: Path, tmp_path: Path, browser: Any) -> None:

@@ -12,6 +12,7 @@ from evalsuite.results.bdrows import BD_COLUMNS, BDRow
 from evalsuite.results.curve import Method
 from evalsuite.results.history import open_run
 from evalsuite.results.load import RunResults
+from evalsuite.results.losscurve import behind_channels
 from evalsuite.results.tables import bd_table
 
 _FAILURE = ("codec", "sequence", "q", "stage", "message", "cell_key", "command", "stderr_tail")
@@ -56,7 +57,8 @@ class Results(RunResults):
                 where=self.folder,
                 fix=f"name one: {', '.join(sorted(set(self.points['codec'])))}",
             )
-        rows = pd.DataFrame([asdict(row) for row in bd_table(self.points, chosen, method=method)], columns=BD_COLUMNS)
+        points = self.points[~self.points["codec"].isin(behind_channels(self.summary))]
+        rows = pd.DataFrame([asdict(row) for row in bd_table(points, chosen, method=method)], columns=BD_COLUMNS)
         return rows.astype({field.name: float for field in fields(BDRow) if field.type == "float | None"})
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ of error rates for codes on burst-noise channels, ibid. 42 (1963).
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,9 @@ from evalsuite.errors import RequestError
 
 CHANNEL = "@"
 """Between a codec's name and its channel's."""
+
+CHANNELS_VERSION = "1"
+"""Changes whenever what arrives behind a channel, or what the suite's receiver shows of it, could."""
 
 PACKET_BYTES = 1200
 """Payload of a network packet where none is stated: fits 1,280 bytes of IPv6 with the headers of UDP and RTP."""
@@ -130,7 +134,8 @@ def parse_channel(text: str) -> Channel:
         raise _wrong(text, "it is no model")
     try:
         rate = float(found[2]) / (100 if found[3] else 1)
-        options = dict(option.split("=") for option in found[4].split(",") if option)
+        listed = [option.split("=") for option in found[4].split(",") if option]
+        options = dict(listed)
         channel = Channel(
             rate=rate,
             bursty=found[1] == "ge",
@@ -142,14 +147,14 @@ def parse_channel(text: str) -> Channel:
         )
     except ValueError:
         raise _wrong(text, "a number in it is none") from None
+    if len({name for name, _ in listed}) < len(listed):
+        raise _wrong(text, "an option is given twice")
     if options or kind not in ("drop", "damage") or ("burst=" in found[4]) != channel.bursty:
         raise _wrong(text, "an option is unknown, is not of this model, or is missing")
     if not (0 < channel.rate <= 1 and 64 <= channel.packet_bytes <= _LARGEST_PACKET and channel.seed < _LARGEST_SEED):
         raise _wrong(text, f"the rate is above 0 and at most 1, a packet has 64 to {_LARGEST_PACKET} bytes")
-    # Of the packets between bursts there is at least one: 1 - rate of them for rate.
-    if channel.bursty and not (
-        channel.burst >= 1 and channel.rate < 1 and channel.rate / (1 - channel.rate) <= channel.burst
-    ):
+    # Between two bursts there is at least one packet that is not hit.
+    if channel.bursty and not (1 <= channel.burst < math.inf and channel.rate <= channel.burst / (channel.burst + 1)):
         raise _wrong(text, "no channel loses at this rate in bursts of this length: at most burst / (burst + 1)")
     return channel
 

@@ -16,7 +16,7 @@ ENCODE_PLACEHOLDERS = (
     *("fps", "fps_rounded", "bit_depth", "intra_period", "threads", "stats", "reconstruction", "estimate"),
 )
 DECODE_PLACEHOLDERS = (*PROGRAMS, "input", "output", "width", "height", "frames", "bit_depth", "threads")
-RECEIVE_PLACEHOLDERS = (*DECODE_PLACEHOLDERS, "lost")
+RECEIVE_PLACEHOLDERS = (*(name for name in DECODE_PLACEHOLDERS if name != "output"), "lost")
 INFO_PLACEHOLDERS = (*PROGRAMS, "input")
 VERSION_PLACEHOLDERS = PROGRAMS
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from evalsuite import resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
-from evalsuite.codec.channel import CHANNEL, Channel, Transport
+from evalsuite.codec.channel import CHANNEL, CHANNELS_VERSION, Channel, Transport
 from evalsuite.codec.command import Command, fill, placeholders
 from evalsuite.codec.hostpool import describe
 from evalsuite.codec.identity import digest_of, version_of
@@ -154,7 +154,7 @@ class Recipe:
     @property
     def sent_name(self) -> str:
         """The name of the codec without its channel: whose bitstreams they are."""
-        return self.name.partition(CHANNEL)[0]
+        return self.name.removesuffix(f"{CHANNEL}{self.channel.label}") if self.channel else self.name
 
     def decode_command(
         self, bitstream: Path, format: VideoFormat, frames: int, threads: int = 1, output: str = "decoded.yuv"
@@ -247,7 +247,8 @@ class Recipe:
         Raises:
             EvalError: a program is missing or cannot be read.
         """
-        run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command).values())
+        receive = self.transport.decode if self.channel and self.transport else ()
+        run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command, receive).values())
         scaler = {binary.PINNED} if self.scale else set()
         found = {program: binary.digest(self._locate(program)) for program in sorted(run | scaler)}
         return {**found, **self._described()["sources"]} if self.python else found
@@ -289,7 +290,7 @@ class Recipe:
         if self.channel is not None:
             # Where the recipe has no program for it, the suite's own receives, with the decoders of this package.
             receives = (self.transport.decode if self.transport else ()) or f"av {version('av')}"
-            used |= {"channel": str(self.channel), "receive": receives}
+            used |= {"channel": str(self.channel), "receive": receives, "channels": CHANNELS_VERSION}
         return digest_of(
             {
                 "name": self.name,

@@ -164,9 +164,17 @@ def split(table: Table) -> Split | None:
     return found if at_gops else None
 
 
+def _classes(value: object) -> tuple[str, ...]:
+    found = tuple(fields.texts(value))
+    # As `--loss` has them; what is a header is sure to arrive.
+    if not all(re.fullmatch("[a-z0-9]+", name) and name != "header" for name in found):
+        raise ValueError("names of a-z and 0-9, without `header`")
+    return found
+
+
 def transport(table: Table) -> Transport:
     """The table [transport], which may be empty."""
-    found = Transport(decode=table.get("decode", command, ()), classes=tuple(table.get("classes", fields.texts, ())))
+    found = Transport(decode=table.get("decode", command, ()), classes=table.get("classes", _classes, ()))
     table.finish()
     return found
 

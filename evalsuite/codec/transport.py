@@ -122,7 +122,8 @@ def send(
     frames = access_units(bitstream, recipe.container, recipe.standard)
     received, lost = folder / f"received.{recipe.extension}", folder / "lost.txt"
     if frames is None:
-        units = list(_parts(bitstream, ask().parts))
+        classes = recipe.transport.classes if recipe.transport else ()
+        units = list(_parts(bitstream, ask().parts, classes))
         arrived, packets, hit = _through(units, recipe.channel, sha256)
         received.write_bytes(b"".join(data for data, _ in arrived))
         lost.write_text("".join(f"{start} {end}\n" for start, end in _holes(arrived)), encoding="ascii")
@@ -147,7 +148,7 @@ def send(
     return Sent(received, lost, packets, hit)
 
 
-def _parts(bitstream: Path, parts: tuple[Part, ...]) -> Iterator[_Unit]:
+def _parts(bitstream: Path, parts: tuple[Part, ...], classes: tuple[str, ...]) -> Iterator[_Unit]:
     if not parts:
         raise MediaError(
             "the codec does not tell what its bitstream is made of",
@@ -158,7 +159,7 @@ def _parts(bitstream: Path, parts: tuple[Part, ...]) -> Iterator[_Unit]:
     data, start = bitstream.read_bytes(), 0
     for part in parts:
         end = start + part.bytes
-        yield _Unit(data[start:end], part.kind, whole=False)
+        yield _Unit(data[start:end], part.kind if part.kind in classes else HEADER, whole=False)
         start = end
 
 

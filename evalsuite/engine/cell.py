@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from evalsuite.codec.decoder import decode
+from evalsuite.codec.decoder import Decoder, decode
 from evalsuite.codec.packets import packets
 from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.report import report
@@ -79,19 +79,15 @@ def measure_cells(
     with ExitStack() as stack:
         colour = f"{sequence.colour} {RGB_VERSION}"
         kept = features.source(content=sequence.sha256, format=str(sequence.format), colour=colour)
-        decoders = {
-            key: stack.enter_context(
-                decode(
-                    recipe,
-                    stored.path,
-                    sequence,
-                    point,
-                    timeout=timeout,
-                    reconstruction_sha256=stored.reconstruction_sha256,
-                )
-            )
-            for key, stored in encodes.items()
-        }
+        decoders: dict[str, Decoder] = {}
+        refused: dict[str, EvalError] = {}
+        for key, stored in encodes.items():
+            known = stored.reconstruction_sha256
+            decoder = decode(recipe, stored.path, sequence, point, timeout=timeout, reconstruction_sha256=known)
+            try:
+                decoders[key] = stack.enter_context(decoder)
+            except EvalError as error:
+                refused[key] = error
         reports = {
             key: _AskedOnce(partial(report, recipe, stored.path, timeout=timeout)) for key, stored in encodes.items()
         }
@@ -105,7 +101,8 @@ def measure_cells(
             {key: partial(packets, recipe, stored.path, reports[key]) for key, stored in encodes.items()},
             {key: decoder.delivered for key, decoder in decoders.items()} if recipe.channel else {},
         )
-        return [_conclude(key, results[key], decoders[key].command, decoders[key].usage) for key in encodes]
+        found = [_conclude(key, results[key], decoder.command, decoder.usage) for key, decoder in decoders.items()]
+        return found + [MeasuredCell(key, None, error=error) for key, error in refused.items()]
 
 
 def _conclude(key: str, result: Measured | EvalError, command: tuple[str, ...], usage: Usage | None) -> MeasuredCell:

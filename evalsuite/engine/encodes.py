@@ -53,7 +53,7 @@ class Encodes:
         self._pool = pool
         self._tasks = tasks
         self._splits: dict[tuple[int, float], _Split] = {}
-        self._points = sum(len(lane.recipe.knob.ladder) for lane in lanes)
+        self._points = sum(len(lane.recipe.knob.ladder) for lane in lanes if lane.recipe.channel is None)
         self._all_s = 0.0
         self._summed = -math.inf
 

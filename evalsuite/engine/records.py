@@ -52,10 +52,13 @@ def _add_profiles(
     plan: Plan, outcome: RunOutcome, sequence: Sequence, figures: dict[str, list[tuple[MetricInfo, Pooled]]]
 ) -> None:
     """Sum up the means of every point of a sequence by its profiles, beside them."""
-    keys = list(dict.fromkeys(p.cell_key for lane, p in measured_points(outcome) if lane.sequence is sequence))
-    means = [{info.name: one for info, one in figures[key] if one.statistic == "mean"} for key in keys]
+    own = [(lane, point.cell_key) for lane, point in measured_points(outcome) if lane.sequence is sequence]
+    behind = {key: lane.recipe.channel is not None for lane, key in own}
+    means = {key: {info.name: one for info, one in figures[key] if one.statistic == "mean"} for key in behind}
+    # What a channel takes must not change what a codec scores without it.
+    deciding = [means[key] for key in behind if not behind[key]]
     for profile in plan.profiles.get(sequence.name, ()):
-        for key, score in zip(keys, profile.scores(means), strict=True):
+        for key, score in zip(means, profile.scores(list(means.values()), deciding or None), strict=True):
             figures[key].append((profile.info, score))
 
 

@@ -167,7 +167,7 @@ def make_plan(request: Request) -> Plan:
         hull=request.hull,
         split=request.split,
     )
-    names += [*(recipe.name for recipe in behind), *hulls(plan)]
+    names += hulls(plan)
     if anchor not in names:
         raise RequestError(f"--anchor {anchor!r} is not a codec of this run", fix=did_you_mean(anchor, names))
     if request.hull and not hulls(plan):

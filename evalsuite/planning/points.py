@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evalsuite.errors import RequestError
 from evalsuite.results.load import RunResults
+from evalsuite.results.losscurve import behind_channels
 
 FRAME_BITS = "frame_bits"
 """The figure that holds what falls due at each frame (`evalsuite.metrics.traffic`)."""
@@ -72,7 +73,8 @@ def _frame_bits(held: _Held) -> dict[str, NDArray[np.float64]]:
 def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
     """All rate points that were measured, in the order of the runs; of a cell in two runs the later one counts.
 
-    Published points are left out: nothing but a rate and a score is known of them.
+    Published points are left out: nothing but a rate and a score is known of them. So are codecs behind channels: they
+    are other codecs of the run once more (`evalsuite.results.losscurve`).
 
     Raises:
         RequestError: no run has any.
@@ -83,7 +85,7 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
         traits = {one["name"]: frozenset([*one.get("tags", ()), *one.get("traits", ())]) for one in listed}
         known = run.points[["bpp", "kbps", "frames", "frame_rate", "q"]].notna().all(axis=1)
         table = run.points[(run.points["statistic"] == "mean") & known]
-        table = table[table["rate_source"] != "published"]
+        table = table[(table["rate_source"] != "published") & ~table["codec"].isin(behind_channels(run.summary))]
         presets = table.groupby("codec")["preset"].nunique().to_dict()
         for (codec, preset, key), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
             label = f"{codec}/{preset}" if presets[codec] > 1 else str(codec)

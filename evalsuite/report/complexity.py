@@ -58,6 +58,8 @@ def standings(report: Report) -> Standings | None:
     """Where each codec stands, in the report's order; None where no codec cost anything here."""
     costs: dict[str, dict[str, CostRow]] = {}
     for row in cost_rows(report):
+        if row.codec.is_behind_channel:
+            continue
         costs.setdefault(row.codec.label, {})[row.what] = row
     if not costs:
         return None
@@ -108,7 +110,8 @@ def front(places: Mapping[str, tuple[float | None, float | None]]) -> dict[str, 
 
 def _against(report: Report, anchor: str, metric: Metric) -> dict[str, Group]:
     """The comparisons with the anchor, by test codec: the same that the overview ranks by."""
-    points = report.means[report.means["metric"] == metric.label]
+    behind = [codec.label for codec in report.codecs if codec.is_behind_channel]
+    points = report.means[(report.means["metric"] == metric.label) & ~report.means["codec"].isin(behind)]
     if anchor not in set(points["codec"]):
         return {}
     return {group.test: group for group in groups_of(report, bd_table(points, anchor))}

@@ -67,7 +67,7 @@ def line_chart(title: str, across: str, lines: Sequence[Line], *, width: int = 3
     """
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
-    right, up = axis(xs), axis(ys)
+    right, up = axis(xs, least=0), axis(ys, least=0)
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (

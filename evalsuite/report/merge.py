@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as ListOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -25,6 +25,7 @@ from evalsuite.report.publications import match_sequences
 from evalsuite.report.relative import relative_curves
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.load import RunResults
+from evalsuite.results.losscurve import is_channel
 from evalsuite.results.tables import bd_table
 
 _CODEC_IDENTITY = (
@@ -133,10 +134,10 @@ def merge(results: ListOf[RunResults]) -> Report:
     points = _latest(pd.concat([each.points for each in labelled], ignore_index=True))
     known = _facts(runs, "codecs", codecs)
     # What a channel costs is told against the same bitstreams without it (`planner`), not as that of another codec.
-    compared = points[~points["codec"].isin([label for label, facts in known if facts.get("loss")])]
+    compared = points[~points["codec"].isin([label for label, facts in known if is_channel(facts.get("loss"))])]
     bd_rows = _bd_rows(labelled, compared)
     return Report(
-        runs=runs,
+        runs=tuple(replace(one.run, codecs=one.codecs, sequences=one.sequences) for one in labelled),
         codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(known)),
         sequences=tuple(Sequence(label, facts) for label, facts in _facts(runs, "sequences", sequences)),
         metrics=tuple(_metric(label, facts) for label, facts in _facts(runs, "metrics", metrics)),

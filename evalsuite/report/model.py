@@ -14,6 +14,7 @@ from evalsuite.results.bdrate import RelativeCurve
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.comparable import RATE_WORDS
 from evalsuite.results.load import RunResults
+from evalsuite.results.losscurve import is_channel
 from evalsuite.types import Status
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Codec:
     def note(self) -> str:
         """What every number of it is labelled with: an estimated rate, or published; empty where it was measured."""
         return RATE_WORDS.get(str(self.facts.get("rate_source")), "")
+
+    @property
+    def is_behind_channel(self) -> bool:
+        """Whether it is another codec of the report behind a channel: no codec to be compared."""
+        return is_channel(self.facts.get("loss"))
 
     @property
     def said(self) -> str:
@@ -135,6 +141,10 @@ class Run:
     summary: Mapping[str, Any]
     results: RunResults
     """As read: its frames are read on request."""
+    codecs: Mapping[str, str] = field(default_factory=dict)
+    """The label that each of its codecs has in the report, by name."""
+    sequences: Mapping[str, str] = field(default_factory=dict)
+    """Likewise of its sequences."""
 
 
 @dataclass(frozen=True, slots=True)

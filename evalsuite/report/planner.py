@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,16 +117,34 @@ class Planner:
 def planner(report: Report) -> Planner | None:
     """What there is to show; None where no rate point was measured, or no metric judges."""
     metric = headline_metric(report.judged)
-    behind = {one["name"] for run in report.runs for one in run.summary["codecs"] if one.get("loss")}
-    try:
-        points = [one for one in rate_points(run.results for run in report.runs) if one.codec not in behind]
-    except RequestError:
-        return None
+    points = _points(report)
     if metric is None or not points:
         return None
-    found = tuple(one for run in report.runs for one in losses(run.results))
+    found = _losses(report)
     levels = tuple(_levels(points, metric.name, bool(metric.higher_is_better)))
     return Planner(metric.name, levels, found, tuple(_loss_charts(report, found)), tuple(_adaptation(report, points)))
+
+
+def _points(report: Report) -> list[RatePoint]:
+    """Those of all runs under the report's labels; of a cell in two runs the later one counts."""
+    found: dict[tuple[str, str], RatePoint] = {}
+    for run in report.runs:
+        with suppress(RequestError):  # it has none
+            for point in rate_points([run.results]):
+                codec = run.codecs.get(point.codec, point.codec)
+                sequence = run.sequences.get(point.sequence, point.sequence)
+                found[codec, point.cell_key] = replace(point, codec=codec, sequence=sequence)
+    return list(found.values())
+
+
+def _losses(report: Report) -> tuple[Loss, ...]:
+    """Those of all runs under the report's labels; of what two runs have the later one counts."""
+    found: dict[tuple[object, ...], Loss] = {}
+    for run in report.runs:
+        for one in losses(run.results):
+            own = replace(one, codec=run.codecs.get(one.codec, one.codec))
+            found[own.metric, own.codec, *own.line, own.rate] = own
+    return tuple(sorted(found.values(), key=lambda one: (one.codec, *one.line, one.rate)))
 
 
 def _levels(points: Sequence[RatePoint], metric: str, higher: bool) -> Iterator[Level]:
@@ -162,15 +181,17 @@ def _level(made: Profile, points: Sequence[RatePoint], target: Target, higher: b
 def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
     """For each metric its mean over the rate of loss, a line for each codec and kind of channel of all packets."""
     for metric in dict.fromkeys(one.metric for one in found if not one.only):
-        lines: dict[str, list[Loss]] = {}
+        lines: dict[tuple[object, ...], list[Loss]] = {}
         for one in found:
             if one.metric == metric and not one.only:
-                burst = f", burst {one.burst:g}" if one.burst else ""
-                lines.setdefault(f"{one.codec}{burst}{', damaged' if one.kind == 'damage' else ''}", []).append(one)
+                lines.setdefault((one.codec, *one.line), []).append(one)
         drawn = []
-        for name, held in lines.items():
-            over = ((0.0, held[0].clean), *((100 * one.rate, one.lossy) for one in held))
-            drawn.append(Line(name, report.place(held[0].codec), over))
+        for held in lines.values():
+            first = held[0]
+            # The channel in words, but for its rate.
+            name = ", ".join([first.codec, *first.channel.split(", ")[1:]])
+            over = ((0.0, first.clean), *((100 * one.rate, one.lossy) for one in held))
+            drawn.append(Line(name, report.place(first.codec), over))
         unit = next(one.unit for one in found if one.metric == metric)
         yield line_chart(f"{metric}, {unit}" if unit else metric, "packets lost, %", drawn)
 

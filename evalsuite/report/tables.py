@@ -35,11 +35,16 @@ class Axis:
         return round(_STRIP_MARGIN + inner * (value - self.low) / (self.high - self.low), 1)
 
 
-def axis(values: Iterable[float]) -> Axis:
-    """An axis that holds zero and all values, with two to five round ticks."""
+def axis(values: Iterable[float], least: float = 0.1) -> Axis:
+    """An axis that holds zero and all values, with two to five round ticks.
+
+    Args:
+        values: what it is of.
+        least: a span below this is one in which there is nothing to see.
+    """
     held = [0.0, *values]
     low, high = min(held), max(held)
-    if high - low < 0.1:  # nothing to see: keep the ticks readable
+    if high - low < least or high == low:  # keep the ticks readable
         low, high = low - 1, high + 1
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,27 @@ from evalsuite.results.stats import mean_interval
 
 LOST, CONCEALED = "lost_packets", "concealed_share"
 """Figures of the channel (`evalsuite.metrics.concealment`)."""
+
+
+CHANNEL = {"model", "rate", "burst", "packet_bytes", "seed", "kind", "class"}
+"""What a codec's entry in a summary says of the channel behind it."""
+
+_USUAL_BYTES = 1200
+"""Of a packet, where the channel's name does not say it (`evalsuite.codec.channel`)."""
+
+
+def is_channel(told: object) -> TypeGuard[dict[str, Any]]:
+    """Whether the `loss` of a codec's entry tells of a channel; null and nothing do not."""
+    return isinstance(told, dict) and told.keys() >= CHANNEL
+
+
+def behind_channels(summary: Mapping[str, Any]) -> set[str]:
+    """The codecs of a run that are behind a channel, by name.
+
+    They are the codecs without it once more: what a channel costs is told against those (`losses`), and they have no
+    place in comparisons of codecs.
+    """
+    return {str(one["name"]) for one in summary["codecs"] if is_channel(one.get("loss"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +73,17 @@ class Loss:
         return self.lost / (100 * self.packets) if self.packets else None
 
     @property
+    def line(self) -> tuple[str, str, float, int]:
+        """What channels of one curve over the rate share."""
+        return self.only, self.kind, self.burst or 0, self.packet_bytes
+
+    @property
     def channel(self) -> str:
         """In words: `5 %, burst 3, key, damaged`."""
         parts = [f"{100 * self.rate:g} %"]
         parts += [f"burst {self.burst:g}"] if self.burst is not None else []
         parts += [self.only] if self.only else []
+        parts += [f"packet {self.packet_bytes}"] if self.packet_bytes != _USUAL_BYTES else []
         parts += ["damaged"] if self.kind == "damage" else []
         return ", ".join(parts)
 
@@ -66,7 +93,7 @@ def losses(run: RunResults) -> list[Loss]:
 
     Only points that were measured on both sides count: a cell that failed is in the run's failures.
     """
-    behind = {one["name"]: one["loss"] for one in run.summary["codecs"] if one.get("loss")}
+    behind = {str(one["name"]): told for one in run.summary["codecs"] if is_channel(told := one.get("loss"))}
     if not behind:
         return []
     means = run.points[(run.points["statistic"] == "mean") & (run.points["status"] == "ok")]
@@ -75,10 +102,10 @@ def losses(run: RunResults) -> list[Loss]:
     clean = dict(zip(places, judged["score"], strict=True))
     groups: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
     for name, told in behind.items():
-        key = (name.partition("@")[0], *(told[part] for part in ("rate", "burst", "packet_bytes", "kind", "class")))
+        key = (name.rpartition("@")[0], *(told[part] for part in ("rate", "burst", "packet_bytes", "kind", "class")))
         groups.setdefault(key, []).append(means[means["codec"] == name])
     found = [one for key, frames in groups.items() for one in _of_channel(key, frames, clean)]
-    return sorted(found, key=lambda one: (one.codec, one.only, one.kind, one.burst or 0, one.rate))
+    return sorted(found, key=lambda one: (one.codec, *one.line, one.rate))
 
 
 def _of_channel(

@@ -104,30 +104,35 @@ class Profile:
             per_frame=False,
         )
 
-    def scores(self, points: Sequence[Mapping[str, Pooled]]) -> list[Pooled]:
+    def scores(
+        self, points: Sequence[Mapping[str, Pooled]], like: Sequence[Mapping[str, Pooled]] | None = None
+    ) -> list[Pooled]:
         """The score of each rate point of one sequence.
 
         What lacks a number at one point is left out at all of them, so that one formula holds for all.
 
         Args:
             points: the means by metric name, of every codec and rate.
+            like: the points that decide what is left out, where they are others; a point that lacks what they have has
+                no score.
         """
-        held = [term for term in self.terms if all(_counts(point.get(term.metric)) for point in points)]
+        deciding = points if like is None else like
+        held = [term for term in self.terms if all(_counts(point.get(term.metric)) for point in deciding)]
         dropped = [term for term in self.terms if term not in held]
         total, weight = (sum(term.weight for term in terms) for terms in (self.terms, held))
-        said = left_out({term.metric: _why(points, term.metric) for term in dropped})
+        said = left_out({term.metric: _why(deciding, term.metric) for term in dropped})
         if weight < LEAST_SHARE * total:
             reason = f"only {100 * weight / total:.0f} % of the weights have a score; {said}"
             return [Pooled("mean", math.nan, "not_applicable", reason)] * len(points)
-        return [
-            Pooled(
-                "mean",
-                100 * sum(term.weight * term.share(point[term.metric].score) for term in held) / weight,
-                "ok",
-                said,
-            )
-            for point in points
-        ]
+        return [self._score(point, held, weight, said) for point in points]
+
+    def _score(self, point: Mapping[str, Pooled], held: Sequence[Term], weight: float, said: str) -> Pooled:
+        lacking = [term for term in held if not _counts(point.get(term.metric))]
+        if lacking:
+            reason = left_out({term.metric: _why([point], term.metric) for term in lacking})
+            return Pooled("mean", math.nan, "not_applicable", reason)
+        shares = sum(term.weight * term.share(point[term.metric].score) for term in held)
+        return Pooled("mean", 100 * shares / weight, "ok", said)
 
 
 def left_out(reasons: Mapping[str, str]) -> str:

@@ -9,8 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+from evalsuite.codec.channel import CHANNEL, parse_channel
 from evalsuite.codec.decoder import Decoder, decode
 from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.codec.transport import through
 from evalsuite.engine.store import Store
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.load import RunResults
@@ -121,9 +123,11 @@ class Material:
     def _recipe(self, name: str) -> Recipe:
         """The codec, if it still is the one of the run: another build may decode to other frames."""
         if name not in self.recipes:
-            recipe = load_recipe(name)
-            recipe.check_available()
             told = _entry(self.run, "codecs", name)
+            recipe = load_recipe(name.rpartition(CHANNEL)[0] if told.get("loss") else name)
+            if told.get("loss"):
+                recipe = through(recipe, parse_channel(told["loss"]["model"]))
+            recipe.check_available()
             for what, was, now in (
                 ("recipe", told["recipe_sha256"], recipe.recipe_sha256),
                 ("binary", told["binary_sha256"], recipe.binary_sha256()),
