@@ -204,3 +204,16 @@ def test_tvc_conceals_what_is_lost_and_says_so(clip: Sequence, tmp_path: Path) -
     assert delivery.hit == delivery.packets > 0
     assert delivery.concealed == tuple(place % PERIOD >= 4 for place in range(FRAMES))
     assert all(mark or frame == other for frame, other, mark in zip(frames, clean, delivery.concealed, strict=True))
+
+
+def test_tvc_predicts_what_is_lost_where_its_variant_says_so(clip: Sequence, tmp_path: Path) -> None:
+    path, shown = tmp_path / "clip.tvc", {}
+    encode(load_recipe("tvc:live"), clip, point(load_recipe("tvc:live"), 1, PERIOD), path)
+    for name in ("tvc:live", "tvc:live:predict"):
+        recipe = through(load_recipe(name), parse_channel("iid:1,class=tokens"))
+        with decode(recipe, path, clip, point(recipe, 1, PERIOD), timeout=60) as decoder:
+            shown[name] = joined(decoder), decoder.delivered().concealed
+    (still, marks), (predicted, other_marks) = shown.values()
+    assert marks == other_marks
+    # The intra slot of each period is the same; what is predicted moves on from it.
+    assert [a == b for a, b in zip(still, predicted, strict=True)] == [not mark for mark in marks]

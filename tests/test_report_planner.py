@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from report_browser import PHONE, serious, silent_tabs
 from report_facts import LOSS
@@ -16,7 +18,7 @@ from evalsuite.report.build import build_report
 from evalsuite.report.linechart import Line, line_chart
 from evalsuite.report.merge import merge
 from evalsuite.report.planner import planner
-from evalsuite.results.load import read_run
+from evalsuite.results.load import FrameScores, read_run, write_results
 from evalsuite.results.losscurve import losses
 
 
@@ -71,6 +73,29 @@ def test_two_versions_of_a_codec_are_two_codecs(run: Path, tmp_path: Path) -> No
     assert [len(line.dots) for line in chart.lines] == [3, 2]
     assert all(dots == sorted(dots) for dots in (list(line.dots) for line in chart.lines))
     assert {row.codec for level in found.levels for row in level.rows} == {"vvenc", "x265 (run)", "x265 (newer)"}
+
+
+def test_a_slot_of_which_nothing_was_sent_is_drawn_as_empty(tmp_path: Path) -> None:
+    tokens = np.zeros(50)
+    tokens[[0, 4, 12, 48]] = 400, 300, 200, 100  # slots of four frames; those at 8 and from 16 to 44 send none
+    run = read_run(write_sample(tmp_path / "run", codecs=["tvc"], sequences=["face"], metrics=["vmaf"]))
+    rows = run.points.astype(object).where(run.points.notna(), None).to_dict("records")
+    told = {"metric": "frame_tokens", "unit": "tokens", "higher_is_better": None, "score": 20.0}
+    cells = {row["cell_key"]: (row["cell_key"], row["codec"], row["sequence"], row["q"]) for row in rows}
+    write_results(
+        run.folder,
+        [*rows, *({**row, **told} for row in rows if row["statistic"] == "mean")],
+        [FrameScores(*cell, "frame_tokens", tokens) for cell in cells.values()],
+        {key: value for key, value in run.summary.items() if key not in ("schema", "files")},
+    )
+    found = planner(merge([read_run(run.folder)]))
+    assert found is not None
+    ((_, (chart,)),) = found.adaptation
+    heights = [float(one) for one in re.findall(r"[ V]([\d.]+)", chart.lines[0].path)]
+    floor = chart.field[3]
+    shares = [(floor - y) / (floor - heights[0]) for y in heights]
+    # 13 slots, and where the last one ends.
+    assert shares == pytest.approx([1, 0.75, 0, 0.5, *[0] * 8, 0.25, 0.25], abs=0.01)
 
 
 def test_small_scores_fill_their_axis() -> None:

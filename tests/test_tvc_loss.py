@@ -18,41 +18,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tvc_losses import Ranges, delivered, equal, stream, without
 from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixture)
 
 import tvc
 from tvc.bitstream import Reader
-from tvc.decoder import decode_tokens
-from tvc.model import TVC
+from tvc.decoder import decode_tokens, to_frames
+from tvc.operating import POINTS
 from tvc.parts import Lost, Part, parts, placed
 from tvc.receiver import receive_slots
+from tvc.slots import Memory, SlotCoder
 from tvc.video import Frame
 
 CASES = int(os.environ.get("TVC_LOSS_FUZZ", "1000"))
 SECONDS = 5
-
-Ranges = list[tuple[int, int]]
-
-
-def _stream(model: TVC, q: int, *, frames: int = 36, period: int = 16, slots: int = 2) -> bytes:
-    return tvc.encode(moving(48, 32, frames, seed=q), 25, q=q, intra_period=period, packet_slots=slots, model=model)
-
-
-def _without(data: bytes, lost: Ranges, fill: int = 0) -> bytes:
-    """The stream with lost ranges filled with one value."""
-    damaged = bytearray(data)
-    for start, end in lost:
-        damaged[start:end] = bytes([fill]) * (end - start)
-    return bytes(damaged)
-
-
-def _received(data: bytes, lost: Ranges, model: TVC) -> tuple[list[Frame], list[bool]]:
-    frames, marks = zip(*tvc.receive(_without(data, lost), lost, model=model), strict=True)
-    return list(frames), list(marks)
-
-
-def _equal(a: Frame, b: Frame) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _digest(received: Iterator[tuple[Frame, bool]]) -> str:
@@ -68,7 +47,7 @@ def _payloads(data: bytes, kind: str) -> list[Part]:
 
 @pytest.mark.parametrize("q", [0, 20, 32, 60])
 def test_parts_cover_the_file_and_are_the_payloads(model, q):
-    data = _stream(model, q)
+    data = stream(model, q)
     found = list(parts(Reader(data)))
     assert [part.offset for part in found] == list(np.cumsum([0] + [part.bytes for part in found[:-1]]))
     assert sum(part.bytes for part in found) == len(data)
@@ -87,48 +66,78 @@ def test_parts_cover_the_file_and_are_the_payloads(model, q):
 
 @pytest.mark.parametrize("q", [0, 20, 32, 60])
 def test_losing_nothing_is_the_normal_decode(model, q):
-    data = _stream(model, q)
-    frames, marks = _received(data, [], model)
+    data = stream(model, q)
+    frames, marks = delivered(data, [], model)
     expected = list(tvc.decode(data, model=model))
     assert len(frames) == len(expected) == 36
-    assert all(map(_equal, frames, expected))
+    assert all(map(equal, frames, expected))
     assert not any(marks)
 
 
 @pytest.mark.parametrize("q", [8, 32, 50])
 def test_marks_are_from_the_loss_to_the_next_intra_packet_and_all_else_is_bit_identical(model, q):
-    data = _stream(model, q)
+    data = stream(model, q)
     clean = list(tvc.decode(data, model=model))
     # Packets of 8 frames, intra ones at frames 0, 16 and 32; one byte of each packet's tokens in turn.
     for at in placed(Reader(data)):
         begin = 4 * at.first
         stop = min(begin // 16 * 16 + 16, 36)
-        frames, marks = _received(data, [(at.discrete, at.discrete + 1)], model)
+        frames, marks = delivered(data, [(at.discrete, at.discrete + 1)], model)
         assert marks == [begin <= index < stop for index in range(36)]
         for index, frame in enumerate(frames):
             if not marks[index]:
-                assert _equal(frame, clean[index])
+                assert equal(frame, clean[index])
 
 
 def test_a_lost_slot_stands_still(model):
-    data = _stream(model, 32)
+    data = stream(model, 32)
     second = list(placed(Reader(data)))[1]
-    frames, _ = _received(data, [(second.discrete, second.end)], model)
-    assert all(_equal(frame, frames[7]) for frame in frames[8:16])
+    frames, _ = delivered(data, [(second.discrete, second.end)], model)
+    assert all(equal(frame, frames[7]) for frame in frames[8:16])
+
+
+@pytest.mark.parametrize("q", [20, 32, 40])
+def test_a_lost_slot_is_predicted_where_that_is_asked_for(model, q):
+    """As two slots of nothing but the context model's likeliest tokens, all of them masked."""
+    data = stream(model, q, frames=16, period=-1, slots=1)
+    reader = Reader(data)
+    lost = [(at.discrete, at.end) for at in list(placed(reader))[2:]]
+    sent = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
+    coder, state, expected = SlotCoder(model, 2, 3), None, []
+    for number in range(4):
+        codes, mask, latents = sent[number].codes, sent[number].mask, sent[number].latents
+        if number > 1:
+            codes, mask, latents = _likeliest(coder, q), torch.ones(1, 1, 2, 3, dtype=torch.bool), None
+        else:
+            coder.memory = Memory(codes, coder.memory.codes1, None)
+        planes, state = model.decode_slot(codes, mask, latents, state)
+        expected += to_frames(planes, reader.header.format)
+    received = list(tvc.receive(without(data, lost), lost, conceal="predict", model=model))
+    assert [concealed for _, concealed in received] == [False] * 8 + [True] * 8
+    assert all(map(equal, (frame for frame, _ in received), expected))
+
+
+def _likeliest(coder: SlotCoder, q: int) -> torch.Tensor:
+    class Likeliest:
+        def code(self, counts, symbols=None):
+            return counts.argmax(axis=1)
+
+    codes, _ = coder.discrete(Likeliest(), POINTS[q], None)
+    return codes
 
 
 def test_losing_the_last_packet_leaves_the_frames_before_it(model):
-    data = _stream(model, 20)
+    data = stream(model, 20)
     clean = list(tvc.decode(data, model=model))
     last = list(placed(Reader(data)))[-1]
-    frames, marks = _received(data, [(last.discrete, last.end)], model)
-    assert all(map(_equal, frames[:32], clean[:32]))
+    frames, marks = delivered(data, [(last.discrete, last.end)], model)
+    assert all(map(equal, frames[:32], clean[:32]))
     assert marks == [False] * 32 + [True] * 4
-    assert all(_equal(frame, clean[31]) for frame in frames[32:])
+    assert all(equal(frame, clean[31]) for frame in frames[32:])
 
 
 def test_lost_latents_leave_the_tokens_as_sent(model):
-    data = _stream(model, 0)
+    data = stream(model, 0)
     reader = Reader(data)
     sent = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
     second = list(placed(reader))[1]
@@ -144,17 +153,17 @@ def test_lost_latents_leave_the_tokens_as_sent(model):
 
 
 def test_all_latents_lost_are_the_frames_of_the_thinned_stream(model):
-    data = _stream(model, 8)
+    data = stream(model, 8)
     lost = [(part.offset, part.offset + part.bytes) for part in _payloads(data, "latents")]
-    frames, marks = _received(data, lost, model)
+    frames, marks = delivered(data, lost, model)
     assert all(marks)
-    assert all(map(_equal, frames, tvc.decode(tvc.thin(data, model=model), model=model)))
+    assert all(map(equal, frames, tvc.decode(tvc.thin(data, model=model), model=model)))
 
 
 @pytest.mark.parametrize("q", [0, 32, 58])
 def test_what_arrived_before_a_hole_is_used_and_never_wrong(model, q):
     """Whatever stood in the hole: tokens taken as sent are those that were sent."""
-    data = _stream(model, q, frames=32, period=-1, slots=8)
+    data = stream(model, q, frames=32, period=-1, slots=8)
     reader = Reader(data)
     (at,) = placed(reader)
     sent = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
@@ -162,7 +171,7 @@ def test_what_arrived_before_a_hole_is_used_and_never_wrong(model, q):
     for hole in range(at.discrete, at.continuous, 1 + (at.continuous - at.discrete) // 16):
         lost = Lost([(hole, at.continuous)], len(data))
         for fill in (0, 90, 255):
-            received = list(receive_slots(Reader(_without(data, [(hole, at.continuous)], fill)), model, lost))
+            received = list(receive_slots(Reader(without(data, [(hole, at.continuous)], fill)), model, lost))
             good = [one for one in received if not one.concealed]
             assert all(torch.equal(a.slot.codes, b.codes) for a, b in zip(good, sent, strict=False) if a.slot)
             # The slot that is hit: no square is both taken as sent and wrong.
@@ -178,7 +187,7 @@ def test_what_arrived_before_a_hole_is_used_and_never_wrong(model, q):
 
 
 def test_half_a_slot_is_predicted_from_the_other_half(model):
-    data = _stream(model, 32, frames=8, period=-1, slots=1)
+    data = stream(model, 32, frames=8, period=-1, slots=1)
     reader = Reader(data)
     second = list(placed(reader))[1]
     sent = next(packet.slots[0] for packet in decode_tokens(reader, model) if packet.first == 1)
@@ -195,7 +204,7 @@ def test_half_a_slot_is_predicted_from_the_other_half(model):
 
 @pytest.mark.parametrize("kind", ["key", "tokens", "latents"])
 def test_a_packet_that_arrives_damaged_is_concealed_not_an_error(model, kind):
-    data = _stream(model, 0)
+    data = stream(model, 0)
     clean = list(tvc.decode(data, model=model))
     for part in _payloads(data, kind):
         damaged = bytearray(data)
@@ -206,16 +215,16 @@ def test_a_packet_that_arrives_damaged_is_concealed_not_an_error(model, kind):
         begin = 4 * next(at.first for at in placed(Reader(data)) if part.offset < at.end)
         stop = min(begin // 16 * 16 + 16, 36)
         assert [concealed for _, concealed in received] == [begin <= index < stop for index in range(36)]
-        assert all(_equal(frame, clean[index]) for index, (frame, concealed) in enumerate(received) if not concealed)
+        assert all(equal(frame, clean[index]) for index, (frame, concealed) in enumerate(received) if not concealed)
 
 
 def test_all_lost_is_one_picture(model):
-    data = _stream(model, 20)
+    data = stream(model, 20)
     lost = [(at.discrete, at.end) for at in placed(Reader(data))]
-    frames, marks = _received(data, lost, model)
+    frames, marks = delivered(data, lost, model)
     assert len(frames) == 36
     assert all(marks)
-    assert all(_equal(frame, frames[3]) for frame in frames[4:])
+    assert all(equal(frame, frames[3]) for frame in frames[4:])
 
 
 def _random_loss(data: bytes, rng: random.Random) -> tuple[bytes, Ranges]:
@@ -229,7 +238,7 @@ def _random_loss(data: bytes, rng: random.Random) -> tuple[bytes, Ranges]:
         for start in range(part.offset, part.offset + part.bytes, size)
     ]
     lost = [piece for piece in pieces if rng.random() < rate]
-    damaged = bytearray(_without(data, lost))
+    damaged = bytearray(without(data, lost))
     if rng.random() < 0.3:
         start, end = rng.choice(pieces)
         damaged[rng.randrange(start, end)] ^= 1 << rng.randrange(8)
@@ -254,17 +263,18 @@ def test_1000_random_losses_give_every_frame(model):
         which = number % len(streams)
         data, lost = _random_loss(streams[which], rng)
         begin = time.process_time()
-        received = list(tvc.receive(data, lost, model=model))
+        received = list(tvc.receive(data, lost, conceal=rng.choice(("still", "predict")), model=model))
         slowest = max(slowest, time.process_time() - begin)
         assert len(received) == len(clean[which])
-        if data == _without(streams[which], lost):
+        if data == without(streams[which], lost):
             # Lost bytes alone: what is not marked is as sent.
             assert all(
-                concealed or _equal(frame, before)
+                concealed or equal(frame, before)
                 for (frame, concealed), before in zip(received, clean[which], strict=True)
             )
         if number % 50 == 0:
-            assert _digest(iter(received)) == _digest(tvc.receive(data, lost, model=model))
+            ways = [_digest(tvc.receive(data, lost, conceal=way, model=model)) for way in ("still", "predict")]
+            assert _digest(iter(received)) in ways
     assert slowest < SECONDS
 
 
@@ -283,7 +293,7 @@ print(_digest(tvc.receive(Path(sys.argv[2]).read_bytes(), json.loads(sys.argv[3]
 def test_another_process_gives_the_same_bits(weights, model, tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))}
     for q in (0, 58):
-        data, lost = _random_loss(_stream(model, q), random.Random(q))
+        data, lost = _random_loss(stream(model, q), random.Random(q))
         path = tmp_path / f"{q}.tvc"
         path.write_bytes(data)
         command = [sys.executable, "-c", _ELSEWHERE, str(weights), str(path), json.dumps(lost)]
@@ -297,11 +307,11 @@ def test_shipped_weights_conceal_too():
     third = list(placed(Reader(data)))[2]
     received = list(tvc.receive(data, [(third.discrete + 8, third.end)]))
     assert [concealed for _, concealed in received] == [False] * 8 + [True] * 8
-    assert all(_equal(frame, before) for (frame, _), before in zip(received[:8], clean, strict=False))
+    assert all(equal(frame, before) for (frame, _), before in zip(received[:8], clean, strict=False))
 
 
 def test_lost_heads_are_an_error(model):
-    data = _stream(model, 20)
+    data = stream(model, 20)
     headers = _payloads(data, "header")
     assert len(headers) > 3
     for part in headers:
@@ -309,57 +319,3 @@ def test_lost_heads_are_an_error(model):
             # Whether a byte of it is really gone or not: a receiver cannot know.
             with pytest.raises(tvc.BitstreamError, match="head of a packet was lost"):
                 tvc.receive(data, [(place, place + 1)], model=model)
-
-
-def _run(weights: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "tvc", *map(str, arguments), "--weights", str(weights)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, check=False, timeout=300, env=environment)
-    assert done.returncode == code, done.stderr.decode()
-    return done
-
-
-def test_the_command_marks_frames(weights, model, tmp_path):
-    data = _stream(model, 32)
-    second = list(placed(Reader(data)))[1]
-    lost = [(second.discrete, second.end)]
-    (tmp_path / "in.tvc").write_bytes(_without(data, lost))
-    (tmp_path / "lost").write_text(f"{lost[0][0]} {lost[0][1]}\n", encoding="ascii")
-    (tmp_path / "none").write_text("", encoding="ascii")
-    written = _run(weights, "decode", tmp_path / "in.tvc", "-", "--lost", tmp_path / "lost", "--threads", 1).stdout
-    header = written[: written.index(b"\n") + 1]
-    assert header.startswith(b"YUV4MPEG2 W48 H32 F25:1 ")
-    size = 48 * 32 * 3 // 2
-    expected, marks = _received(data, lost, model)
-    position = len(header)
-    for frame, concealed in zip(expected, marks, strict=True):
-        line = b"FRAME Xconcealed\n" if concealed else b"FRAME\n"
-        planes = b"".join(plane.tobytes() for plane in frame)
-        assert written[position : position + len(line) + size] == line + planes
-        position += len(line) + size
-    assert position == len(written)
-    raw = tmp_path / "out.yuv"
-    _run(weights, "decode", tmp_path / "in.tvc", raw, "--lost", tmp_path / "lost", "--start", 6, "--frames", 5)
-    assert raw.read_bytes() == b"".join(plane.tobytes() for frame in expected[6:11] for plane in frame)
-    (tmp_path / "whole.tvc").write_bytes(data)
-    plain = _run(weights, "decode", tmp_path / "whole.tvc", "-").stdout
-    assert _run(weights, "decode", tmp_path / "whole.tvc", "-", "--lost", tmp_path / "none").stdout == plain
-
-
-def test_the_command_refuses_wrong_lists(weights, model, tmp_path):
-    data = _stream(model, 32)
-    (tmp_path / "in.tvc").write_bytes(data)
-    (tmp_path / "damaged.tvc").write_bytes(_without(data, [(2, 9)]))
-    for name, text, message in (
-        ("in", "12\n", b"line 1"),
-        ("in", f"0 {len(data) + 1}\n", b"not one of this file"),
-        ("in", "0 4\n", b"was lost"),
-        ("damaged", "", b"not a tvc bitstream"),
-    ):
-        (tmp_path / "lost").write_text(text, encoding="ascii")
-        done = _run(weights, "decode", tmp_path / f"{name}.tvc", "-", "--lost", tmp_path / "lost", code=2)
-        assert message in done.stderr
-        assert done.stderr.startswith(b"error: ")
-        assert b"Traceback" not in done.stderr
-        assert not done.stdout
-    assert b"cannot be read" in _run(weights, "decode", tmp_path / "in.tvc", "-", "--lost", "missing", code=2).stderr

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tvc.errors import BitstreamError, RequestError, TvcError, VideoError, WeightsError
 
@@ -94,12 +94,19 @@ def decode(data: bytes, start: int = 0, count: int | None = None, *, model: TVC 
     return decode_frames(Reader(data), _model(model), start, count)
 
 
-def receive(data: bytes, lost: Iterable[tuple[int, int]], *, model: TVC | None = None) -> Iterator[tuple[Frame, bool]]:
+def receive(
+    data: bytes,
+    lost: Iterable[tuple[int, int]],
+    *,
+    conceal: Literal["still", "predict"] = "still",
+    model: TVC | None = None,
+) -> Iterator[tuple[Frame, bool]]:
     """Decode what arrived of a bitstream and conceal the rest: every frame, and whether it is concealed.
 
     Args:
         data: the bitstream as long as it was sent, lost bytes of any value.
         lost: ranges of it that did not arrive: first byte, and the byte after the last one.
+        conceal: of slots of which no half arrived the last frame stands still, or their tokens are predicted.
         model: weights of your own; None: those tvc ships.
 
     Raises:
@@ -109,7 +116,7 @@ def receive(data: bytes, lost: Iterable[tuple[int, int]], *, model: TVC | None =
     from tvc.parts import Lost
     from tvc.receiver import receive_frames
 
-    return receive_frames(Reader(data), _model(model), Lost(lost, len(data)))
+    return receive_frames(Reader(data), _model(model), Lost(lost, len(data)), conceal=conceal)
 
 
 def thin(data: bytes, *, model: TVC | None = None) -> bytes:

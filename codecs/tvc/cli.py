@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 from typer.core import TyperGroup
@@ -133,6 +133,10 @@ def decode(
             help="Byte ranges that did not arrive, `START END` a line: conceal them, and mark the frames concerned.",
         ),
     ] = None,
+    conceal: Annotated[
+        Literal["still", "predict"],
+        typer.Option(help="Of slots that are lost whole: the last frame stands still, or their tokens are predicted."),
+    ] = "still",
     threads: _Threads = 0,
     weights: _Weights = None,
 ) -> None:
@@ -152,7 +156,7 @@ def decode(
         if ranges is None:
             decoded = ((frame, False) for frame in decode_frames(reader, model, start, frames))
         else:
-            decoded = receive_frames(reader, model, Lost(ranges, reader.size), start, frames)
+            decoded = receive_frames(reader, model, Lost(ranges, reader.size), start, frames, conceal)
         with _output(output) as sink:
             if output.endswith(".yuv"):
                 for frame, _ in decoded:

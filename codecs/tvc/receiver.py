@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ from tvc.weights import model_hash
 
 T = TypeVar("T")
 
+Concealment = Literal["still", "predict"]
+"""What is shown of slots of which no half arrived: the last frame, or what the transformer makes of the context model's
+likeliest tokens."""
+
 
 class Received(NamedTuple):
     """What a receiver has of four frames.
@@ -43,7 +47,12 @@ class Received(NamedTuple):
 
 
 def receive_frames(
-    reader: Reader, model: TVC, lost: Lost, start: int = 0, count: int | None = None
+    reader: Reader,
+    model: TVC,
+    lost: Lost,
+    start: int = 0,
+    count: int | None = None,
+    conceal: Concealment = "still",
 ) -> Iterator[tuple[Frame, bool]]:
     """Frames of a bitstream, and whether each is concealed: always as many as were sent.
 
@@ -55,6 +64,7 @@ def receive_frames(
         lost: ranges of it that did not arrive.
         start: first frame wanted.
         count: frames wanted; None: all to the end.
+        conceal: what is shown of slots of which no half arrived.
 
     Raises:
         RequestError: frames that the video does not have.
@@ -63,21 +73,21 @@ def receive_frames(
     span = frame_range(reader, start, count)
     reader.check_model(model_hash(model))
     lost.check_heads(reader)
-    return itertools.islice(_frames(reader, model, lost), span.start, span.stop)
+    return itertools.islice(_frames(reader, model, lost, conceal), span.start, span.stop)
 
 
-def receive_slots(reader: Reader, model: TVC, lost: Lost) -> Iterator[Received]:
+def receive_slots(reader: Reader, model: TVC, lost: Lost, conceal: Concealment = "still") -> Iterator[Received]:
     """The slots of a bitstream; arguments and errors as of `receive_frames`."""
-    receiver = _Receiver(reader, model)
+    receiver = _Receiver(reader, model, conceal)
     for at in placed(reader):
         yield from receiver.packet(at, lost)
 
 
-def _frames(reader: Reader, model: TVC, lost: Lost) -> Iterator[tuple[Frame, bool]]:
+def _frames(reader: Reader, model: TVC, lost: Lost, conceal: Concealment) -> Iterator[tuple[Frame, bool]]:
     state = model.new_decoder_state()
     frames: list[Frame] = []
     left = reader.header.frames
-    for slot, concealed in receive_slots(reader, model, lost):
+    for slot, concealed in receive_slots(reader, model, lost, conceal):
         if slot is None:
             frames = [frames[-1]] * SLOT_FRAMES
         else:
@@ -168,8 +178,8 @@ def _equal(symbols: tuple[Ints, ...]) -> bool:
 class _Receiver:
     """Takes packets in order, and remembers how much of the decoder's contexts is still the encoder's."""
 
-    def __init__(self, reader: Reader, model: TVC) -> None:
-        self._model = model
+    def __init__(self, reader: Reader, model: TVC, conceal: Concealment) -> None:
+        self._model, self._conceal = model, conceal
         self._seed = seed(reader.header.format, reader.header.model)
         self._coder = SlotCoder(model, *reader.header.tokens)
         self._tokens = self._latents = False
@@ -251,7 +261,7 @@ class _Receiver:
         """
         last, dimensions = self._last, len(self._model.config.levels)
         arrived = len(self._coder.halves) > 1 and len(sure) >= dimensions
-        if last is not None and not arrived:
+        if last is not None and not arrived and self._conceal == "still":
             return Received(None, concealed=True)
         if last is None and not arrived:
             self._coder.reset()
@@ -259,8 +269,8 @@ class _Receiver:
         predicted = ~(self._coder.halves[0] & arrived)[None, None]  # (1, 1, h, w)
         # A token that is not sent is the same guess as on the other side, as long as all before it arrived.
         unknown = predicted if mask is None else predicted & ~(mask & arrived)
-        if last is not None:
+        if last is not None and arrived:
             codes = torch.where(unknown, last.codes, codes)
-        latents = None if last is None or packet.point.step_index is None else last.latents
+        latents = None if last is None or packet.point.step_index is None or not arrived else last.latents
         self._last = DecodedSlot(False, codes, predicted if mask is None else predicted | mask, latents, None)
         return Received(self._last, concealed=True)

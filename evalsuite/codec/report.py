@@ -14,8 +14,8 @@ from evalsuite.errors import MediaError
 from evalsuite.process import Running
 from evalsuite.types import CodecReport, Packet, Part, Usage
 
-LARGEST_BYTES = 1 << 20
-"""More than this is no report."""
+LARGEST_BYTES = 16 << 20
+"""More than this is no report: hours of video, at about 200 bytes for each packet."""
 
 
 def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecReport:
@@ -33,7 +33,7 @@ def report(recipe: Recipe, bitstream: Path, *, timeout: float | None) -> CodecRe
 
     Raises:
         ProcessError: the program is missing, fails, or runs too long.
-        MediaError: there is no bitstream; what the command prints is not one JSON object, or more than 1 MiB.
+        MediaError: there is no bitstream; what the command prints is not one JSON object, or more than 16 MiB.
     """
     if not recipe.info:
         return CodecReport({}, Usage(0, 0))

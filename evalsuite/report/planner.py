@@ -208,10 +208,12 @@ def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[s
         tokens = frames[frames["metric"] == _TOKENS].sort_values("frame")
         motion = frames[frames["metric"] == _MOTION].sort_values("frame")
         place = report.place(codec)
-        sent = tokens[tokens["score"] > 0]
-        due = list(zip(sent["frame"].astype(float), sent["score"].astype(float), strict=True))
-        if not due:
+        sent = tokens["frame"][tokens["score"] > 0].astype(int)
+        if sent.empty:
             continue
+        # Slots begin at equal distances; one of which no token was sent is as empty as the frames inside a slot.
+        slots = tokens[tokens["frame"] % (int(np.gcd.reduce(sent)) or point.frames) == 0]
+        due = list(zip(slots["frame"].astype(float), slots["score"].astype(float), strict=True))
         due.append((float(point.frames), due[-1][1]))
         charts = [line_chart("tokens of each slot", "frame", [Line(codec, place, tuple(due), steps=True)])]
         if not motion.empty:
