@@ -58,7 +58,8 @@ def rate_point(
         "means": means,
         "higher_is_better": {name: known[name] for name in means if name in known},
         "decode": {},
+        "facts": {},
         "cell_key": key,
-        "run": _Run(key, bits),
+        "runs": (_Run(key, bits),),
     }
     return RatePoint(**fields | changes)

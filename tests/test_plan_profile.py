@@ -133,7 +133,9 @@ def test_a_saturating_metric_is_interpolated_in_its_log_domain() -> None:
     table = pd.DataFrame({"metric": ["ssim"], "log_domain_ceiling": [1.0]})
     run = RunResults(Path(), table, {})
     points = [
-        rate_point(kbps=10 * 2**step, means={"ssim": 1 - 10 ** -(step + 1)}, higher_is_better={"ssim": True}, run=run)
+        rate_point(
+            kbps=10 * 2**step, means={"ssim": 1 - 10 ** -(step + 1)}, higher_is_better={"ssim": True}, runs=(run,)
+        )
         for step in range(4)
     ]
     found = at_target(points, Target("ssim", 1 - 10**-1.5), True)

@@ -75,6 +75,28 @@ def test_two_versions_of_a_codec_are_two_codecs(run: Path, tmp_path: Path) -> No
     assert {row.codec for level in found.levels for row in level.rows} == {"vvenc", "x265 (run)", "x265 (newer)"}
 
 
+def test_one_encode_that_two_runs_measured_is_one_point(tmp_path: Path) -> None:
+    shared = {"codecs": ["vvenc", "x265"], "sequences": ["face"]}
+    first = read_run(write_sample(tmp_path / "first", **shared, metrics=["vmaf"]))
+    second = read_run(write_sample(tmp_path / "second", **shared, metrics=["lpips"]))
+    both, alone = rate_points([first, second]), rate_points([first])
+    assert [set(point.means) for point in both] == [{"vmaf", "lpips"}] * len(alone)
+    found, expected = planner(merge([first, second])), planner(merge([first]))
+    assert found is not None
+    assert expected is not None
+    assert found.metric == "vmaf"
+    assert [level.said for level in found.levels] == [level.said for level in expected.levels]
+    # Kept apart by version, a codec is still known: what it was decoded on, and whether a device plays it.
+    newer = write_sample(tmp_path / "newer", **shared, metrics=["vmaf"], facts={"version": "5"})
+    apart = planner(merge([first, read_run(newer)]))
+    assert apart is not None
+    assert {row.codec for level in apart.levels for row in level.rows} == {
+        *("vvenc (first)", "vvenc (newer)", "x265 (first)", "x265 (newer)"),
+    }
+    played = [device.all for level in apart.levels for row in level.rows for device in row.devices]
+    assert all(one.verdict.playable is not None for own in played for one in own)
+
+
 def test_a_slot_of_which_nothing_was_sent_is_drawn_as_empty(tmp_path: Path) -> None:
     tokens = np.zeros(50)
     tokens[[0, 4, 12, 48]] = 400, 300, 200, 100  # slots of four frames; those at 8 and from 16 to 44 send none

@@ -53,8 +53,8 @@ def _goodness(curve: Curve, score: float) -> float:
 
 def _ceiling(point: RatePoint, metric: str) -> float | None:
     """The best score of a saturating metric, as the run has it; None for others."""
-    rows = point.run.points
-    if not len(rows):
-        return None
-    ceilings = rows.loc[rows["metric"] == metric, "log_domain_ceiling"].dropna().to_numpy(float)
-    return float(ceilings[0]) if len(ceilings) else None
+    for rows in (run.points for run in point.runs if len(run.points)):
+        ceilings = rows.loc[rows["metric"] == metric, "log_domain_ceiling"].dropna().to_numpy(float)
+        if len(ceilings):
+            return float(ceilings[0])
+    return None

@@ -136,14 +136,10 @@ def _accelerator(point: RatePoint, device: Device) -> Iterator[Verdict]:
 
 def needed_accelerator(point: RatePoint) -> str | None:
     """What its decoder computed on beside the CPU: `none`, `cuda` and the like; None where nobody tells."""
-    name = point.codec.partition("/")[0]
-    for codec in point.run.summary.get("codecs", ()):
-        if codec["name"] == name:
-            if told := codec.get("device"):
-                return NO_ACCELERATOR if told == "cpu" else str(told).partition(":")[0]
-            # A command-line decoder computes on the CPU unless its recipe says otherwise; a class may do either.
-            return NO_ACCELERATOR if codec.get("decode") else None
-    return None
+    if told := point.facts.get("device"):
+        return NO_ACCELERATOR if told == "cpu" else str(told).partition(":")[0]
+    # A command-line decoder computes on the CPU unless its recipe says otherwise; a class may do either.
+    return NO_ACCELERATOR if point.facts.get("decode") else None
 
 
 def _cpu(point: RatePoint, device: Device, budget: float) -> Verdict:

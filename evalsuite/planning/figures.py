@@ -32,11 +32,13 @@ class Gaps:
         self._runs: dict[int, tuple[RunResults, dict[tuple[str, str], str]]] = {}
 
     def reason(self, point: RatePoint, metric: str) -> str:
-        """The reason that the run gives; empty where it has no such score of the point at all."""
-        run = point.run
-        if id(run) not in self._runs:  # it is kept, so that no other can come to have its id
-            self._runs[id(run)] = run, _reasons(run)
-        return self._runs[id(run)][1].get((point.cell_key, metric), "")
+        """The reason that its latest run gives; empty where none has such a score of the point at all."""
+        for run in point.runs:
+            if id(run) not in self._runs:  # it is kept, so that no other can come to have its id
+                self._runs[id(run)] = run, _reasons(run)
+            if reason := self._runs[id(run)][1].get((point.cell_key, metric)):
+                return reason
+        return ""
 
 
 def _reasons(run: RunResults) -> dict[tuple[str, str], str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,11 @@ class RatePoint:
     """Directions of the metrics that judge; figures that describe have none."""
     decode: Mapping[str, float]
     """The run's decode_* columns that have a value, by name without the prefix: cpu_s, latency_p95_s and so on."""
+    facts: Mapping[str, Any]
+    """What the run says of the codec."""
     cell_key: str
-    run: RunResults
+    runs: tuple[RunResults, ...]
+    """That measured it, the latest first."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -48,7 +52,27 @@ class RatePoint:
 
     def frame_bits(self) -> NDArray[np.float64]:
         """Bits that fall due at each frame, (frames,), in the order of transmission; empty where nobody could tell."""
-        return _frame_bits(_Held(self.run)).get(self.cell_key, np.empty(0))
+        held = (_frame_bits(_Held(run)).get(self.cell_key, np.empty(0)) for run in self.runs)
+        return next((bits for bits in held if len(bits)), np.empty(0))
+
+    def series(self, metric: str) -> pd.DataFrame:
+        """`frame` and `score` of a metric, in order; empty where no run has them."""
+        for run in self.runs:
+            frames = run.frames(cell_key=self.cell_key)
+            frames = frames[frames["metric"] == metric]
+            if not frames.empty:
+                return frames[["frame", "score"]].sort_values("frame")
+        return pd.DataFrame({"frame": [], "score": []})
+
+    def after(self, earlier: RatePoint) -> RatePoint:
+        """This one with what only an earlier run of the same cell measured."""
+        return replace(
+            self,
+            means={**earlier.means, **self.means},
+            higher_is_better={**earlier.higher_is_better, **self.higher_is_better},
+            decode={**earlier.decode, **self.decode},
+            runs=(*self.runs, *earlier.runs),
+        )
 
 
 class _Held:
@@ -71,7 +95,7 @@ def _frame_bits(held: _Held) -> dict[str, NDArray[np.float64]]:
 
 
 def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
-    """All rate points that were measured, in the order of the runs; of a cell in two runs the later one counts.
+    """All rate points that were measured, in the order of the runs; a cell in several runs is one point.
 
     Published points are left out: nothing but a rate and a score is known of them. So are codecs behind channels: they
     are other codecs of the run once more (`evalsuite.results.losscurve`).
@@ -79,7 +103,7 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
     Raises:
         RequestError: no run has any.
     """
-    found: dict[tuple[str, str], RatePoint] = {}
+    found: list[RatePoint] = []
     for run in runs:
         listed = run.summary["sequences"]
         traits = {one["name"]: frozenset([*one.get("tags", ()), *one.get("traits", ())]) for one in listed}
@@ -87,25 +111,36 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
         table = run.points[(run.points["statistic"] == "mean") & known]
         table = table[(table["rate_source"] != "published") & ~table["codec"].isin(behind_channels(run.summary))]
         presets = table.groupby("codec")["preset"].nunique().to_dict()
-        for (codec, preset, key), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
+        for (codec, preset, _), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
             label = f"{codec}/{preset}" if presets[codec] > 1 else str(codec)
-            found[label, str(key)] = _point(run, label, rows, traits)
+            found.append(_point(run, str(codec), rows, traits, label))
     if not found:
         raise RequestError(
             "there is no measured rate point to plan with",
             expected="runs of codecs on sequences",
             fix="make one with `evalsuite run`",
         )
+    return joined(found)
+
+
+def joined(points: Iterable[RatePoint]) -> list[RatePoint]:
+    """One point for each cell, with what all of the runs measured; where two measured the same the later one counts."""
+    found: dict[tuple[str, str], RatePoint] = {}
+    for point in points:
+        key = point.codec, point.cell_key
+        found[key] = point.after(found[key]) if key in found else point
     return list(found.values())
 
 
-def _point(run: RunResults, codec: str, rows: pd.DataFrame, traits: Mapping[str, frozenset[str]]) -> RatePoint:
+def _point(
+    run: RunResults, codec: str, rows: pd.DataFrame, traits: Mapping[str, frozenset[str]], label: str
+) -> RatePoint:
     first = rows.iloc[0]
     ok = rows[rows["status"] == "ok"]
     judged = ok[ok["higher_is_better"].notna()]
     decode = {name: first[name] for name in rows.columns if name.startswith("decode_") and pd.notna(first[name])}
     return RatePoint(
-        codec=codec,
+        codec=label,
         sequence=str(first["sequence"]),
         traits=traits.get(str(first["sequence"]), frozenset()),
         q=float(first["q"]),
@@ -116,8 +151,9 @@ def _point(run: RunResults, codec: str, rows: pd.DataFrame, traits: Mapping[str,
         means=dict(zip(ok["metric"], ok["score"].astype(float), strict=True)),
         higher_is_better=dict(zip(judged["metric"], judged["higher_is_better"].astype(bool), strict=True)),
         decode={name.removeprefix("decode_"): float(value) for name, value in decode.items()},
+        facts=next((one for one in run.summary["codecs"] if one["name"] == codec), {}),
         cell_key=str(first["cell_key"]),
-        run=run,
+        runs=(run,),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from evalsuite.errors import RequestError
 from evalsuite.planning.audience import ANY
 from evalsuite.planning.devices import standard_devices
-from evalsuite.planning.points import RatePoint, rate_points
+from evalsuite.planning.points import RatePoint, joined, rate_points
 from evalsuite.planning.profile import Amount, Profile, Row, profile
 from evalsuite.planning.profilesaid import counts, sentence
 from evalsuite.planning.reach import Target
@@ -126,15 +126,15 @@ def planner(report: Report) -> Planner | None:
 
 
 def _points(report: Report) -> list[RatePoint]:
-    """Those of all runs under the report's labels; of a cell in two runs the later one counts."""
-    found: dict[tuple[str, str], RatePoint] = {}
+    """Those of all runs under the report's labels."""
+    found: list[RatePoint] = []
     for run in report.runs:
         with suppress(RequestError):  # it has none
             for point in rate_points([run.results]):
                 codec = run.codecs.get(point.codec, point.codec)
                 sequence = run.sequences.get(point.sequence, point.sequence)
-                found[codec, point.cell_key] = replace(point, codec=codec, sequence=sequence)
-    return list(found.values())
+                found.append(replace(point, codec=codec, sequence=sequence))
+    return joined(found)
 
 
 def _losses(report: Report) -> tuple[Loss, ...]:
@@ -204,9 +204,7 @@ def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[s
             held.setdefault(point.place, []).append(point)
     for (codec, sequence), own in list(held.items())[:_MOST_CHARTS]:
         point = min(own, key=lambda one: one.kbps)
-        frames = point.run.frames(cell_key=point.cell_key)
-        tokens = frames[frames["metric"] == _TOKENS].sort_values("frame")
-        motion = frames[frames["metric"] == _MOTION].sort_values("frame")
+        tokens, motion = point.series(_TOKENS), point.series(_MOTION)
         place = report.place(codec)
         sent = tokens["frame"][tokens["score"] > 0].astype(int)
         if sent.empty:
