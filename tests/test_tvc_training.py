@@ -22,7 +22,7 @@ from tvc import weights
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.training import crops, loop, material, perceptual
+from tvc.training import crops, look, loop, material, perceptual
 from tvc.training.export import export
 from tvc.training.losses import Distortion, LossWeights, rgb
 from tvc.training.stages import STAGES, Objective, parameters
@@ -117,6 +117,26 @@ def test_material_that_is_missing_or_changed_says_so(data: Path, tmp_path: Path)
     (data / "MANIFEST.tsv").write_text("file\tsha256\nx\ty\n")
     with pytest.raises(TrainingError, match="columns"):
         material.read_manifest(data)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_what_looks_like_a_validation_clip_is_left_out(data: Path, mirrored: bool) -> None:
+    held = _moving(20, 64, 96)
+    planes = [(frame[:64], frame[64:80].reshape(32, 48), frame[80:].reshape(32, 48)) for frame in held]
+    step = -1 if mirrored else 1
+    # Another size, other grey levels, other frames of the recording.
+    bigger = [
+        np.concatenate([(plane[:, ::step].repeat(2, 0).repeat(2, 1) * 0.7 + 20).ravel() for plane in own])
+        for own in planes[:3]
+    ]
+    _write_video(data / "copy.mkv", [frame.astype(np.uint8).reshape(192, 192) for frame in bigger])
+    manifest = data / "MANIFEST.tsv"
+    manifest.write_text(manifest.read_text() + "copy.mkv\t00\tz elsewhere.mp4\tCC0-1.0\tlab\n")
+    train, held_out = material.split(material.read_manifest(data))
+    kept, alike = look.apart(train, [one for _, one in held_out])
+    assert [one.path.name for one in kept] == ["moving.mkv", "flat.mkv", "photo.png"]
+    assert [(one.material.path.name, one.clip.path.name) for one in alike] == [("copy.mkv", "held.mkv")]
+    assert str(alike[0]).startswith("copy.mkv looks like held.mkv, correlation ")
 
 
 def test_crops_are_the_material_and_the_same_every_time(data: Path, tmp_path: Path) -> None:
@@ -297,6 +317,10 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     assert torch.equal(parts.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
     with pytest.raises(TrainingError, match="another encoder"):
         export(tmp_path / "discrete-best.pt", [], joined, contexts=start)
+    # The next run may begin with the weights that are shipped.
+    again = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None)
+    assert torch.equal(again.model.state_dict()["encoder.stem.weight"], model.encoder.stem.weight)
+    assert torch.equal(again.model.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
 
 
 def test_checkpoints_of_other_models_and_unknown_stages_are_refused(data: Path, tmp_path: Path) -> None:

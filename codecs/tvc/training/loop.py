@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tvc import weights
 from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
@@ -94,7 +95,7 @@ def train(
         crops: a crop store cut from it.
         lpips: LPIPS weights, see `perceptual.Lpips`; None: sample errors alone, and validation by PSNR.
         folder: checkpoints and log.jsonl.
-        start: checkpoint of the stage before; the weights start from its moving average.
+        start: checkpoint of the stage before; the weights start from its moving average. Or a weights file.
         config: of a fresh model; default sizes if None.
         minutes: stop (and save) after this long.
 
@@ -141,7 +142,7 @@ class _Run:
         self.device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
         kept = read_checkpoint(self.checkpoint) if self.checkpoint.is_file() else None
-        origin = kept or (None if start is None else read_checkpoint(start))
+        origin = kept or (None if start is None else _read_start(start))
         self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
         if origin:
             load_parts(self.model, origin["model" if kept else "average"])
@@ -171,7 +172,7 @@ class _Run:
         self.precision = torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16)
         self.model.train()
         self._recent: dict[str, list[Tensor]] = {}
-        self._since = time.monotonic()
+        self._since, self._input_s = time.monotonic(), 0.0
         self._log(
             event="resume" if kept else "start",
             settings=asdict(settings),
@@ -188,8 +189,10 @@ class _Run:
         settings, progress = self.settings, self.step / self.settings.steps
         seed = settings.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
+        began = time.monotonic()
         batch = self.store.batch(np.random.default_rng(seed), settings.batch, settings.slots, settings.size)
         y, cb, cr = (plane.to(self.device) for plane in batch)
+        self._input_s += time.monotonic() - began
         objective = Objective(self.model, self.stage, self.distortion, seed)
         loss, logs = objective((y, cb, cr), progress, self.precision)
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
@@ -273,8 +276,9 @@ class _Run:
     def _log_step(self, rate: float) -> None:
         means = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._recent.items()}
         seconds = time.monotonic() - self._since
-        self._log(event="step", step=self.step, lr=rate, steps_per_second=round(_LOG_EVERY / seconds, 3), **means)
-        self._recent, self._since = {}, time.monotonic()
+        speed = {"steps_per_second": round(_LOG_EVERY / seconds, 3), "input_share": round(self._input_s / seconds, 4)}
+        self._log(event="step", step=self.step, lr=rate, **speed, **means)
+        self._recent, self._since, self._input_s = {}, time.monotonic(), 0.0
 
     def _log(self, **entry: Any) -> None:
         entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "stage": self.settings.stage, **entry}
@@ -295,6 +299,14 @@ def load_parts(model: TVC, state: dict[str, Tensor]) -> None:
     if odd:
         raise TrainingError("the checkpoint is of another model", got=", ".join(odd[:4]))
     model.load_state_dict(state, strict=False)
+
+
+def _read_start(path: Path) -> dict[str, Any]:
+    """Configuration and weights to begin with, of a checkpoint or a weights file."""
+    if path.suffix != ".safetensors":
+        return read_checkpoint(path)
+    model = weights.load(path)
+    return {"config": model.config.to_json(), "average": model.state_dict()}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
