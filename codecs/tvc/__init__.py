@@ -43,6 +43,8 @@ def encode(
     *,
     q: int | None = None,
     bpp: float | None = None,
+    kbps: float | None = None,
+    buffer_s: float = 2.0,
     intra_period: int = -1,
     packet_slots: int | None = None,
     model: TVC | None = None,
@@ -53,7 +55,9 @@ def encode(
         frames: at least one, all of one size.
         rate: frames a second.
         q: operating point, 0 (best quality) to 63; or
-        bpp: bits per luma sample to come nearest to.
+        bpp: bits per luma sample to come nearest to; or
+        kbps: of a channel that delivers every packet in time: its operating point is chosen by that.
+        buffer_s: seconds from the last frame of a packet until all of it is delivered, at most; for `kbps`.
         intra_period: frames between random-access points, rounded up to a multiple of 4; -1: only the first frame.
         packet_slots: slots of four frames in a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         model: weights of your own, from `tvc.weights.load`; None: those tvc ships.
@@ -70,7 +74,16 @@ def encode(
     format, frames = geometry(frames, Fraction(rate))
     output = BytesIO()
     encode_stream(
-        frames, format, output, _model(model), q=q, bpp=bpp, intra_period=intra_period, packet_slots=packet_slots
+        frames,
+        format,
+        output,
+        _model(model),
+        q=q,
+        bpp=bpp,
+        kbps=kbps,
+        buffer_s=buffer_s,
+        intra_period=intra_period,
+        packet_slots=packet_slots,
     )
     return output.getvalue()
 

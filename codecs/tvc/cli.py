@@ -89,6 +89,12 @@ def encode(
     output: Annotated[str, typer.Argument(metavar="OUT", help="The bitstream; - for a pipe.")],
     q: Annotated[int | None, typer.Option(help="0 (best quality) to 63 (fewest bits); 32 if nothing is said.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Bits per luma sample to come nearest to, instead of --q.")] = None,
+    kbps: Annotated[
+        float | None, typer.Option(help="Of a channel that delivers every packet in time, instead of --q.")
+    ] = None,
+    buffer: Annotated[
+        float, typer.Option(help="Seconds in which a packet is delivered, at most; with --kbps.", metavar="SECONDS")
+    ] = 2.0,
     intra_period: Annotated[
         int, typer.Option(help="Frames between random-access points, rounded up to a multiple of 4; -1: one.")
     ] = -1,
@@ -107,15 +113,26 @@ def encode(
     """
     from tvc.encoder import encode_stream
 
-    if q is None and bpp is None:
+    if q is bpp is kbps is None:
         q = _DEFAULT_Q
     model = _load(weights, threads)
     with _input(source) as stream, _output(output) as sink:
         format, frames = _video(stream, source, size, rate)
         summary = encode_stream(
-            frames, format, sink, model, q=q, bpp=bpp, intra_period=intra_period, packet_slots=packet_slots
+            frames,
+            format,
+            sink,
+            model,
+            q=q,
+            bpp=bpp,
+            kbps=kbps,
+            buffer_s=buffer,
+            intra_period=intra_period,
+            packet_slots=packet_slots,
         )
-    typer.echo(f"{summary.bytes} bytes, {summary.frames} frames, {summary.bpp:.5f} bpp, q {summary.q}", err=True)
+    points = " to ".join(str(one) for one in dict.fromkeys(summary.q))
+    late = f", {summary.late} packets late" if summary.late else ""
+    typer.echo(f"{summary.bytes} bytes, {summary.frames} frames, {summary.bpp:.5f} bpp, q {points}{late}", err=True)
 
 
 @app.command()
