@@ -78,6 +78,7 @@ def test_models_are_read_and_written(written: str, channel: Channel) -> None:
         *("iid:0.1,packet=10", "iid:0.1,packet=99999", "iid:0.1,packet=1.5", "iid:0.1,seed=x", "iid:0.1,kind=bent"),
         *("iid:0.1,color=red", "iid:0.1,", "iid:0.1,seed=1;rm", "iid:0.1,seed=99999999999"),
         *("iid:0.1,seed=1,seed=2", "ge:0.1,burst=inf", "ge:0.1,burst=nan"),
+        "ge:1,burst=100000000000000000",
     ],
 )
 def test_what_is_no_model_is_refused(written: str) -> None:
@@ -94,3 +95,7 @@ def test_any_text_is_a_channel_or_refused(text: str) -> None:
         return
     assert parse_channel(str(channel)) == channel
     assert channel.hits(20, channel.chance(SHA256)).shape == (20,)
+
+
+def test_channels_of_one_name_are_one() -> None:
+    assert parse_channel("iid:0.3333333") == parse_channel("iid:0.33333334") == parse_channel("iid:33.3333%")

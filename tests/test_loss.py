@@ -153,6 +153,15 @@ def test_a_channel_makes_another_codec() -> None:
     assert (odd.sent_name, through(odd, Channel(0.05)).sent_name) == ("x265:a@b", "x265:a@b")
 
 
+def test_what_can_be_lost_is_part_of_the_identity_behind_a_channel() -> None:
+    clean, channel = load_recipe("tvc"), Channel(0.05)
+    assert clean.transport is not None
+    fewer = replace(clean, transport=replace(clean.transport, classes=("key",)))
+    other = replace(clean, info=(*clean.info, "--more"))
+    assert clean.identity() == fewer.identity() == other.identity()
+    assert len({through(one, channel).identity() for one in (clean, fewer, other)}) == 3
+
+
 def test_transport_alone_changes_no_identity() -> None:
     # What results are stored and published under stays.
     recipe = load_recipe("x265")

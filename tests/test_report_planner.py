@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from report_browser import PHONE, serious, silent_tabs
-from report_facts import LOSS
+from report_facts import LOSS, metric_entry
 from report_sample import write_sample
 
+from evalsuite.errors import RequestError
 from evalsuite.planning.points import rate_points
-from evalsuite.planning.reach import Target, cheapest
+from evalsuite.planning.reach import Target, cheapest, directions
 from evalsuite.report.build import build_report
 from evalsuite.report.linechart import Line, line_chart
 from evalsuite.report.merge import merge
 from evalsuite.report.planner import planner
+from evalsuite.report.ranking import documents
 from evalsuite.results.load import FrameScores, read_run, write_results
 from evalsuite.results.losscurve import losses
 
@@ -48,6 +50,10 @@ def test_each_level_is_what_the_cheapest_points_take(run: Path) -> None:
 
 def test_a_codec_behind_a_channel_is_in_no_comparison(run: Path) -> None:
     report = merge([read_run(run), read_run(run)])
+    assert [codec.label for codec in report.compared] == ["vvenc", "x265"]
+    ranked = dict(documents(report))
+    assert {(pair["anchor"], pair["test"]) for pair in ranked["pairs-0"]["pairs"]} == {(0, 1), (1, 0)}
+    assert not any(name.endswith("-2") and name.startswith("each") for name in ranked)
     assert not any("@" in row.test or "@" in row.anchor for row in report.bd_rows)
     found = planner(report)
     assert found is not None
@@ -75,6 +81,48 @@ def test_two_versions_of_a_codec_are_two_codecs(run: Path, tmp_path: Path) -> No
     assert {row.codec for level in found.levels for row in level.rows} == {"vvenc", "x265 (run)", "x265 (newer)"}
 
 
+def test_what_a_channel_takes_is_told_over_the_sequences_of_all_runs(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"codecs": ["x265", "x265@2%"], "codec_facts": {"x265@2%": {"loss": LOSS}}}
+    runs = [
+        read_run(write_sample(tmp_path / name, **shared, sequences=[name], metrics=["vmaf"]))
+        for name in ("face", "bikes")
+    ]
+    found, one = planner(merge(runs)), planner(merge(runs[:1]))
+    assert found is not None
+    assert one is not None
+    ((both,), (single,)) = found.losses, one.losses
+    assert (both.sequences, both.seeds, single.sequences) == (2, 1, 1)
+    own = [loss.lost for run in runs for loss in losses(run)]
+    assert both.lost == pytest.approx(sum(own) / 2)
+
+
+def test_points_of_other_sequences_are_no_points_of_one_curve(tmp_path: Path) -> None:
+    worse = {**LOSS, "model": "iid:0.05", "rate": 0.05}
+    facts = {"x265@2%": {"loss": LOSS}, "x265@5%": {"loss": worse}}
+    cases, more = (("face", "x265@2%"), ("bikes", "x265@5%")), {"codec_facts": facts, "steep": {("x265", "bikes"): 1.2}}
+    runs = [
+        read_run(write_sample(tmp_path / name, codecs=["x265", codec], sequences=[name], **more))
+        for name, codec in cases
+    ]
+    found = planner(merge(runs))
+    assert found is not None
+    for chart in found.loss_charts:
+        assert [(line.name, len(line.dots)) for line in chart.lines] == [("x265, 1 sequence", 2)] * 2
+
+
+def test_scores_of_two_versions_are_two_metrics(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"sequences": ["face"], "metrics": ["vmaf"]}
+    old = write_sample(tmp_path / "old", codecs=["x265"], **shared)
+    new = write_sample(tmp_path / "new", codecs=["vvenc"], metric_facts={"version": "9"}, **shared)
+    found = planner(merge([read_run(old), read_run(new)]))
+    assert found is not None
+    assert found.metric in ("vmaf (old)", "vmaf (new)")
+    assert all("not measured" in said or "reaches" in said for level in found.levels for said in level.said)
+    assert {row.codec for level in found.levels for row in level.rows} == {"x265"}
+    with pytest.raises(RequestError, match="different versions"):
+        directions(rate_points([read_run(old), read_run(new)]), [Target("vmaf", 50)])
+
+
 def test_one_encode_that_two_runs_measured_is_one_point(tmp_path: Path) -> None:
     shared = {"codecs": ["vvenc", "x265"], "sequences": ["face"]}
     first = read_run(write_sample(tmp_path / "first", **shared, metrics=["vmaf"]))
@@ -97,9 +145,12 @@ def test_one_encode_that_two_runs_measured_is_one_point(tmp_path: Path) -> None:
     assert all(one.verdict.playable is not None for own in played for one in own)
 
 
-def test_a_slot_of_which_nothing_was_sent_is_drawn_as_empty(tmp_path: Path) -> None:
-    tokens = np.zeros(50)
-    tokens[[0, 4, 12, 48]] = 400, 300, 200, 100  # slots of four frames; those at 8 and from 16 to 44 send none
+@pytest.mark.parametrize("known", [True, False])
+def test_a_slot_of_which_nothing_was_sent_is_drawn_as_empty(tmp_path: Path, known: bool) -> None:
+    tokens, full = np.zeros(50), np.zeros(50)
+    tokens[[0, 8, 16, 48]] = 400, 300, 200, 100  # slots of four frames; those at 4 and 12 and from 20 to 44 send none
+    full[::4] = 400  # at higher rates all are sent
+    slots = [tokens, full, full, full] if known else [*[tokens[:1].repeat(50) * (np.arange(50) == 0)] * 4]
     run = read_run(write_sample(tmp_path / "run", codecs=["tvc"], sequences=["face"], metrics=["vmaf"]))
     rows = run.points.astype(object).where(run.points.notna(), None).to_dict("records")
     told = {"metric": "frame_tokens", "unit": "tokens", "higher_is_better": None, "score": 20.0}
@@ -107,17 +158,23 @@ def test_a_slot_of_which_nothing_was_sent_is_drawn_as_empty(tmp_path: Path) -> N
     write_results(
         run.folder,
         [*rows, *({**row, **told} for row in rows if row["statistic"] == "mean")],
-        [FrameScores(*cell, "frame_tokens", tokens) for cell in cells.values()],
-        {key: value for key, value in run.summary.items() if key not in ("schema", "files")},
+        [FrameScores(*cell, "frame_tokens", one) for cell, one in zip(cells.values(), slots, strict=True)],
+        {
+            **{key: value for key, value in run.summary.items() if key not in ("schema", "files")},
+            "metrics": [*run.summary["metrics"], {**metric_entry("frame_tokens"), "higher_is_better": None}],
+        },
     )
     found = planner(merge([read_run(run.folder)]))
     assert found is not None
+    if not known:  # of none but the first frame is anything sent: nothing tells how long a slot is
+        assert found.adaptation == ()
+        return
     ((_, (chart,)),) = found.adaptation
     heights = [float(one) for one in re.findall(r"[ V]([\d.]+)", chart.lines[0].path)]
     floor = chart.field[3]
     shares = [(floor - y) / (floor - heights[0]) for y in heights]
     # 13 slots, and where the last one ends.
-    assert shares == pytest.approx([1, 0.75, 0, 0.5, *[0] * 8, 0.25, 0.25], abs=0.01)
+    assert shares == pytest.approx([1, 0, 0.75, 0, 0.5, *[0] * 7, 0.25, 0.25], abs=0.01)
 
 
 def test_small_scores_fill_their_axis() -> None:

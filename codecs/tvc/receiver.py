@@ -193,12 +193,12 @@ class _Receiver:
         if at.packet.intra:
             self._tokens = self._latents = True
             self._concealed = False
-        before = self._last
+        before, memory = self._last, self._coder.memory
         try:
             return self._read(at, lost)
         except BitstreamError:
             # Delivered, but not what was sent: which of its tokens are right, nothing tells.
-            self._tokens, self._concealed, self._last = False, True, before
+            self._tokens, self._concealed, self._last, self._coder.memory = False, True, before, memory
             return [self._missing(at.packet, []) for _ in range(at.packet.slots)]
 
     def _read(self, at: Placed, lost: Lost) -> list[Received]:
@@ -208,6 +208,7 @@ class _Receiver:
         continuous = _Payload(packet.continuous, lost.after(at.continuous, at.end))
         slots = []
         for i in range(packet.slots):
+            earlier = self._coder.memory
             if packet.intra and i == 0:
                 self._coder.reset()
             read: tuple[Tensor, Tensor | None] | None = None
@@ -219,6 +220,8 @@ class _Receiver:
             if read is None:
                 self._tokens = False
                 self._concealed = True
+                if not self._half(sure):
+                    self._coder.memory = earlier
                 slots.append(self._missing(packet, sure))
                 continue
             codes, mask = read
@@ -252,6 +255,10 @@ class _Receiver:
             self._latents = False
         return None, None
 
+    def _half(self, sure: list[Ints]) -> bool:
+        """Whether the first half of a slot arrived."""
+        return len(self._coder.halves) > 1 and len(sure) >= len(self._model.config.levels)
+
     def _missing(self, packet: Packet, sure: list[Ints]) -> Received:
         """A slot of which some tokens are missing.
 
@@ -259,13 +266,13 @@ class _Receiver:
             packet: that it is in.
             sure: the symbols that arrived, in the order of coding.
         """
-        last, dimensions = self._last, len(self._model.config.levels)
-        arrived = len(self._coder.halves) > 1 and len(sure) >= dimensions
+        last, arrived = self._last, self._half(sure)
         if last is not None and not arrived and self._conceal == "still":
             return Received(None, concealed=True)
         if last is None and not arrived:
             self._coder.reset()
-        codes, mask = self._coder.discrete(_Replay(sure[:dimensions] if arrived else []), packet.point, None)
+        known = sure[: len(self._model.config.levels)] if arrived else []
+        codes, mask = self._coder.discrete(_Replay(known), packet.point, None)
         predicted = ~(self._coder.halves[0] & arrived)[None, None]  # (1, 1, h, w)
         # A token that is not sent is the same guess as on the other side, as long as all before it arrived.
         unknown = predicted if mask is None else predicted & ~(mask & arrived)

@@ -123,6 +123,11 @@ class Channel:
         return found
 
 
+def _said(number: float) -> float:
+    """As its name has it: two channels of one name are the same one."""
+    return float(f"{number:g}")
+
+
 def parse_channel(text: str) -> Channel:
     """The channel that a model is, such as `iid:0.02`, `ge:5%,burst=4` or `iid:1,class=latents`.
 
@@ -133,13 +138,13 @@ def parse_channel(text: str) -> Channel:
     if found is None:
         raise _wrong(text, "it is no model")
     try:
-        rate = float(found[2]) / (100 if found[3] else 1)
+        rate = _said(float(found[2]) / (100 if found[3] else 1))
         listed = [option.split("=") for option in found[4].split(",") if option]
         options = dict(listed)
         channel = Channel(
             rate=rate,
             bursty=found[1] == "ge",
-            burst=float(options.pop("burst", "1")),
+            burst=_said(float(options.pop("burst", "1"))),
             packet_bytes=int(options.pop("packet", PACKET_BYTES)),
             seed=int(options.pop("seed", "1")),
             kind="damage" if (kind := options.pop("kind", "drop")) == "damage" else "drop",
@@ -154,7 +159,8 @@ def parse_channel(text: str) -> Channel:
     if not (0 < channel.rate <= 1 and 64 <= channel.packet_bytes <= _LARGEST_PACKET and channel.seed < _LARGEST_SEED):
         raise _wrong(text, f"the rate is above 0 and at most 1, a packet has 64 to {_LARGEST_PACKET} bytes")
     # Between two bursts there is at least one packet that is not hit.
-    if channel.bursty and not (1 <= channel.burst < math.inf and channel.rate <= channel.burst / (channel.burst + 1)):
+    most = channel.burst / (channel.burst + 1)
+    if channel.bursty and not (1 <= channel.burst < math.inf and channel.rate <= most < 1):
         raise _wrong(text, "no channel loses at this rate in bursts of this length: at most burst / (burst + 1)")
     return channel
 

@@ -247,8 +247,8 @@ class Recipe:
         Raises:
             EvalError: a program is missing or cannot be read.
         """
-        receive = self.transport.decode if self.channel and self.transport else ()
-        run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command, receive).values())
+        sent = (self.transport.decode, self.info) if self.channel and self.transport else ()
+        run = set(self._named(self.first_pass, self.encode, self.decode, self.version_command, *sent).values())
         scaler = {binary.PINNED} if self.scale else set()
         found = {program: binary.digest(self._locate(program)) for program in sorted(run | scaler)}
         return {**found, **self._described()["sources"]} if self.python else found
@@ -291,6 +291,8 @@ class Recipe:
             # Where the recipe has no program for it, the suite's own receives, with the decoders of this package.
             receives = (self.transport.decode if self.transport else ()) or f"av {version('av')}"
             used |= {"channel": str(self.channel), "receive": receives, "channels": CHANNELS_VERSION}
+            if self.transport and self.transport.classes:  # `info` says which of the bytes can be lost
+                used |= {"classes": self.transport.classes, "info": self.info}
         return digest_of(
             {
                 "name": self.name,

@@ -115,7 +115,8 @@ def send(
         ask: what the codec reports on the bitstream; asked where its format is its own.
 
     Raises:
-        EvalError: the bitstream cannot be read or taken apart, or what arrived cannot be written.
+        EvalError: the bitstream cannot be taken apart.
+        OSError: a file cannot be read or written.
     """
     if recipe.channel is None:
         raise ValueError("there is no channel to send through")

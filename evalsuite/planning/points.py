@@ -37,6 +37,8 @@ class RatePoint:
     """Means of metrics and figures, by name; those without a finite score are not here."""
     higher_is_better: Mapping[str, bool]
     """Directions of the metrics that judge; figures that describe have none."""
+    versions: Mapping[str, str]
+    """Of the metrics that have a mean."""
     decode: Mapping[str, float]
     """The run's decode_* columns that have a value, by name without the prefix: cpu_s, latency_p95_s and so on."""
     facts: Mapping[str, Any]
@@ -70,6 +72,7 @@ class RatePoint:
             self,
             means={**earlier.means, **self.means},
             higher_is_better={**earlier.higher_is_better, **self.higher_is_better},
+            versions={**earlier.versions, **self.versions},
             decode={**earlier.decode, **self.decode},
             runs=(*self.runs, *earlier.runs),
         )
@@ -150,6 +153,7 @@ def _point(
         frames=int(first["frames"]),
         means=dict(zip(ok["metric"], ok["score"].astype(float), strict=True)),
         higher_is_better=dict(zip(judged["metric"], judged["higher_is_better"].astype(bool), strict=True)),
+        versions=dict(zip(ok["metric"], ok["metric_version"].astype(str), strict=True)),
         decode={name.removeprefix("decode_"): float(value) for name, value in decode.items()},
         facts=next((one for one in run.summary["codecs"] if one["name"] == codec), {}),
         cell_key=str(first["cell_key"]),

@@ -71,14 +71,23 @@ def directions(points: Iterable[RatePoint], targets: Iterable[Target]) -> dict[s
     """Whether higher is better, for the metric of each target.
 
     Raises:
-        RequestError: no point has the metric, or it describes and does not judge.
+        RequestError: no point has the metric, it describes and does not judge, or the points have several versions.
     """
     known: dict[str, bool] = {}
     described: set[str] = set()
+    versions: dict[str, set[str]] = {}
     for point in points:
         known.update(point.higher_is_better)
         described.update(point.means)
+        for metric, version in point.versions.items():
+            versions.setdefault(metric, set()).add(version)
     for metric in (target.metric for target in targets):
+        if len(versions.get(metric, ())) > 1:
+            raise RequestError(
+                f"these runs scored {metric} by different versions of it: one target does not mean the same for all",
+                got=", ".join(sorted(versions[metric])),
+                fix="make the runs again with one version",
+            )
         if metric in known:
             continue
         if metric in described:

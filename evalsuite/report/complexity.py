@@ -110,8 +110,7 @@ def front(places: Mapping[str, tuple[float | None, float | None]]) -> dict[str, 
 
 def _against(report: Report, anchor: str, metric: Metric) -> dict[str, Group]:
     """The comparisons with the anchor, by test codec: the same that the overview ranks by."""
-    behind = [codec.label for codec in report.codecs if codec.is_behind_channel]
-    points = report.means[(report.means["metric"] == metric.label) & ~report.means["codec"].isin(behind)]
+    points = report.means[report.means["metric"] == metric.label]
     if anchor not in set(points["codec"]):
         return {}
     return {group.test: group for group in groups_of(report, bd_table(points, anchor))}

@@ -64,7 +64,13 @@ def overall(report: Report, pages: Iterable[str]) -> dict[str, Any]:
     relative_anchors = relative.anchors(report)
     return {
         "codecs": [
-            {"name": codec.label, "index": codec.index, "note": codec.note, "tokens": codec.label in with_tokens}
+            {
+                "name": codec.label,
+                "index": codec.index,
+                "note": codec.note,
+                "tokens": codec.label in with_tokens,
+                "compared": not codec.is_behind_channel,
+            }
             for codec in report.codecs
         ],
         "sequences": shown_sequences(report),

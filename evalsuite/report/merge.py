@@ -134,10 +134,13 @@ def merge(results: ListOf[RunResults]) -> Report:
     points = _latest(pd.concat([each.points for each in labelled], ignore_index=True))
     known = _facts(runs, "codecs", codecs)
     # What a channel costs is told against the same bitstreams without it (`planner`), not as that of another codec.
-    compared = points[~points["codec"].isin([label for label, facts in known if is_channel(facts.get("loss"))])]
+    is_behind = points["codec"].isin([label for label, facts in known if is_channel(facts.get("loss"))])
+    compared, behind = points[~is_behind], points[is_behind]
     bd_rows = _bd_rows(labelled, compared)
     return Report(
-        runs=tuple(replace(one.run, codecs=one.codecs, sequences=one.sequences) for one in labelled),
+        runs=tuple(
+            replace(one.run, codecs=one.codecs, sequences=one.sequences, metrics=one.metrics) for one in labelled
+        ),
         codecs=tuple(Codec(label, index, facts) for index, (label, facts) in enumerate(known)),
         sequences=tuple(Sequence(label, facts) for label, facts in _facts(runs, "sequences", sequences)),
         metrics=tuple(_metric(label, facts) for label, facts in _facts(runs, "metrics", metrics)),
@@ -148,7 +151,8 @@ def merge(results: ListOf[RunResults]) -> Report:
         commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
         unmatched=matches.unmatched,
         relative=relative_curves(compared, bd_rows),
-        means=points[points["statistic"] == "mean"],
+        means=compared[compared["statistic"] == "mean"],
+        behind=behind[behind["statistic"] == "mean"],
     )
 
 

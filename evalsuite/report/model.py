@@ -145,6 +145,8 @@ class Run:
     """The label that each of its codecs has in the report, by name."""
     sequences: Mapping[str, str] = field(default_factory=dict)
     """Likewise of its sequences."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """Likewise of its metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,14 @@ class Report:
     pictures: Pictures | None = None
     """Of frames; None where nobody looked for any."""
     means: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
-    """The rows of results.parquet that make curves, under the report's labels."""
+    """The rows of results.parquet that make curves to be compared, under the report's labels."""
+    behind: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    """Likewise those of codecs behind channels."""
+
+    @property
+    def compared(self) -> tuple[Codec, ...]:
+        """The codecs that are compared with each other: those that are not another one behind a channel."""
+        return tuple(codec for codec in self.codecs if not codec.is_behind_channel)
 
     @property
     def measured(self) -> tuple[Metric, ...]:

@@ -141,7 +141,7 @@ def _complexity(report: Report, standing: complexity.Standings) -> Context:
         "conditions": complexity.conditions(report),
         "costs": cost.cost_rows(report),
         "delays": cost.delay_rows(report),
-        "compared": len(report.codecs) > 1 and bool(report.judged),
+        "compared": len(report.compared) > 1 and bool(report.judged),
     }
 
 
@@ -153,7 +153,7 @@ def _overview(report: Report) -> Context:
         "unreached": reach.unreached(report),
         "differences": tables.differences(report.codecs),
         "glance": provenance.glance(report),
-        "ranked": len(report.codecs) > 1 and bool(report.judged),
+        "ranked": len(report.compared) > 1 and bool(report.judged),
     }
 
 
@@ -176,7 +176,7 @@ def _sequences(report: Report) -> Context:
         "content": sequences.by_content(known, headline) if headline else [],
         "scatter": sequences.scatter(known),
         "scatter_size": sequences.SCATTER,
-        "ranked": len(report.codecs) > 1 and bool(report.judged),
+        "ranked": len(report.compared) > 1 and bool(report.judged),
     }
 
 

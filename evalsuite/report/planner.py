@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from evalsuite.errors import RequestError
 from evalsuite.planning.audience import ANY
@@ -15,10 +18,11 @@ from evalsuite.planning.points import RatePoint, joined, rate_points
 from evalsuite.planning.profile import Amount, Profile, Row, profile
 from evalsuite.planning.profilesaid import counts, sentence
 from evalsuite.planning.reach import Target
+from evalsuite.report import text
 from evalsuite.report.comparisons import headline_metric
 from evalsuite.report.linechart import Line, LineChart, line_chart
-from evalsuite.report.model import Report
-from evalsuite.results.losscurve import Loss, losses
+from evalsuite.report.model import Report, Run
+from evalsuite.results.losscurve import Loss, clean_name, is_channel, losses_of
 
 _QUANTILES = (0.25, 0.5, 0.75)
 """Of all points' scores: a modest, a middle and a high quality, of what was measured."""
@@ -121,8 +125,9 @@ def planner(report: Report) -> Planner | None:
     if metric is None or not points:
         return None
     found = _losses(report)
-    levels = tuple(_levels(points, metric.name, bool(metric.higher_is_better)))
-    return Planner(metric.name, levels, found, tuple(_loss_charts(report, found)), tuple(_adaptation(report, points)))
+    levels = tuple(_levels(points, metric.label, bool(metric.higher_is_better)))
+    charts, adaptation = tuple(_loss_charts(report, found)), tuple(_adaptation(report, points))
+    return Planner(metric.label, levels, tuple(found), charts, adaptation)
 
 
 def _points(report: Report) -> list[RatePoint]:
@@ -130,21 +135,28 @@ def _points(report: Report) -> list[RatePoint]:
     found: list[RatePoint] = []
     for run in report.runs:
         with suppress(RequestError):  # it has none
-            for point in rate_points([run.results]):
-                codec = run.codecs.get(point.codec, point.codec)
-                sequence = run.sequences.get(point.sequence, point.sequence)
-                found.append(replace(point, codec=codec, sequence=sequence))
+            found += [_labelled(point, run) for point in rate_points([run.results])]
     return joined(found)
 
 
-def _losses(report: Report) -> tuple[Loss, ...]:
-    """Those of all runs under the report's labels; of what two runs have the later one counts."""
-    found: dict[tuple[object, ...], Loss] = {}
+def _labelled(point: RatePoint, run: Run) -> RatePoint:
+    return replace(
+        point,
+        codec=run.codecs.get(point.codec, point.codec),
+        sequence=run.sequences.get(point.sequence, point.sequence),
+        means={run.metrics.get(name, name): score for name, score in point.means.items()},
+        higher_is_better={run.metrics.get(name, name): higher for name, higher in point.higher_is_better.items()},
+    )
+
+
+def _losses(report: Report) -> list[Loss]:
+    """Those of all runs together, under the report's labels."""
+    behind: dict[str, tuple[str, Mapping[str, object]]] = {}
     for run in report.runs:
-        for one in losses(run.results):
-            own = replace(one, codec=run.codecs.get(one.codec, one.codec))
-            found[own.metric, own.codec, *own.line, own.rate] = own
-    return tuple(sorted(found.values(), key=lambda one: (one.codec, *one.line, one.rate)))
+        for entry in run.summary["codecs"]:
+            if is_channel(told := entry.get("loss")) and (clean := clean_name(entry["name"])) in run.codecs:
+                behind[run.codecs[entry["name"]]] = run.codecs[clean], told
+    return losses_of(pd.concat([report.means, report.behind]), behind) if behind else []
 
 
 def _levels(points: Sequence[RatePoint], metric: str, higher: bool) -> Iterator[Level]:
@@ -184,14 +196,17 @@ def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
         lines: dict[tuple[object, ...], list[Loss]] = {}
         for one in found:
             if one.metric == metric and not one.only:
-                lines.setdefault((one.codec, *one.line), []).append(one)
+                # Of other sequences, without a channel the mean is another one: no point of the same curve.
+                lines.setdefault((one.codec, *one.line, one.sequences, one.clean), []).append(one)
+        shared = Counter((held[0].codec, *held[0].line) for held in lines.values())
         drawn = []
         for held in lines.values():
             first = held[0]
             # The channel in words, but for its rate.
-            name = ", ".join([first.codec, *first.channel.split(", ")[1:]])
+            words = [first.codec, *first.channel.split(", ")[1:]]
+            words += [text.plural(first.sequences, "sequence")] if shared[first.codec, *first.line] > 1 else []
             over = ((0.0, first.clean), *((100 * one.rate, one.lossy) for one in held))
-            drawn.append(Line(name, report.place(first.codec), over))
+            drawn.append(Line(", ".join(words), report.place(first.codec), over))
         unit = next(one.unit for one in found if one.metric == metric)
         yield line_chart(f"{metric}, {unit}" if unit else metric, "packets lost, %", drawn)
 
@@ -202,19 +217,35 @@ def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[s
     for point in points:
         if _TOKENS in point.means:
             held.setdefault(point.place, []).append(point)
+    slots = _slot_frames(report)
     for (codec, sequence), own in list(held.items())[:_MOST_CHARTS]:
         point = min(own, key=lambda one: one.kbps)
         tokens, motion = point.series(_TOKENS), point.series(_MOTION)
         place = report.place(codec)
-        sent = tokens["frame"][tokens["score"] > 0].astype(int)
-        if sent.empty:
-            continue
-        # Slots begin at equal distances; one of which no token was sent is as empty as the frames inside a slot.
-        slots = tokens[tokens["frame"] % (int(np.gcd.reduce(sent)) or point.frames) == 0]
-        due = list(zip(slots["frame"].astype(float), slots["score"].astype(float), strict=True))
-        due.append((float(point.frames), due[-1][1]))
-        charts = [line_chart("tokens of each slot", "frame", [Line(codec, place, tuple(due), steps=True)])]
+        if not slots.get(codec):
+            continue  # nothing tells how long a slot is
+        due = tokens[tokens["frame"] % slots[codec] == 0]
+        sent = list(zip(due["frame"].astype(float), due["score"].astype(float), strict=True))
+        sent.append((float(point.frames), sent[-1][1]))
+        charts = [line_chart("tokens of each slot", "frame", [Line(codec, place, tuple(sent), steps=True)])]
         if not motion.empty:
             moves = tuple(zip(motion["frame"].astype(float), motion["score"].astype(float), strict=True))
             charts.append(line_chart("motion of the source (TI)", "frame", [Line("source", place, moves, steps=True)]))
         yield f"{codec} on {sequence} at {point.kbps:.3g} kbps", tuple(charts)
+
+
+def _slot_frames(report: Report) -> dict[str, int]:
+    """Frames of a slot of each tokenized codec, 0 where nothing tells.
+
+    Slots begin at equal distances. One of which no token was sent looks like frames inside a slot, so all points of a
+    codec are asked, those of high rates too.
+    """
+    found: dict[str, int] = {}
+    for run in report.runs:
+        if not any(metric["name"] == _TOKENS for metric in run.summary["metrics"]):
+            continue
+        frames = run.results.frames(metric=_TOKENS)
+        for name, own in frames[frames["score"] > 0].groupby("codec"):
+            label = run.codecs.get(str(name), str(name))
+            found[label] = math.gcd(found.get(label, 0), *own["frame"].unique().tolist())
+    return found

@@ -17,7 +17,7 @@ _COLUMNS = {"percents": "bd_rate_percent", "lows": "change_low", "highs": "chang
 
 def start_anchor(report: Report) -> str:
     """The codec that a ranking opens with where no run had an anchor."""
-    return report.codecs[0].label if report.codecs else ""
+    return report.compared[0].label if report.compared else ""
 
 
 def documents(report: Report) -> Iterator[tuple[str, Any]]:
@@ -25,7 +25,7 @@ def documents(report: Report) -> Iterator[tuple[str, Any]]:
 
     Rows are computed here, a metric at a time: those of all metrics would fill the memory.
     """
-    places = {codec.label: codec.index for codec in report.codecs}
+    places = {codec.label: codec.index for codec in report.compared}
     if len(places) < 2:
         return
     metrics = {metric.label: place for place, metric in enumerate(report.judged)}

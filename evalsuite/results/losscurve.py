@@ -93,16 +93,33 @@ def losses(run: RunResults) -> list[Loss]:
 
     Only points that were measured on both sides count: a cell that failed is in the run's failures.
     """
-    behind = {str(one["name"]): told for one in run.summary["codecs"] if is_channel(told := one.get("loss"))}
-    if not behind:
-        return []
-    means = run.points[(run.points["statistic"] == "mean") & (run.points["status"] == "ok")]
+    behind = {
+        str(one["name"]): (clean_name(one["name"]), told)
+        for one in run.summary["codecs"]
+        if is_channel(told := one.get("loss"))
+    }
+    return losses_of(run.points[run.points["statistic"] == "mean"], behind)
+
+
+def clean_name(name: str) -> str:
+    """The name of a codec without its channel."""
+    return name.rpartition("@")[0]
+
+
+def losses_of(means: pd.DataFrame, behind: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[Loss]:
+    """Likewise of any means.
+
+    Args:
+        means: rows of results.parquet.
+        behind: of each codec behind a channel, the same one without it, and what is told of the channel.
+    """
+    means = means[means["status"] == "ok"]
     judged = means[means["higher_is_better"].notna()]
     places = zip(judged["codec"], judged["sequence"], judged["q"], judged["metric"], strict=True)
     clean = dict(zip(places, judged["score"], strict=True))
     groups: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
-    for name, told in behind.items():
-        key = (name.rpartition("@")[0], *(told[part] for part in ("rate", "burst", "packet_bytes", "kind", "class")))
+    for name, (codec, told) in behind.items():
+        key = (codec, *(told[part] for part in ("rate", "burst", "packet_bytes", "kind", "class")))
         groups.setdefault(key, []).append(means[means["codec"] == name])
     found = [one for key, frames in groups.items() for one in _of_channel(key, frames, clean)]
     return sorted(found, key=lambda one: (one.codec, *one.line, one.rate))

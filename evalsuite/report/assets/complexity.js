@@ -30,7 +30,7 @@ class Complexity {
     Object.assign(this, { data, state, change, turn: 0 });
     this.form = byId("cost-controls");
     fillMetrics(this.form.metric, data.metrics);
-    fillNames(this.form.anchor, data.codecs.map((codec) => codec.name));
+    fillNames(this.form.anchor, data.codecs.filter((codec) => codec.compared).map((codec) => codec.name));
     fillNames(this.form.sequence, data.sequences);
     bindForm(this.form, change);
     const ids = (what) => Object.keys(SIDES).map((side) => `${what}-${side}`);
@@ -53,7 +53,7 @@ class Complexity {
     for (const name of ["metric", "anchor", "cost"]) form.elements[name].value = state[name];
     form.sequence.value = sequence;
     this.metric = data.metrics[place];
-    const spent = data.codecs.filter((codec) => codec.name in costs);
+    const spent = data.codecs.filter((codec) => codec.compared && codec.name in costs);
     drawLegends(spent, state, this.change);
     const shown = spent.filter((codec) => !state.hide.includes(codec.name));
     const colour = theme();

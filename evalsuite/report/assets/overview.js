@@ -11,7 +11,7 @@ class Ranking {
     Object.assign(this, { data, state, change, table: byId("ranking-table"), matrix: byId("against-all") });
     const form = byId("ranking-controls");
     fillMetrics(form.metric, data.metrics);
-    fillNames(form.anchor, data.codecs.map((codec) => codec.name));
+    fillNames(form.anchor, data.codecs.filter((codec) => codec.compared).map((codec) => codec.name));
     form.addEventListener("change", ({ target }) => change({ [target.name]: target.value }));
   }
 
@@ -79,7 +79,7 @@ class Ranking {
   }
 
   drawMatrix(pairs) {
-    const { codecs } = this.data;
+    const codecs = this.data.codecs.filter((codec) => codec.compared);
     const byPlace = new Map(pairs.map((pair) => [`${pair.test} ${pair.anchor}`, pair]));
     const head = codecs.map((codec) => {
       const button = element("button", { type: "button", class: "plain-button", "aria-pressed": String(codec.name === this.state.anchor) }, markOf(codec), codec.name);
@@ -93,11 +93,11 @@ class Ranking {
     this.matrix.tHead.replaceChildren(element("tr", {}, element("th", { scope: "col" }, "Codec"), ...head));
     if (focus >= 0) this.matrix.querySelectorAll("thead button")[focus].focus();
     this.matrix.tBodies[0].replaceChildren(
-      ...codecs.map((codec, test) =>
+      ...codecs.map((codec) =>
         element(
           "tr", {},
           element("th", { scope: "row" }, markOf(codec), nameAndNote(codec)),
-          ...codecs.map((_, anchor) => this.cell(byPlace.get(`${test} ${anchor}`), test === anchor)),
+          ...codecs.map((anchor) => this.cell(byPlace.get(`${codec.index} ${anchor.index}`), codec === anchor)),
         ),
       ),
     );

@@ -25,7 +25,7 @@ function readState(data) {
     at: readHash().get("at") ?? "",
     metric: oneOf("metric", names(data.metrics), data.start),
     sequence: oneOf("sequence", [...data.sequences, MEAN], data.sequences[0]),
-    anchor: oneOf("anchor", names(data.codecs), data.anchor),
+    anchor: oneOf("anchor", names(data.codecs.filter((codec) => codec.compared)), data.anchor),
     x: oneOf("x", ["bpp", "kbps", ...(data.figures.length ? ["tokens"] : [])], "bpp"),
     scale: oneOf("scale", ["log", "linear"], "log"),
     bars: oneOf("bars", ["none", "frames"], "none"),

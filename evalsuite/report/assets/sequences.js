@@ -63,7 +63,7 @@ class Forest {
     Object.assign(this, { data, state, change, table: byId("forest"), form: byId("forest-controls") });
     this.facts = new Map(facts.map((one) => [one.name, one]));
     fillMetrics(this.form.metric, data.metrics);
-    fillNames(this.form.anchor, data.codecs.map((codec) => codec.name));
+    fillNames(this.form.anchor, data.codecs.filter((codec) => codec.compared).map((codec) => codec.name));
     bindForm(this.form, change);
     onMedium(() => this.draw());
   }
