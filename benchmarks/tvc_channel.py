@@ -1,0 +1,77 @@
+"""One operating point for all packets, or one for each by a leaky bucket: waits and quality at the same mean rate.
+
+    python benchmarks/tvc_channel.py SOURCE.y4m... [--q 20] [--frames 96] [--buffer 2]
+
+Each source is coded at one q, then for a channel of the rate that this took. The table of docs/tvc.md, "Rate control".
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from tvc_conceal import score
+
+import tvc
+from evalsuite.metrics.base import Setting
+from evalsuite.types import Colour, VideoFormat
+from tvc.bitstream import Reader
+from tvc.encoder import encode_stream
+from tvc.video import Format, Frame, read_y4m
+
+INTRA_PERIOD = 48
+
+
+def longest_wait(data: bytes, kbps: float, rate: Fraction) -> float:
+    """Seconds from the end of a packet's frames until a channel has delivered all of it, at most."""
+    wait, longest = 0.0, 0.0
+    for _, packet in Reader(data).packets():
+        wait = max(0.0, wait - float(4 * packet.slots / rate)) + 8 * len(packet.to_bytes()) / (1000 * kbps)
+        longest = max(longest, wait)
+    return longest
+
+
+def said(way: str, data: bytes, kbps: float, source: list[Frame], format: Format) -> str:
+    """One row."""
+    setting = Setting(VideoFormat(format.width, format.height), Colour("bt601"), Fraction(format.rate))
+    scores = np.array([score(a, b, setting) for a, b in zip(source, tvc.decode(data), strict=True)])
+    starts = np.cumsum([0] + [4 * packet.slots for _, packet in Reader(data).packets()])
+    worst = max(scores[start:end, 1].mean() for start, end in itertools.pairwise(starts))
+    used = sorted({packet.point.q for _, packet in Reader(data).packets()})
+    points = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
+    psnr, lpips = scores.mean(axis=0)
+    wait = longest_wait(data, kbps, format.rate)
+    return f"| {way} | {points} | {len(data):,} | {wait:.2f} | {psnr:.2f} | {lpips:.3f} | {worst:.3f} |"
+
+
+def main() -> None:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", type=Path, nargs="+")
+    parser.add_argument("--q", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=96)
+    parser.add_argument("--buffer", type=float, default=2.0)
+    arguments = parser.parse_args()
+    model = tvc.weights.load()
+    print("| source | way | q | bytes | longest wait, s | PSNR-Y, dB | LPIPS | LPIPS, worst packet |")
+    print("|---|---|---|---:|---:|---:|---:|---:|")
+    for path in arguments.sources:
+        with path.open("rb") as stream:
+            format, frames = read_y4m(stream)
+            source = [frame for frame, _ in zip(frames, range(arguments.frames), strict=False)]
+        constant, channel = io.BytesIO(), io.BytesIO()
+        encode_stream(source, format, constant, model, q=arguments.q, intra_period=INTRA_PERIOD)
+        data = constant.getvalue()
+        kbps = 8 * len(data) * float(format.rate) / len(source) / 1000
+        encode_stream(source, format, channel, model, kbps=kbps, buffer_s=arguments.buffer, intra_period=INTRA_PERIOD)
+        name = path.stem.split("-")[0]
+        print(f"| {name} {said('one q', data, kbps, source, format)}", flush=True)
+        print(f"| {name} {said('bucket', channel.getvalue(), kbps, source, format)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
