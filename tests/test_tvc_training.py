@@ -317,6 +317,8 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     assert torch.equal(parts.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
     with pytest.raises(TrainingError, match="another encoder"):
         export(tmp_path / "discrete-best.pt", [], joined, contexts=start)
+    longer = export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors")
+    assert longer["stages"] == json.loads(json.dumps(2 * summary["stages"]))
     # The next run may begin with the weights that are shipped.
     again = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None)
     assert torch.equal(again.model.state_dict()["encoder.stem.weight"], model.encoder.stem.weight)

@@ -93,6 +93,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="The last stage's best checkpoint.")],
     target: Annotated[Path, typer.Argument(help="The weights file to write.")],
     contexts: Annotated[Path | None, typer.Option(help="Checkpoint to take the context models from.")] = None,
+    before: Annotated[Path | None, typer.Option(help="Weights file that the first stage started from.")] = None,
     log: Annotated[list[Path] | None, typer.Option(help="log.jsonl of a stage; repeat, in order.")] = None,
 ) -> None:
     """Write a checkpoint's averaged weights as float16 safetensors.
@@ -101,7 +102,7 @@ def export(
     """
     from tvc.training.export import export as write
 
-    write(checkpoint, log or [], target, contexts)
+    write(checkpoint, log or [], target, contexts, before)
     typer.echo(f"{target}: {target.stat().st_size} bytes")
 
 

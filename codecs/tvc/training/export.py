@@ -16,7 +16,9 @@ from tvc.model import TVC
 from tvc.training.loop import CONTEXTS, load_parts, read_checkpoint
 
 
-def export(checkpoint: Path, logs: list[Path], target: Path, contexts: Path | None = None) -> dict[str, Any]:
+def export(
+    checkpoint: Path, logs: list[Path], target: Path, contexts: Path | None = None, before: Path | None = None
+) -> dict[str, Any]:
     """Writes the averaged weights of a checkpoint and returns the summary kept in the file.
 
     Args:
@@ -24,6 +26,7 @@ def export(checkpoint: Path, logs: list[Path], target: Path, contexts: Path | No
         logs: log.jsonl of every stage, in order.
         target: the safetensors file.
         contexts: a checkpoint to take the context models from, where they and the decoder were trained side by side.
+        before: the weights file that the first stage started from; its stages come before those of the logs.
 
     Raises:
         TrainingError: a file is missing or is not one of training's, or the contexts belong to another encoder.
@@ -31,7 +34,8 @@ def export(checkpoint: Path, logs: list[Path], target: Path, contexts: Path | No
     content = read_checkpoint(checkpoint)
     model = TVC(ModelConfig.from_json(content["config"]))
     load_parts(model, content["average"] if contexts is None else _joined(content["average"], contexts))
-    summary = {"stages": [_summary(log) for log in logs]}
+    earlier = [] if before is None else weights.training_summary(before)["stages"]
+    summary = {"stages": [*earlier, *(_summary(log) for log in logs)]}
     weights.save(model.eval(), target, summary)
     return summary
 
