@@ -1,8 +1,9 @@
 """One operating point for all packets, or one for each by a leaky bucket: waits and quality at the same mean rate.
 
-    python benchmarks/tvc_channel.py SOURCE.y4m... [--q 20] [--frames 96] [--buffer 2]
+    python benchmarks/tvc_channel.py SOURCE.y4m... [--q 20] [--frames 60] [--buffer 0.5] [--slots 2]
 
-Each source is coded at one q, then for a channel of the rate that this took. The table of docs/tvc.md, "Rate control".
+Each source is coded at one q, then for a channel of the rate that this took, in packets of `--slots` slots.
+The table of docs/tvc.md, "Rate control".
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", type=Path, nargs="+")
     parser.add_argument("--q", type=int, default=20)
-    parser.add_argument("--frames", type=int, default=96)
-    parser.add_argument("--buffer", type=float, default=2.0)
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--buffer", type=float, default=0.5)
+    parser.add_argument("--slots", type=int, default=2)
     arguments = parser.parse_args()
     model = tvc.weights.load()
     print("| source | way | q | bytes | longest wait, s | PSNR-Y, dB | LPIPS | LPIPS, worst packet |")
@@ -64,10 +66,11 @@ def main() -> None:
             format, frames = read_y4m(stream)
             source = [frame for frame, _ in zip(frames, range(arguments.frames), strict=False)]
         constant, channel = io.BytesIO(), io.BytesIO()
-        encode_stream(source, format, constant, model, q=arguments.q, intra_period=INTRA_PERIOD)
+        layout = {"intra_period": INTRA_PERIOD, "packet_slots": arguments.slots}
+        encode_stream(source, format, constant, model, q=arguments.q, **layout)
         data = constant.getvalue()
         kbps = 8 * len(data) * float(format.rate) / len(source) / 1000
-        encode_stream(source, format, channel, model, kbps=kbps, buffer_s=arguments.buffer, intra_period=INTRA_PERIOD)
+        encode_stream(source, format, channel, model, kbps=kbps, buffer_s=arguments.buffer, **layout)
         name = path.stem.split("-")[0]
         print(f"| {name} {said('one q', data, kbps, source, format)}", flush=True)
         print(f"| {name} {said('bucket', channel.getvalue(), kbps, source, format)}", flush=True)
