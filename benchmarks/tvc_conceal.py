@@ -120,7 +120,7 @@ def main() -> None:
                         if lag < SLOTS:
                             shown = source[4 * (gap + lag) :][:4]
                             found[lag] += [score(a, b, setting) for a, b in zip(shown, made, strict=False)]
-                cells = ["{:.2f} / {:.3f}".format(*np.mean(one, axis=0)) for one in found]
+                cells = ["{:.2f} / {:.3f}".format(*np.mean(one, axis=0)) if one else "–" for one in found]
                 print(f"| {path.stem.split('-')[0]} | {q} | {way} | {' | '.join(cells)} |", flush=True)
 
 
