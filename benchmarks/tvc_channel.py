@@ -15,14 +15,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from tvc_conceal import score
+from tvc_conceal import opened, score
 
 import tvc
 from evalsuite.metrics.base import Setting
-from evalsuite.types import Colour, VideoFormat
 from tvc.bitstream import Reader
 from tvc.encoder import encode_stream
-from tvc.video import Format, Frame, read_y4m
+from tvc.video import Frame
 
 INTRA_PERIOD = 48
 
@@ -36,16 +35,15 @@ def longest_wait(data: bytes, kbps: float, rate: Fraction) -> float:
     return longest
 
 
-def said(way: str, data: bytes, kbps: float, source: list[Frame], format: Format) -> str:
+def said(way: str, data: bytes, kbps: float, source: list[Frame], setting: Setting) -> str:
     """One row."""
-    setting = Setting(VideoFormat(format.width, format.height), Colour("bt601"), Fraction(format.rate))
     scores = np.array([score(a, b, setting) for a, b in zip(source, tvc.decode(data), strict=True)])
     starts = np.cumsum([0] + [4 * packet.slots for _, packet in Reader(data).packets()])
     worst = max(scores[start:end, 1].mean() for start, end in itertools.pairwise(starts))
     used = sorted({packet.point.q for _, packet in Reader(data).packets()})
     points = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
     psnr, lpips = scores.mean(axis=0)
-    wait = longest_wait(data, kbps, format.rate)
+    wait = longest_wait(data, kbps, setting.frame_rate)
     return f"| {way} | {points} | {len(data):,} | {wait:.2f} | {psnr:.2f} | {lpips:.3f} | {worst:.3f} |"
 
 
@@ -62,9 +60,7 @@ def main() -> None:
     print("| source | way | q | bytes | longest wait, s | PSNR-Y, dB | LPIPS | LPIPS, worst packet |")
     print("|---|---|---|---:|---:|---:|---:|---:|")
     for path in arguments.sources:
-        with path.open("rb") as stream:
-            format, frames = read_y4m(stream)
-            source = [frame for frame, _ in zip(frames, range(arguments.frames), strict=False)]
+        format, source, setting = opened(path, arguments.frames)
         constant, channel = io.BytesIO(), io.BytesIO()
         layout = {"intra_period": INTRA_PERIOD, "packet_slots": arguments.slots}
         encode_stream(source, format, constant, model, q=arguments.q, **layout)
@@ -72,8 +68,8 @@ def main() -> None:
         kbps = 8 * len(data) * float(format.rate) / len(source) / 1000
         encode_stream(source, format, channel, model, kbps=kbps, buffer_s=arguments.buffer, **layout)
         name = path.stem.split("-")[0]
-        print(f"| {name} {said('one q', data, kbps, source, format)}", flush=True)
-        print(f"| {name} {said('bucket', channel.getvalue(), kbps, source, format)}", flush=True)
+        print(f"| {name} {said('one q', data, kbps, source, setting)}", flush=True)
+        print(f"| {name} {said('bucket', channel.getvalue(), kbps, source, setting)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,14 @@ def filled(way: str, slots: list[DecodedSlot], gap: int, format: Format, model: 
             yield frames
 
 
+def opened(path: Path, count: int) -> tuple[Format, list[Frame], Setting]:
+    """Format and first frames of a Y4M file, and what metrics are to know of them."""
+    with path.open("rb") as stream:
+        format, frames = read_y4m(stream)
+        source = [frame for frame, _ in zip(frames, range(count), strict=False)]
+    return format, source, Setting(VideoFormat(format.width, format.height), Colour("bt601"), Fraction(format.rate))
+
+
 def score(source: Frame, decoded: Frame, setting: Setting) -> tuple[float, float]:
     """Luma PSNR in dB, and LPIPS."""
     error = np.square(source[0].astype(float) - decoded[0]).mean()
@@ -105,10 +113,7 @@ def main() -> None:
     print(f"| source | q | way | {' | '.join(f'slot {number}' for number in range(1, SLOTS + 1))} |")
     print(f"|---|---:|---|{'---:|' * SLOTS}")
     for path in arguments.sources:
-        with path.open("rb") as stream:
-            format, frames = read_y4m(stream)
-            source = [frame for frame, _ in zip(frames, range(arguments.frames), strict=False)]
-        setting = Setting(VideoFormat(format.width, format.height), Colour("bt601"), Fraction(format.rate))
+        format, source, setting = opened(path, arguments.frames)
         for q in arguments.q:
             output = io.BytesIO()
             encode_stream(source, format, output, model, q=q)

@@ -2,22 +2,18 @@
 
     python benchmarks/tvc_masks.py SOURCE.y4m... [--q 32 34 36 38 40 42 44 48] [--frames 32]
 
-Means over the sources; the table of docs/tvc-results.md, "Masking".
+Means over the sources; the table of docs/tvc-results.md, "Aims".
 """
 
 from __future__ import annotations
 
 import argparse
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from tvc_conceal import score
+from tvc_conceal import opened, score
 
 import tvc
-from evalsuite.metrics.base import Setting
-from evalsuite.types import Colour, VideoFormat
-from tvc.video import read_y4m
 
 
 def main() -> None:
@@ -30,10 +26,7 @@ def main() -> None:
     model = tvc.weights.load()
     rows: dict[int, list[tuple[float, ...]]] = {q: [] for q in arguments.q}
     for path in arguments.sources:
-        with path.open("rb") as stream:
-            format, frames = read_y4m(stream)
-            source = [frame for frame, _ in zip(frames, range(arguments.frames), strict=False)]
-        setting = Setting(VideoFormat(format.width, format.height), Colour("bt601"), Fraction(format.rate))
+        format, source, setting = opened(path, arguments.frames)
         for q, held in rows.items():
             data = tvc.encode(source, format.rate, q=q, model=model)
             facts = tvc.stats(data, model=model)

@@ -9,13 +9,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from evalsuite.codec.channel import CHANNEL, parse_channel
+from evalsuite.codec.channel import parse_channel
 from evalsuite.codec.decoder import Decoder, decode
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.codec.transport import through
 from evalsuite.engine.store import Store
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.load import RunResults
+from evalsuite.results.losscurve import clean_name
 from evalsuite.sources.dataset import FILES, from_file, load_dataset, prepare
 from evalsuite.sources.reader import open_video
 from evalsuite.sources.tags import stated
@@ -124,7 +125,7 @@ class Material:
         """The codec, if it still is the one of the run: another build may decode to other frames."""
         if name not in self.recipes:
             told = _entry(self.run, "codecs", name)
-            recipe = load_recipe(name.rpartition(CHANNEL)[0] if told.get("loss") else name)
+            recipe = load_recipe(clean_name(name) if told.get("loss") else name)
             if told.get("loss"):
                 recipe = through(recipe, parse_channel(told["loss"]["model"]))
             recipe.check_available()
