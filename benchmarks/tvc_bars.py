@@ -3,9 +3,9 @@
     evalsuite run --codecs tvc,x265,x265:half --sequences CLIP.y4m --sequences ... --out held-out
     python benchmarks/tvc_bars.py held-out [--unseen cvvdp]
 
-Means over sequences, at the operating points of tvc's ladder: tokens alone (q 32), masked (q 44), and with latents
-those between 0.02 and 0.03 bpp. x265 at full and half size: the better one at the rate nearest to tvc's, within 10 %.
-`--unseen` names a metric of the run that training had nothing to do with.
+Means over sequences, at the operating points of tvc's ladder: tokens alone (q 32), and with latents those between 0.02
+and 0.03 bpp. (What masking costs says `tvc_masks.py`.) x265 at full and half size: the better one at the rate nearest
+to tvc's, within 10 %. `--unseen` names a metric of the run that training had nothing to do with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 
 from evalsuite.results.load import read_run
 
-TOKENS, MASKED = 32, 44
+TOKENS = 32
 LOW_BPP, LATENTS_BPP = 0.010, (0.02, 0.03)
 CLOSE = 0.10
 
@@ -53,8 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = table(arguments.results)
     own = rows[rows["codec"] == "tvc"]
-    at = {q: own[own["q"] == q].set_index("sequence") for q in (TOKENS, MASKED)}
-    alone, masked = at[TOKENS], at[MASKED]
+    alone = own[own["q"] == TOKENS].set_index("sequence")
     full = own[own["bpp"].between(*LATENTS_BPP) & (own["q"] < TOKENS)].groupby("sequence").last()
     base = alone.loc[full.index]
     print("| aim | of the figures | reached |\n|---|---|---|")
@@ -69,8 +68,6 @@ def main() -> None:
             f"| latents at 0.02 to 0.03 bpp: +1.5 dB, LPIPS 25 % lower | {len(full)} sequences "
             f"| {full['psnr_y'].mean() - base['psnr_y'].mean():+.2f} dB, {less:.1f} % lower |"
         )
-    share, cost = 100 * masked["masked_share"].mean(), masked["lpips"].mean() - alone["lpips"].mean()
-    print(f"| 30 % of tokens masked for 0.01 LPIPS | q {MASKED} against q {TOKENS} | {share:.1f} % for {cost:+.4f} |")
     for metric, wanted in (("lpips", "6 of 8"), (arguments.unseen, "5 of 8")):
         if metric in rows:
             better, held = wins(rows, metric, higher=metric not in ("lpips", "dists"))

@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--buffer", type=float, default=0.5)
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()
     model = tvc.weights.load()
     print("| source | way | q | bytes | longest wait, s | PSNR-Y, dB | LPIPS | LPIPS, worst packet |")
@@ -62,7 +63,7 @@ def main() -> None:
     for path in arguments.sources:
         format, source, setting = opened(path, arguments.frames)
         constant, channel = io.BytesIO(), io.BytesIO()
-        layout = {"intra_period": INTRA_PERIOD, "packet_slots": arguments.slots}
+        layout = {"intra_period": INTRA_PERIOD, "packet_slots": arguments.slots, "scale": arguments.scale}
         encode_stream(source, format, constant, model, q=arguments.q, **layout)
         data = constant.getvalue()
         kbps = 8 * len(data) * float(format.rate) / len(source) / 1000

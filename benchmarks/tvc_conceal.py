@@ -30,7 +30,7 @@ from torch import Tensor
 from evalsuite.metrics import lpips
 from evalsuite.metrics.base import Setting, View
 from evalsuite.types import Colour, VideoFormat
-from tvc.bitstream import Reader
+from tvc.bitstream import Header, Reader
 from tvc.decoder import DecodedSlot, decode_tokens, to_frames
 from tvc.encoder import encode_stream
 from tvc.model import TVC
@@ -57,7 +57,7 @@ class Known:
         return next(self._known, likeliest)
 
 
-def filled(way: str, slots: list[DecodedSlot], gap: int, format: Format, model: TVC) -> Iterator[list[Frame]]:
+def filled(way: str, slots: list[DecodedSlot], gap: int, header: Header, model: TVC) -> Iterator[list[Frame]]:
     """The frames of each slot from `gap` on."""
     rows, columns = slots[0].codes.shape[2:]
     coder = SlotCoder(model, rows, columns)
@@ -81,7 +81,7 @@ def filled(way: str, slots: list[DecodedSlot], gap: int, format: Format, model: 
             continue
         coder.memory = coder.memory if way == "predict" and number >= gap else Memory(codes, coder.memory.codes1, None)
         planes, state = model.decode_slot(codes, mask, latents, state)
-        frames = to_frames(planes, format)
+        frames = to_frames(planes, header)
         if number >= gap:
             yield frames
 
@@ -117,11 +117,12 @@ def main() -> None:
         for q in arguments.q:
             output = io.BytesIO()
             encode_stream(source, format, output, model, q=q)
-            slots = [slot for packet in decode_tokens(Reader(output.getvalue()), model) for slot in packet.slots]
+            reader = Reader(output.getvalue())
+            slots = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
             for way in WAYS:
                 found: list[list[tuple[float, float]]] = [[] for _ in range(SLOTS)]
                 for gap in arguments.gaps:
-                    for lag, made in enumerate(filled(way, slots, gap, format, model)):
+                    for lag, made in enumerate(filled(way, slots, gap, reader.header, model)):
                         if lag < SLOTS:
                             shown = source[4 * (gap + lag) :][:4]
                             found[lag] += [score(a, b, setting) for a, b in zip(shown, made, strict=False)]

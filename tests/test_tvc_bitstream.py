@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -45,6 +46,8 @@ def test_header_byte_by_byte():
     body += b"\x5a"  # 90 frames
     body += bytes([1 | 2 << 2 | 2 << 4])  # limited range, mpeg2 siting, 2 frames repeated
     assert header.to_bytes() == body + _crc(body)
+    resized = body[:-1] + bytes([body[-1] | 1 << 6]) + bytes([11, 14])  # 11 rows of 14 tokens
+    assert replace(header, coded=(11, 14)).to_bytes() == resized + _crc(resized)
 
 
 def test_packet_byte_by_byte():
@@ -70,9 +73,10 @@ def test_file_byte_by_byte():
     st.integers(1, 2**32),
     st.sampled_from(CHROMA),
     st.sampled_from(RANGES),
+    st.none() | st.tuples(st.integers(1, 128), st.integers(1, 256)),
 )
-def test_any_header_comes_back(width, height, rate, frames, chroma, full_range):
-    header = Header(Format(width, height, rate, chroma, full_range), frames, MODEL)
+def test_any_header_comes_back(width, height, rate, frames, chroma, full_range, coded):
+    header = Header(Format(width, height, rate, chroma, full_range), frames, MODEL, coded)
     data = header.to_bytes()
     assert Reader(data + _crc(b"\0", zlib.crc32(data)) + b"\0").header == header
 

@@ -34,7 +34,7 @@ def test_a_lost_slot_is_predicted_where_that_is_asked_for(model, q, period):
         else:
             coder.memory = Memory(codes, coder.memory.codes1, None)
         planes, state = model.decode_slot(codes, mask, latents, state)
-        expected += to_frames(planes, reader.header.format)
+        expected += to_frames(planes, reader.header)
     received = list(tvc.receive(without(data, lost), lost, conceal="predict", model=model))
     assert [concealed for _, concealed in received] == [False] * 8 + [True] * 8
     assert all(map(equal, (frame for frame, _ in received), expected))

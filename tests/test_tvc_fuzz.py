@@ -24,7 +24,7 @@ import torch
 from tvc_samples import moving, tiny_weights
 
 import tvc
-from tvc.bitstream import Checksum, Header, Packet, Reader, index_bytes, seed, varint
+from tvc.bitstream import Checksum, Header, Packet, Reader, index_bytes, varint
 from tvc.decoder import _read_slot
 from tvc.entropy import Meter
 from tvc.entropy import Reader as RangeReader
@@ -105,10 +105,13 @@ class Bases:
         header = Reader(bytes(data)).header
         old = header.to_bytes()
         numbers = [header.format.width, header.format.height, 25, 1, header.frames]
+        flags = old[4 + len(header.model) + len(b"".join(map(varint, numbers)))]
+        numbers += header.coded or ()
         for _ in range(rng.choice((1, 1, 2, 3))):
-            place = rng.randrange(5)
+            place = rng.randrange(len(numbers))
             numbers[place] = rng.choice((*HUGE, numbers[place] + 1, 2 * numbers[place], rng.randrange(1, 4000)))
-        body = b"TVC\x01" + header.model + b"".join(map(varint, numbers)) + old[-5:-4]
+        body = b"TVC\x01" + header.model + b"".join(map(varint, numbers[:5])) + bytes([flags])
+        body += b"".join(map(varint, numbers[5:]))
         head = body + zlib.crc32(body).to_bytes(4, "little")
         reader = Reader(bytes(data))
         entries, packets = [], b""
@@ -126,7 +129,7 @@ class Bases:
         point = rng.choice(POINTS)
         discrete, continuous = rng.randbytes(rng.randrange(2000)), rng.randbytes(rng.randrange(4000))
         packet = Packet(True, 2, point, 0, discrete, continuous if point.step_index is not None else b"")
-        checksum = Checksum(seed(header.format, header.model), 0, True, point.q)
+        checksum = Checksum(header.seed, 0, True, point.q)
         readers = Meter(RangeReader(packet.discrete)), Meter(RangeReader(packet.continuous))
         try:
             for i in range(2):

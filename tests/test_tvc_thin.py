@@ -19,7 +19,7 @@ from tvc.decoder import decode_tokens
 
 def _encode(model, q: int, slots: int | None = None, frames: int = 26, period: int = 12) -> bytes:
     clip = moving(48, 40, frames, seed=frames)
-    return tvc.encode(clip, 25, q=q, intra_period=period, packet_slots=slots, model=model)
+    return tvc.encode(clip, 25, q=q, intra_period=period, packet_slots=slots, scale=1, model=model)
 
 
 @pytest.mark.parametrize("slots", [None, 1, 2])
@@ -59,12 +59,12 @@ def test_damage_is_an_error(model):
 
 
 def test_the_command_thins(tmp_path):
-    data = tvc.encode(moving(48, 40, 8), 25, q=5, model=tvc.weights.load(TINY_WEIGHTS))
+    data = tvc.encode(moving(48, 40, 8), 25, q=5, scale=1.5, model=tvc.weights.load(TINY_WEIGHTS))
     (tmp_path / "in.tvc").write_bytes(data)
     command = [sys.executable, "-m", "tvc", "thin", "in.tvc", "out.tvc", "--weights", str(TINY_WEIGHTS)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     thinned = (tmp_path / "out.tvc").read_bytes()
-    assert thinned == tvc.encode(moving(48, 40, 8), 25, q=32, model=tvc.weights.load(TINY_WEIGHTS))
+    assert thinned == tvc.encode(moving(48, 40, 8), 25, q=32, scale=1.5, model=tvc.weights.load(TINY_WEIGHTS))
     assert done.stderr == f"{len(thinned)} bytes of {len(data)}\n"
     (tmp_path / "in.tvc").write_bytes(data[:-9])
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

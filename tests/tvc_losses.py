@@ -13,7 +13,9 @@ Ranges = list[tuple[int, int]]
 
 
 def stream(model: TVC, q: int, *, frames: int = 36, period: int = 16, slots: int = 2) -> bytes:
-    return tvc.encode(moving(48, 32, frames, seed=q), 25, q=q, intra_period=period, packet_slots=slots, model=model)
+    return tvc.encode(
+        moving(48, 32, frames, seed=q), 25, q=q, intra_period=period, packet_slots=slots, scale=1, model=model
+    )
 
 
 def without(data: bytes, lost: Ranges, fill: int = 0) -> bytes:

@@ -47,6 +47,7 @@ def encode(
     buffer_s: float = 2.0,
     intra_period: int = -1,
     packet_slots: int | None = None,
+    scale: float | None = None,
     model: TVC | None = None,
 ) -> bytes:
     """Encode 8-bit 4:2:0 frames.
@@ -60,6 +61,7 @@ def encode(
         buffer_s: seconds from the last frame of a packet until all of it is delivered, at most; for `kbps`.
         intra_period: frames between random-access points, rounded up to a multiple of 4; -1: only the first frame.
         packet_slots: slots of four frames in a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
+        scale: how many times their height and width frames are coded at, 0.25 to 4; None: by q.
         model: weights of your own, from `tvc.weights.load`; None: those tvc ships.
 
     Returns:
@@ -84,6 +86,7 @@ def encode(
         buffer_s=buffer_s,
         intra_period=intra_period,
         packet_slots=packet_slots,
+        scale=scale,
     )
     return output.getvalue()
 
@@ -133,7 +136,7 @@ def receive(
 
 
 def thin(data: bytes, *, model: TVC | None = None) -> bytes:
-    """The bitstream without its latents: what `encode` gives at q 32 for the same frames in the same packets.
+    """The bitstream without its latents: what `encode` gives at q 32 for the same frames, scale and packets.
 
     Args:
         data: the bitstream.

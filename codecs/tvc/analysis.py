@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from contextlib import ExitStack
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,19 +16,20 @@ from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.errors import VideoError
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.video import Format, Frame, check_frame
+from tvc.resampling import resized
+from tvc.video import Format, Frame, check_frame, read_raw, write_raw
 
 
 class Slot(NamedTuple):
     """Four frames as the encoder network gives them.
 
     Attributes:
-        codes: (1, D, h, w) int64.
+        places: (1, D, h, w) float32, the codes before rounding.
         latents: (1, C, h, w) float32; None where the model has no continuous stream.
         intra: nothing before it was used.
     """
 
-    codes: Tensor
+    places: Tensor
     latents: Tensor | None
     intra: bool
 
@@ -39,12 +42,21 @@ class Analysis:
         format: of the frames.
         model: gives the encoder network.
         intra_period: frames between intra slots, rounded up to whole slots; -1: only the first slot is intra.
+        coded: rows and columns of tokens to resize frames for; None: they are padded to whole tokens.
     """
 
-    def __init__(self, frames: Iterable[Frame], format: Format, model: TVC, intra_period: int) -> None:
+    def __init__(
+        self,
+        frames: Iterable[Frame],
+        format: Format,
+        model: TVC,
+        intra_period: int,
+        coded: tuple[int, int] | None = None,
+    ) -> None:
         self._frames = iter(frames)
         self._format = format
         self._model = model
+        self._coded = coded
         self._period = -(-intra_period // SLOT_FRAMES) if intra_period > 0 else 0
         self.frames = 0
         """Frames read so far."""
@@ -62,10 +74,47 @@ class Analysis:
             intra = number == 0 or (self._period > 0 and number % self._period == 0)
             if intra:
                 state = self._model.new_encoder_state()
-            codes, latents, state = self._model.encode_slot(_planes(group, self._format), state)
-            yield Slot(codes, latents, intra)
+            planes = _planes(group, self._format, self._coded)
+            places, latents, state = self._model.place_slot(planes, state)
+            yield Slot(places, latents, intra)
         if not self.frames:
             raise VideoError("the video has no frames", expected="at least 1")
+
+
+class Replay:
+    """Frames kept on disk, to be taken as often as wanted.
+
+    Args:
+        frames: 8-bit 4:2:0 frames of `format`; all are taken at once.
+        format: of the frames.
+
+    Raises:
+        VideoError: a frame is not of the format.
+    """
+
+    def __init__(self, frames: Iterable[Frame], format: Format) -> None:
+        self._format = format
+        self._file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115 (closed on exit)
+        self.frames = 0
+        """How many there are."""
+        with ExitStack() as undo:
+            undo.callback(self._file.close)
+            for frame in frames:
+                check_frame(frame, format, self.frames)
+                write_raw(self._file, frame)
+                self.frames += 1
+            undo.pop_all()
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames from the first one; one pass at a time."""
+        self._file.seek(0)
+        return read_raw(self._file, self._format)
 
 
 class Store:
@@ -79,11 +128,11 @@ class Store:
     def __init__(self, file: BinaryIO, slots: Iterable[Slot]) -> None:
         self._file = file
         self._intra: list[bool] = []
-        self._codes = self._latents = torch.Size()
+        self._places = self._latents = torch.Size()
         for slot in slots:
             self._intra.append(slot.intra)
-            self._codes = slot.codes.shape
-            file.write(slot.codes.numpy().astype("<i2").tobytes())
+            self._places = slot.places.shape
+            file.write(slot.places.numpy().astype("<f4").tobytes())
             if slot.latents is not None:
                 self._latents = slot.latents.shape
                 file.write(slot.latents.numpy().astype("<f4").tobytes())
@@ -92,17 +141,19 @@ class Store:
         """The slots again, as often as wanted."""
         self._file.seek(0)
         for intra in self._intra:
-            codes = np.frombuffer(self._file.read(2 * self._codes.numel()), "<i2").astype(np.int64)
-            latents = None
-            if self._latents:
-                values = np.frombuffer(self._file.read(4 * self._latents.numel()), "<f4").astype(np.float32)
-                latents = torch.from_numpy(values).reshape(self._latents)
-            yield Slot(torch.from_numpy(codes).reshape(self._codes), latents, intra)
+            yield Slot(self._read(self._places), self._read(self._latents) if self._latents else None, intra)
+
+    def _read(self, shape: torch.Size) -> Tensor:
+        values = np.frombuffer(self._file.read(4 * shape.numel()), "<f4").astype(np.float32)
+        return torch.from_numpy(values).reshape(shape)
 
 
-def _planes(group: list[Frame], format: Format) -> Planes:
-    """Frames as the network takes them: four of them, sides multiples of 16, about -1..1; edges are repeated."""
+def _planes(group: list[Frame], format: Format, coded: tuple[int, int] | None) -> Planes:
+    """Frames as the network takes them: four of them, sides multiples of 16, about -1..1; resized or edges repeated."""
     group = group + [group[-1]] * (SLOT_FRAMES - len(group))
+    if coded is not None:
+        y, cb, cr = (_normalised(np.stack(planes)) for planes in zip(*group, strict=True))
+        return resized((y, cb, cr), coded[0] * TOKEN_PIXELS, coded[1] * TOKEN_PIXELS)
     height, width = (-(-side // TOKEN_PIXELS) * TOKEN_PIXELS for side in (format.height, format.width))
     return (
         _padded([frame[0] for frame in group], height, width),
@@ -114,5 +165,8 @@ def _planes(group: list[Frame], format: Format) -> Planes:
 def _padded(planes: Iterable[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]], height: int, width: int) -> Tensor:
     stacked = np.stack(list(planes))
     rows, columns = height - stacked.shape[1], width - stacked.shape[2]
-    filled = np.pad(stacked, ((0, 0), (0, rows), (0, columns)), mode="edge")
-    return (torch.from_numpy(filled)[None].float() - 128) / 128
+    return _normalised(np.pad(stacked, ((0, 0), (0, rows), (0, columns)), mode="edge"))
+
+
+def _normalised(samples: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+    return (torch.from_numpy(samples)[None].float() - 128) / 128

@@ -50,11 +50,13 @@ class Header:
         format: geometry, frame rate and colour of the frames.
         frames: how many there are.
         model: hash of the weights that made it and that decode it.
+        coded: rows and columns of tokens that frames were resized for; None: frames were padded to whole tokens.
     """
 
     format: Format
     frames: int
     model: bytes
+    coded: tuple[int, int] | None = None
 
     @property
     def slots(self) -> int:
@@ -64,6 +66,8 @@ class Header:
     @property
     def tokens(self) -> tuple[int, int]:
         """Rows and columns of tokens in a slot."""
+        if self.coded is not None:
+            return self.coded
         return -(-self.format.height // TOKEN_PIXELS), -(-self.format.width // TOKEN_PIXELS)
 
     @property
@@ -79,19 +83,22 @@ class Header:
             RANGES.index(format.full_range)
             | CHROMA.index(format.chroma) << 2
             | (self.slots * SLOT_FRAMES - self.frames) << 4
+            | (self.coded is not None) << 6
         )
         numbers = (format.width, format.height, rate.numerator, rate.denominator, self.frames)
         body = MAGIC + bytes([VERSION]) + self.model + b"".join(map(varint, numbers)) + bytes([flags])
+        body += b"".join(map(varint, self.coded or ()))
         return body + _crc(body)
 
+    @property
+    def seed(self) -> int:
+        """Where every checksum of packets starts, so that a packet of another video does not pass.
 
-def seed(format: Format, model: bytes) -> int:
-    """Where every checksum of packets starts, so that a packet of another video does not pass.
-
-    Without the number of frames, which an encoder that reads a pipe learns last.
-    """
-    numbers = (format.width, format.height, format.rate.numerator, format.rate.denominator)
-    return zlib.crc32(model + b"".join(map(varint, numbers)))
+        Without the number of frames, which an encoder that reads a pipe learns last.
+        """
+        format = self.format
+        numbers = (format.width, format.height, format.rate.numerator, format.rate.denominator, *(self.coded or ()))
+        return zlib.crc32(self.model + b"".join(map(varint, numbers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,7 @@ class Checksum:
     """The CRC-32 of a packet: of the header, the place, and every decoded token and latent.
 
     Args:
-        seed: of the video, from `seed`.
+        seed: of the video, from `Header.seed`.
         first: number of the packet's first slot.
         intra: whether it is an intra packet.
         q: of its operating point.
@@ -352,21 +359,23 @@ def _parse_header(data: bytes, where: object) -> tuple[Header, int]:
     model = fields.take(HASH_BYTES)
     width, height, numerator, denominator, frames = (fields.varint() for _ in range(5))
     flags = fields.byte()
+    coded = (fields.varint(), fields.varint()) if flags >> 6 & 1 else None
     body = data[: fields.position]
     if fields.take(_CRC_BYTES) != _crc(body):
         raise BitstreamError("the header is damaged: its checksum is wrong", where=where, fix="fetch or make it again")
     padded = -(-width // TOKEN_PIXELS) * -(-height // TOKEN_PIXELS) * TOKEN_PIXELS**2
-    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and padded <= LARGEST_AREA):
+    area = padded if coded is None else max(padded, coded[0] * coded[1] * TOKEN_PIXELS**2)
+    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE and area <= LARGEST_AREA):
         raise BitstreamError(
             "the frames are larger than tvc codes",
             where=where,
             expected=f"1 to {LARGEST_SIDE} samples a side, {LARGEST_AREA} in all",
-            got=f"{width}x{height}",
+            got=f"{width}x{height}" + (f", coded in {coded[0]} rows of {coded[1]} tokens" if coded else ""),
         )
-    if not (numerator and denominator and frames) or flags & 3 >= len(RANGES) or flags >> 6:
+    if not (numerator and denominator and frames and 0 not in (coded or ())) or flags & 3 >= len(RANGES) or flags >> 7:
         raise BitstreamError("the header says what no encoder writes", where=where)
     format = Format(width, height, Fraction(numerator, denominator), CHROMA[flags >> 2 & 3], RANGES[flags & 3])
-    header = Header(format, frames, model)
+    header = Header(format, frames, model, coded)
     if header.to_bytes() != body + _crc(body):
         raise BitstreamError("the header contradicts itself", where=where)
     return header, fields.position

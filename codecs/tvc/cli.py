@@ -102,6 +102,10 @@ def encode(
         int | None,
         typer.Option(help="Slots of 4 frames in a packet at most, 1 to 32; 8 or as many as have 3,200 tokens."),
     ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Of the coded height and width to those of the video, 0.25 to 4; by q if nothing is said."),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of raw video.")] = None,
     rate: Annotated[str, typer.Option(help="Frames a second of raw video, such as 25 or 30000/1001.")] = "25",
     threads: _Threads = 0,
@@ -129,6 +133,7 @@ def encode(
             buffer_s=buffer,
             intra_period=intra_period,
             packet_slots=packet_slots,
+            scale=scale,
         )
     points = " to ".join(str(one) for one in dict.fromkeys(summary.q))
     late = f", {summary.late} packets late" if summary.late else ""
@@ -189,7 +194,7 @@ def thin(
     threads: _Threads = 0,
     weights: _Weights = None,
 ) -> None:
-    """Drop the latents of a bitstream: what q 32 would have given, without the video.
+    """Drop the latents of a bitstream: what q 32 would have given at the same scale, without the video.
 
     Example: tvc thin out.tvc thin.tvc
     """

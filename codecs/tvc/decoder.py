@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tvc.bitstream import Checksum, Packet, Reader, seed
+from tvc.bitstream import Checksum, Header, Packet, Reader
 from tvc.config import SLOT_FRAMES
 from tvc.entropy import Coder, Meter
 from tvc.entropy import Reader as RangeReader
 from tvc.errors import BitstreamError, RequestError
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.resampling import resized
 from tvc.slots import SlotCoder
 from tvc.tables import Ints
-from tvc.video import Format, Frame
+from tvc.video import Frame
 from tvc.weights import model_hash
 
 _SLACK_BITS = 128
@@ -72,9 +73,8 @@ def decode_tokens(reader: Reader, model: TVC, slot: int = 0) -> Iterator[Decoded
     Raises:
         BitstreamError: other weights made it, or a packet is damaged.
     """
-    name = model_hash(model)
-    reader.check_model(name)
-    start = seed(reader.header.format, name)
+    reader.check_model(model_hash(model))
+    start = reader.header.seed
     coder = SlotCoder(model, *reader.header.tokens)
     for first, packet in reader.packets(slot):
         check_latents(packet, model)
@@ -134,7 +134,7 @@ def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame
             if slot.intra:
                 state = model.new_decoder_state()
             planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
-            frames = to_frames(planes, reader.header.format)
+            frames = to_frames(planes, reader.header)
             yield from frames[max(start - number * SLOT_FRAMES, 0) : stop - number * SLOT_FRAMES]
 
 
@@ -168,8 +168,11 @@ def check_length(payload: bytes, meter: Meter, slot: int) -> None:
         )
 
 
-def to_frames(planes: Planes, format: Format) -> list[Frame]:
-    """The four frames of a slot, cut to the video's size."""
+def to_frames(planes: Planes, header: Header) -> list[Frame]:
+    """The four frames of a slot, resized or cut to the video's size."""
+    format = header.format
+    if header.coded is not None:
+        planes = resized(planes, format.height, format.width)
     y, cb, cr = (
         _samples(plane[0, :, :height, :width]) for plane, (height, width) in zip(planes, format.shapes, strict=True)
     )

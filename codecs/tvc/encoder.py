@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
-from tvc.analysis import Analysis, Store
-from tvc.bitstream import LARGEST_AREA, MAX_SLOTS, Header
+from tvc.analysis import Analysis, Replay, Store
+from tvc.bitstream import LARGEST_AREA, MAX_SLOTS
 from tvc.config import TOKEN_PIXELS
 from tvc.errors import RequestError, VideoError
 from tvc.model import TVC
-from tvc.operating import POINTS, point
+from tvc.operating import DISCRETE_ONLY, POINTS, point
+from tvc.operating import scale as usual_scale
 from tvc.packing import Layout, LeakyBucket, Packed, fixed, lowest_q
 from tvc.video import Format, Frame
 from tvc.weights import model_hash
+
+SCALES = 0.25, 4.0
+"""The smallest and the largest size that frames are coded at, as multiples of their height and width."""
 
 BUFFER_S = 2.0
 """Seconds that a packet may wait, where nothing is said."""
@@ -53,6 +58,7 @@ def encode_stream(
     buffer_s: float = BUFFER_S,
     intra_period: int = -1,
     packet_slots: int | None = None,
+    scale: float | None = None,
 ) -> Summary:
     """Encode a video.
 
@@ -68,6 +74,8 @@ def encode_stream(
         intra_period: frames from one random-access point to the next, rounded up to a multiple of 4; -1: only the
             first.
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
+        scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are, and so are frames
+            that would become too large. None: what `operating.scale` says of q, with `kbps` of tokens alone.
 
     Raises:
         RequestError: an option is out of range, or not exactly one of `q`, `bpp` and `kbps` is given.
@@ -82,45 +90,75 @@ def encode_stream(
         )
     if packet_slots is not None and not 1 <= packet_slots <= MAX_SLOTS:
         raise RequestError("there is no such packet", expected=f"1 to {MAX_SLOTS} slots", got=packet_slots)
-    analysis = Analysis(frames, format, model, intra_period)
-    layout = Layout(format, model_hash(model), packet_slots)
+    if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
+        raise RequestError("frames are not coded at such a size", expected=f"{SCALES[0]} to {SCALES[1]}", got=scale)
+
+    weights = model_hash(model)
+
+    def layout(q: int) -> Layout:
+        return Layout(format, weights, packet_slots, _coded(format, usual_scale(q) if scale is None else scale))
+
     late = 0
     if q is not None:
-        packed = Packed(analysis, layout, model, fixed(point(q, continuous=model.continuous_context is not None)))
+        chosen, laid = point(q, continuous=model.continuous_context is not None), layout(q)
+        analysis = Analysis(frames, format, model, intra_period, laid.coded)
+        packed = Packed(analysis, laid, model, fixed(chosen))
+        count = analysis.frames
     elif kbps is not None:
-        bucket = LeakyBucket(kbps, buffer_s, format, layout.full, lowest_q(model))
-        packed = Packed(analysis, layout, model, bucket)
-        late = bucket.late
+        laid = layout(DISCRETE_ONLY)
+        bucket = LeakyBucket(kbps, buffer_s, format, laid.full, lowest_q(model))
+        analysis = Analysis(frames, format, model, intra_period, laid.coded)
+        packed = Packed(analysis, laid, model, bucket)
+        count, late = analysis.frames, bucket.late
     elif bpp is not None:
-        with TemporaryFile() as file:
-            store = Store(cast("BinaryIO", file), analysis)
-            packed = _nearest(store, layout, model, bpp * analysis.frames * format.width * format.height / 8)
+        with Replay(frames, format) as again:
+            count = again.frames
+            target = bpp * count * format.width * format.height / 8
+            packed = _nearest(lambda coded: Analysis(again, format, model, intra_period, coded), layout, model, target)
     with packed.spool:
-        size = packed.writer.finish(Header(format, analysis.frames, layout.model), output)
-    rate = 8 * size / (analysis.frames * format.width * format.height)
-    return Summary((min(packed.used), max(packed.used)), size, analysis.frames, rate, late)
+        size = packed.writer.finish(replace(packed.layout.header, frames=count), output)
+    rate = 8 * size / (count * format.width * format.height)
+    return Summary((min(packed.used), max(packed.used)), size, count, rate, late)
 
 
-def _nearest(slots: Store, layout: Layout, model: TVC, target: float) -> Packed:
-    """The operating point whose size is nearest to `target` bytes, by ratio: bisection over q, then the best seen."""
+def _nearest(
+    analyse: Callable[[tuple[int, int] | None], Analysis], layout: Callable[[int], Layout], model: TVC, target: float
+) -> Packed:
+    """The operating point whose size is nearest to `target` bytes, by ratio: bisection over q, then the best seen.
+
+    Args:
+        analyse: gives the slots of the video for a coded size, as `Header.coded`; asked once for each.
+        layout: of the packets at each q.
+        model: the weights.
+        target: bytes of the bitstream.
+    """
     best: Packed | None = None
-    overhead = len(layout.header.to_bytes())
-
-    def distance(packed: Packed) -> float:
-        return abs(math.log((packed.writer.bytes + overhead) / target))
-
     low, high = lowest_q(model), len(POINTS) - 1
-    while low <= high:
-        middle = (low + high) // 2
-        probe = Packed(slots, layout, model, fixed(POINTS[middle]))
-        low, high = (middle + 1, high) if probe.writer.bytes + overhead > target else (low, middle - 1)
-        if best is None or distance(probe) < distance(best):
-            best, probe = probe, best or probe
-        if probe is not best:
-            probe.spool.close()
+    with ExitStack() as files:
+        stores: dict[tuple[int, int] | None, Store] = {}
+        while low <= high:
+            middle = (low + high) // 2
+            laid = layout(middle)
+            if laid.coded not in stores:
+                file = cast("BinaryIO", files.enter_context(TemporaryFile()))
+                stores[laid.coded] = Store(file, analyse(laid.coded))
+            probe = Packed(stores[laid.coded], laid, model, fixed(POINTS[middle]))
+            low, high = (middle + 1, high) if probe.size > target else (low, middle - 1)
+            if best is None or abs(math.log(probe.size / target)) < abs(math.log(best.size / target)):
+                best, probe = probe, best or probe
+            if probe is not best:
+                probe.spool.close()
     if best is None:
         raise RequestError("no operating point was tried")
     return best
+
+
+def _coded(format: Format, scale: float) -> tuple[int, int] | None:
+    """Rows and columns of tokens for frames at this scale; frames that would become too large stay as they are."""
+    if scale == 1:
+        return None
+    rows, columns = (max(1, round(side * scale / TOKEN_PIXELS)) for side in (format.height, format.width))
+    return None if rows * columns * TOKEN_PIXELS**2 > LARGEST_AREA else (rows, columns)
 
 
 def _check_format(format: Format) -> None:

@@ -39,9 +39,16 @@ class FSQ(nn.Module):
 
     def forward(self, activations: Tensor) -> Tensor:
         """(B, D, h, w) unbounded -> values (B, D, h, w), rounded with a straight-through gradient."""
-        bounded = torch.tanh(activations.float() + self.shift) * self.reach - self.offset
+        bounded = self._bounded(activations)
         rounded = bounded + (bounded.round() - bounded).detach()
         return rounded / self.centre
+
+    def places(self, activations: Tensor) -> Tensor:
+        """(B, D, h, w) unbounded -> where they lie among the codes, float (B, D, h, w): `forward` takes the nearest."""
+        return self._bounded(activations) + self.centre
+
+    def _bounded(self, activations: Tensor) -> Tensor:
+        return torch.tanh(activations.float() + self.shift) * self.reach - self.offset
 
     def codes(self, values: Tensor) -> Tensor:
         """Values (B, D, h, w) on the grid -> codes int64 (B, D, h, w)."""

@@ -68,6 +68,12 @@ class TVC(nn.Module):
         return planes, DecoderState(features, values), logits
 
     @torch.inference_mode()
+    def place_slot(self, frames: Planes, state: EncoderState | None) -> tuple[Tensor, Tensor | None, EncoderState]:
+        """As `encode_slot`, but with codes as they are before rounding: float (B, D, H/16, W/16)."""
+        activations, latents, state = self.encoder(frames, state)
+        return self.fsq.places(activations), None if latents is None else latents.float(), state
+
+    @torch.inference_mode()
     def encode_slot(self, frames: Planes, state: EncoderState | None) -> tuple[Tensor, Tensor | None, EncoderState]:
         """Encodes four frames whose height and width are multiples of 16.
 

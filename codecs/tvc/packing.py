@@ -8,12 +8,12 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Protocol, cast
 
 from tvc.analysis import Slot
-from tvc.bitstream import SPOOL_BYTES, Checksum, Header, Packet, Writer, seed
+from tvc.bitstream import SPOOL_BYTES, Checksum, Header, Packet, Writer
 from tvc.config import SLOT_FRAMES
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, POINTS, Point
+from tvc.operating import DISCRETE_ONLY, POINTS, Point, multiplier
 from tvc.slots import Memory, SlotCoder
 from tvc.video import Format
 
@@ -30,16 +30,18 @@ class Layout:
         format: of the video.
         model: hash of the weights.
         packet_slots: slots of a packet at most; None: as the encoder sees fit.
+        coded: as in the header.
     """
 
     format: Format
     model: bytes
     packet_slots: int | None
+    coded: tuple[int, int] | None
 
     @property
     def header(self) -> Header:
         """The header as far as it is known before the last frame."""
-        return Header(self.format, 1, self.model)
+        return Header(self.format, 1, self.model, self.coded)
 
     @property
     def full(self) -> int:
@@ -131,10 +133,11 @@ class Packed:
 
     def __init__(self, slots: Iterable[Slot], layout: Layout, model: TVC, control: Control) -> None:
         self.spool = cast("BinaryIO", SpooledTemporaryFile(SPOOL_BYTES))  # noqa: SIM115 (closed by who finishes it)
+        self.layout = layout
         self.writer = Writer(self.spool)
         self.used: set[int] = set()
         """q of the packets."""
-        start = seed(layout.format, layout.model)
+        start = layout.header.seed
         coder = SlotCoder(model, *layout.header.tokens)
         first = 0
         for group in _groups(slots, layout.full):
@@ -146,6 +149,11 @@ class Packed:
             self.writer.add(packet)
             self.used.add(packet.point.q)
             first += len(group)
+
+    @property
+    def size(self) -> int:
+        """Bytes of header and packets, about: the number of frames is not known here."""
+        return len(self.layout.header.to_bytes()) + self.writer.bytes
 
 
 class _Tries:
@@ -163,7 +171,7 @@ class _Tries:
         discrete, continuous = RangeWriter(), RangeWriter()
         self._coder.memory = self._before
         for slot in self._slots:
-            codes, _ = self._coder.discrete(discrete, point, slot.codes)
+            codes, _ = self._coder.discrete(discrete, point, slot.places, multiplier(point.q))
             checksum.add(codes.numpy())
             if point.step_index is None:
                 self._coder.skip_continuous()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tvc.bitstream import Checksum, Packet, Reader, seed
+from tvc.bitstream import Checksum, Packet, Reader
 from tvc.config import SLOT_FRAMES
 from tvc.decoder import DecodedSlot, check_latents, check_length, frame_range, to_frames
 from tvc.entropy import Coder, Meter
@@ -94,7 +94,7 @@ def _frames(reader: Reader, model: TVC, lost: Lost, conceal: Concealment) -> Ite
             if slot.intra:
                 state = model.new_decoder_state()
             planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
-            frames = to_frames(planes, reader.header.format)
+            frames = to_frames(planes, reader.header)
         yield from ((frame, concealed) for frame in frames[:left])
         left -= SLOT_FRAMES
 
@@ -180,7 +180,7 @@ class _Receiver:
 
     def __init__(self, reader: Reader, model: TVC, conceal: Concealment) -> None:
         self._model, self._conceal = model, conceal
-        self._seed = seed(reader.header.format, reader.header.model)
+        self._seed = reader.header.seed
         self._coder = SlotCoder(model, *reader.header.tokens)
         self._tokens = self._latents = False
         """Whether the contexts of tokens, and of latents, are what the encoder had."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tvc.context import LATENT_ONE, halves
@@ -13,7 +14,7 @@ from tvc.entropy import Coder
 from tvc.masking import guess
 from tvc.model import TVC
 from tvc.operating import Point
-from tvc.tables import REACH, Ints, steps
+from tvc.tables import REACH, TOTAL, Ints, steps
 
 _LARGEST_SYMBOL = 1 << 14
 
@@ -57,13 +58,16 @@ class SlotCoder:
         self.memory = Memory(None, None, None)
 
     @torch.inference_mode()
-    def discrete(self, coder: Coder, point: Point, codes: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def discrete(
+        self, coder: Coder, point: Point, places: Tensor | None, multiplier: float = 0.0
+    ) -> tuple[Tensor, Tensor | None]:
         """Code the tokens of a slot.
 
         Args:
             coder: writes or reads them.
             point: gives the masking threshold.
-            codes: (1, D, h, w) int64 to write; None to read.
+            places: (1, D, h, w), the codes to write before they are rounded; None to read.
+            multiplier: of the bits when a code is chosen, see `rounded`.
 
         Returns:
             The codes as the decoder has them, and the mask (1, 1, h, w) of those that are guesses, or None.
@@ -75,12 +79,13 @@ class SlotCoder:
             if half:
                 features = self._discrete.present_features(past, known)
             rows = features[0].permute(1, 2, 0)[squares]  # (N, width)
-            tokens = None if codes is None else codes[0].permute(1, 2, 0)[squares]  # (N, D)
+            wanted = None if places is None else places[0].permute(1, 2, 0)[squares]  # (N, D)
             masked = torch.zeros(len(rows), dtype=torch.bool)
             decoded = torch.zeros(len(rows), self._shape[1], dtype=torch.int64)
             if point.threshold is not None:
                 masked, decoded = guess(self._discrete, half, rows, point.threshold)
-            decoded[~masked] = self._coded(coder, half, rows[~masked], None if tokens is None else tokens[~masked])
+            here = None if wanted is None else wanted[~masked]
+            decoded[~masked] = self._coded(coder, half, rows[~masked], here, multiplier)
             known[0][:, squares] = decoded.T
             mask[0, 0][squares] = masked
         self.memory = Memory(known, self.memory.codes1, self.memory.latents)
@@ -127,10 +132,27 @@ class SlotCoder:
         """Note that this slot has no latents."""
         self.memory = self.memory._replace(latents=None)
 
-    def _coded(self, coder: Coder, half: int, rows: Tensor, tokens: Tensor | None) -> Tensor:
+    def _coded(self, coder: Coder, half: int, rows: Tensor, places: Tensor | None, multiplier: float) -> Tensor:
         """Codes (N, D) of the tokens that are sent; each dimension sees the earlier ones."""
         codes = torch.zeros(len(rows), self._shape[1], dtype=torch.int64)
         for d in range(self._shape[1]):
             counts = self._discrete.frequencies(half, d, rows, codes)
-            codes[:, d] = torch.from_numpy(coder.code(counts, None if tokens is None else tokens[:, d].numpy()))
+            chosen = None if places is None else rounded(places[:, d].numpy(), counts, multiplier)
+            codes[:, d] = torch.from_numpy(coder.code(counts, chosen))
         return codes
+
+
+def rounded(places: NDArray[np.float32], counts: Ints, multiplier: float) -> Ints:
+    """Codes near their places that cost few bits: rate-distortion optimised quantisation.
+
+    Args:
+        places: (N,), codes before rounding.
+        counts: (N, levels), what the context model says of them, of 65,536.
+        multiplier: squared distance that a bit is worth; 0: the nearest code.
+
+    Returns:
+        (N,), the codes of least squared distance plus multiplier times bits.
+    """
+    distance = np.square(places[:, None].astype(np.float64) - np.arange(counts.shape[1]))
+    chosen: Ints = (distance + multiplier * np.log2(TOTAL / counts)).argmin(axis=1)
+    return chosen

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvc.bitstream import Reader
-from tvc.config import SLOT_FRAMES
+from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.decoder import decode_tokens
 from tvc.model import TVC
 from tvc.parts import parts
@@ -17,7 +17,8 @@ from tvc.parts import parts
 def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
     """Statistics of a whole bitstream, as plain numbers for JSON.
 
-    Keys, beside geometry: `tokens_per_frame` (padded ones are tokens), `token_rate` (tokens a second),
+    Keys, beside geometry: `coded_width` and `coded_height` (what the tokens cover), `tokens_per_frame` (padded ones are
+    tokens), `token_rate` (tokens a second),
     `sent_token_rate` (of those not masked), `token_density` (tokens per megapixel of the video), `bits_per_token`
     (bits of the discrete payload over all tokens), `bits_per_sent_token` (over those not masked), `masked_share`,
     `discrete_bytes`, `continuous_bytes`, `overhead_bytes` (the rest of the file), `discrete_share` (of the two
@@ -67,6 +68,8 @@ def bitstream_stats(reader: Reader, model: TVC) -> dict[str, Any]:
         "kbps": 8e-3 * reader.size * rate / header.frames,
         "width": header.format.width,
         "height": header.format.height,
+        "coded_width": columns * TOKEN_PIXELS,
+        "coded_height": rows * TOKEN_PIXELS,
         "frames": header.frames,
         "frame_rate": str(header.format.rate),
         "model": header.model.hex(),

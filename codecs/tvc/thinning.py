@@ -5,7 +5,7 @@ from __future__ import annotations
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from tvc.bitstream import SPOOL_BYTES, Checksum, Packet, Reader, Writer, seed
+from tvc.bitstream import SPOOL_BYTES, Checksum, Packet, Reader, Writer
 from tvc.decoder import decode_tokens
 from tvc.model import TVC
 from tvc.operating import DISCRETE_ONLY, POINTS
@@ -15,7 +15,7 @@ def thin_stream(reader: Reader, model: TVC, output: BinaryIO) -> int:
     """Drop the latents of a bitstream; packets without latents stay as they are.
 
     Tokens are read, because the checksum of a packet covers both streams; their payload stays byte for byte. What comes
-    out is what the encoder gives at q 32 for the same video in the same packets.
+    out is what the encoder gives at q 32 for the same video at the same coded size in the same packets.
 
     Args:
         reader: of the bitstream.
@@ -28,7 +28,7 @@ def thin_stream(reader: Reader, model: TVC, output: BinaryIO) -> int:
     Raises:
         BitstreamError: other weights made it, or it is damaged.
     """
-    start, point = seed(reader.header.format, reader.header.model), POINTS[DISCRETE_ONLY]
+    start, point = reader.header.seed, POINTS[DISCRETE_ONLY]
     with SpooledTemporaryFile(SPOOL_BYTES) as spool:
         writer = Writer(cast("BinaryIO", spool))
         for first, packet, slots, _, _ in decode_tokens(reader, model):

@@ -46,7 +46,9 @@ class TrainSettings:
         stage: which stage, by name.
         steps: length of the stage; the learning rate falls along a cosine to a twentieth.
         batch: crops per step.
-        size: side of a crop in luma samples.
+        size: side that a crop is coded at, in luma samples.
+        enlarge: factors that crops are enlarged by before they are coded, one drawn for each batch: crops of
+            `size` / factor, compared at that size. Validation is at the first.
         slots: slots per crop that are unrolled with gradients.
         lpips_size: side of the square that LPIPS sees.
         learning_rate: at its peak.
@@ -63,6 +65,7 @@ class TrainSettings:
     steps: int
     batch: int = 4
     size: int = 128
+    enlarge: tuple[float, ...] = (1.0,)
     slots: int = 2
     lpips_size: int = 80
     learning_rate: float = 5e-4
@@ -190,10 +193,12 @@ class _Run:
         seed = settings.seed * 1_000_003 + self.step
         torch.manual_seed(seed)
         began = time.monotonic()
-        batch = self.store.batch(np.random.default_rng(seed), settings.batch, settings.slots, settings.size)
+        rng = np.random.default_rng(seed)
+        factor = settings.enlarge[0] if len(settings.enlarge) == 1 else float(rng.choice(settings.enlarge))
+        batch = self.store.batch(rng, settings.batch, settings.slots, round(settings.size / factor / 4) * 4)
         y, cb, cr = (plane.to(self.device) for plane in batch)
         self._input_s += time.monotonic() - began
-        objective = Objective(self.model, self.stage, self.distortion, seed)
+        objective = Objective(self.model, self.stage, self.distortion, seed, settings.size)
         loss, logs = objective((y, cb, cr), progress, self.precision)
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
         rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
@@ -226,12 +231,13 @@ class _Run:
     def validate(self) -> None:
         """Scores the averaged weights and keeps them if they are the best so far."""
         names: dict[str, Callable[[Planes], Score]] = {}
+        factor = self.settings.enlarge[0]
         if self.stage.name == "context":
-            names["discrete"] = lambda clip: score(self.average, clip, self.alex, count_bits=True)
+            names["discrete"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor, count_bits=True)
         else:
-            names["discrete"] = lambda clip: score(self.average, clip, self.alex)
+            names["discrete"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor)
             if self.stage.latents:
-                names["step 1"] = lambda clip: score(self.average, clip, self.alex, step=1.0)
+                names["step 1"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor, step=1.0)
         began = time.monotonic()
         self.average.eval()  # the context models drop the integers of earlier weights
         scores = {

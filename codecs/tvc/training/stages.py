@@ -21,6 +21,7 @@ from torch.nn import functional
 from tvc.config import SLOT_FRAMES
 from tvc.haar import Planes
 from tvc.model import TVC, DecoderState
+from tvc.resampling import resized
 from tvc.tokenizer import EncoderState
 from tvc.training.losses import Distortion
 
@@ -59,7 +60,7 @@ STAGES = {
         Stage(
             "joint",
             ("encoder", "decoder", "predictor", "continuous_context"),
-            latents=0.5,
+            latents=0.3,
             masks=0.25,
             rate=0.3,
         ),
@@ -113,15 +114,17 @@ class Objective:
         stage: under which stage.
         distortion: distance between slots.
         seed: of steps, masks and the choice of batches.
+        side: height and width that crops are coded at, in luma samples; None: as they are.
     """
 
-    def __init__(self, model: TVC, stage: Stage, distortion: Distortion, seed: int) -> None:
-        self.model, self.stage, self.distortion = model, stage, distortion
+    def __init__(self, model: TVC, stage: Stage, distortion: Distortion, seed: int, side: int | None = None) -> None:
+        self.model, self.stage, self.distortion, self.side = model, stage, distortion, side
         self._random = torch.Generator().manual_seed(seed)
 
     def __call__(self, planes: Planes, progress: float, precision: torch.autocast) -> tuple[Tensor, Logs]:
         """The loss of planes (B, 4 * slots, H, W) at `progress` 0 ... 1 through the stage, and what to log."""
-        slots = slots_of(planes)
+        sources = slots_of(planes)
+        slots = [resized(source, self.side, self.side) for source in sources] if self.side else sources
         if self.stage.name == "context":
             return self._context(slots, precision)
         weight = self.stage.rate * _ramp(progress)
@@ -131,7 +134,7 @@ class Objective:
         encoder, decoder, previous = self._burn_in(slots, precision)
         total, logs = torch.zeros((), device=planes[0].device), _Sums()
         looked_at = int(self._uniform() * len(slots))
-        for number, slot in enumerate(slots):
+        for number, (source, slot) in enumerate(zip(sources, slots, strict=True)):
             with precision:
                 values, latents, encoder = self.model.tokenize(slot, encoder)
             sent = None
@@ -150,7 +153,9 @@ class Objective:
                 decoded, decoder, logits = self.model.reconstruct(
                     values if guesses is None else guesses, mask, sent, decoder
                 )
-                distance, parts = self.distortion(slot, decoded, float(len(slots)) if number == looked_at else 0.0)
+                # What counts is the picture at its own size.
+                shown = resized(decoded, *source[0].shape[2:])
+                distance, parts = self.distortion(source, shown, float(len(slots)) if number == looked_at else 0.0)
             total = total + distance
             for name, value in parts.items():
                 logs.add(("with_latents_" if sent is not None else "") + name, value)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.resampling import resized
 from tvc.training.crops import decode, planes
 from tvc.training.losses import rgb
 from tvc.training.material import Material, ValidationClip, read_manifest, split
@@ -48,7 +49,13 @@ def load_clip(clip: ValidationClip, material: Material, frames: int) -> Planes:
 
 @torch.inference_mode()
 def score(
-    model: TVC, clip: Planes, lpips: Lpips | None, *, step: float | None = None, count_bits: bool = False
+    model: TVC,
+    clip: Planes,
+    lpips: Lpips | None,
+    *,
+    enlarge: float = 1.0,
+    step: float | None = None,
+    count_bits: bool = False,
 ) -> Score:
     """Codes one clip without masks and compares.
 
@@ -56,6 +63,7 @@ def score(
         model: in eval mode.
         clip: from `load_clip`, moved to the model's device.
         lpips: the AlexNet variant, or None: not measured.
+        enlarge: the clip is coded at this many times its height and width.
         step: quantisation step of the latents, or None: discrete stream only.
         count_bits: also ask the discrete context model what the tokens cost.
     """
@@ -63,12 +71,16 @@ def score(
     previous1: Tensor | None = None
     previous2: Tensor | None = None
     errors, distances, bits = [], [], []
+    shape = clip[0].shape[2:]
+    coded = [round(side * enlarge / TOKEN_PIXELS) * TOKEN_PIXELS for side in shape]
     for start in range(0, clip[0].shape[1], SLOT_FRAMES):
         y, cb, cr = (plane[:, start : start + SLOT_FRAMES] for plane in clip)
-        codes, latents, encoder = model.encode_slot(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), encoder)
+        slot = resized(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), *coded)
+        codes, latents, encoder = model.encode_slot(slot, encoder)
         sent = None if step is None or latents is None else (latents / step).round() * step
         decoded, decoder = model.decode_slot(codes, None, sent, decoder)
-        dy, dcb, dcr = ((plane.float() * 128 + 128).round().clamp(0, 255) for plane in decoded)
+        shown = resized(decoded, *shape)
+        dy, dcb, dcr = ((plane.float() * 128 + 128).round().clamp(0, 255) for plane in shown)
         errors.append((y - dy).square().mean())
         if lpips is not None:
             distances.append(lpips(_pictures(y, cb, cr), _pictures(dy, dcb, dcr)).mean())

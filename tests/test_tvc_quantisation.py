@@ -1,0 +1,56 @@
+"""The encoder's choice of codes: near, and cheap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixture)
+
+import tvc
+from tvc.operating import multiplier
+from tvc.slots import rounded
+
+
+def test_a_bit_is_weighed_against_distance():
+    # Half of the counts for code 0, an eighth for each of 1 to 4: 1 bit and 3 bits.
+    counts = np.array([[32768, 8192, 8192, 8192, 8192]] * 3)
+    places = np.array([0.9, 0.6, 3.2], np.float32)
+    assert rounded(places, counts, 0).tolist() == [1, 1, 3]
+    # 0.9 is nearer to 1 by 0.81 - 0.01 = 0.8, 0.6 by 0.36 - 0.16 = 0.2; code 0 saves 2 bits.
+    assert rounded(places, counts, 0.15).tolist() == [1, 0, 3]
+    assert rounded(places, counts, 0.45).tolist() == [0, 0, 3]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 9), st.floats(0, 2), st.integers(0, 1000))
+def test_no_other_code_is_better(levels, price, seed):
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(-0.5, levels - 0.5, 20).astype(np.float32)
+    counts = rng.integers(1, 65536, (20, levels))
+    for place, row, chosen in zip(places, counts, rounded(places, counts, price), strict=True):
+        costs = [(float(place) - k) ** 2 + price * -np.log2(row[k] / 65536) for k in range(levels)]
+        assert costs[chosen] == pytest.approx(min(costs))
+    assert np.array_equal(rounded(places, counts, 0), np.clip(np.rint(places), 0, levels - 1))
+
+
+def test_places_round_to_the_codes(model):
+    planes = tuple(torch.rand(1, 4, *shape) * 2 - 1 for shape in ((32, 48), (16, 24), (16, 24)))
+    codes, _, _ = model.encode_slot(planes, None)
+    places, _, _ = model.place_slot(planes, None)
+    assert torch.equal(places.round().long(), codes)
+
+
+@pytest.mark.parametrize("q", [20, 32, 44])
+def test_cheap_codes_make_a_smaller_file(model, monkeypatch, q):
+    clip = moving(96, 80, 12)
+    thrifty = tvc.stats(tvc.encode(clip, 25, q=q, model=model), model=model)
+    monkeypatch.setattr("tvc.packing.multiplier", lambda q: 0.0)
+    nearest = tvc.stats(tvc.encode(clip, 25, q=q, model=model), model=model)
+    assert thrifty["discrete_bytes"] < nearest["discrete_bytes"]
+
+
+def test_all_points_that_send_every_token_choose_alike():
+    assert len({multiplier(q) for q in range(33)}) == 1
