@@ -4,7 +4,7 @@
     python benchmarks/tvc_bars.py held-out [--unseen cvvdp]
 
 Means over sequences, at the operating points of tvc's ladder: tokens alone (q 32), and with latents those between 0.02
-and 0.03 bpp. (What masking costs says `tvc_masks.py`.) x265 at full and half size: the better one at the rate nearest
+and 0.03 bpp. (What masking costs says `tvc_choices.py`.) x265 at full and half size: the better one at the rate nearest
 to tvc's, within 10 %. `--unseen` names a metric of the run that training had nothing to do with.
 """
 

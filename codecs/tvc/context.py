@@ -110,6 +110,36 @@ class DiscreteContext(nn.Module):
             bits[:, squares] = torch.stack(costs, 1).reshape(batch, -1, dimensions)
         return bits.permute(0, 3, 1, 2)
 
+    @torch.no_grad()
+    def cheap(self, places: Tensor, previous1: Tensor | None, previous2: Tensor | None, multiplier: float) -> Tensor:
+        """Codes as the encoder chooses them (`slots.rounded`), in floating point and for a whole batch: for training.
+
+        Args:
+            places: (B, D, h, w), codes before rounding.
+            previous1: codes (B, D, h, w) of the slot before, or None.
+            previous2: codes of the slot before that, or None.
+            multiplier: squared distance that a bit is worth.
+
+        Returns:
+            (B, D, h, w) int64.
+        """
+        batch, dimensions, height, width = places.shape
+        codes = torch.zeros_like(places, dtype=torch.int64)
+        features = self.past_features(previous1, previous2, codes.shape)
+        for half, squares in enumerate(halves(height, width, self.checkerboard)):
+            squares = squares.to(codes.device)
+            if half:
+                features = self.present_features(features, torch.where(squares, -1, codes))
+            wanted = places.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
+            seen = features.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, width)
+            tokens = torch.zeros_like(wanted, dtype=torch.int64)
+            for d, levels in enumerate(self.levels):
+                bits = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
+                distance = (wanted[:, d, None] - torch.arange(levels, device=codes.device)).square()
+                tokens[:, d] = (distance + multiplier * bits).argmin(1)
+            codes.permute(0, 2, 3, 1)[:, squares] = tokens.reshape(batch, -1, dimensions)
+        return codes
+
     def past_features(self, previous1: Tensor | None, previous2: Tensor | None, shape: torch.Size) -> Tensor:
         """What the first half sees: (B, width, h, w) activations.
 
@@ -156,10 +186,13 @@ class DiscreteContext(nn.Module):
         return logits
 
     def _bits(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
-        levels = self.levels[dimension]
-        shares = (self._logits(half, dimension, features, tokens) * (math.log(2) / OCTAVE)).softmax(1)
-        counts = 1 + shares * (TOTAL - levels)
+        counts = self._counts(half, dimension, features, tokens)
         return 16 - counts.gather(1, tokens[:, dimension, None])[:, 0].log2()
+
+    def _counts(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
+        """As `frequencies`, with gradients: (N, levels) float."""
+        shares = (self._logits(half, dimension, features, tokens) * (math.log(2) / OCTAVE)).softmax(1)
+        return 1 + shares * (TOTAL - self.levels[dimension])
 
 
 class ContinuousContext(nn.Module):

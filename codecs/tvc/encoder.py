@@ -59,6 +59,7 @@ def encode_stream(
     intra_period: int = -1,
     packet_slots: int | None = None,
     scale: float | None = None,
+    multiplier: float | None = None,
 ) -> Summary:
     """Encode a video.
 
@@ -76,6 +77,8 @@ def encode_stream(
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are, and so are frames
             that would become too large. None: what `operating.scale` says of q, with `kbps` of tokens alone.
+        multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes. None: what
+            `operating.multiplier` says of q.
 
     Raises:
         RequestError: an option is out of range, or not exactly one of `q`, `bpp` and `kbps` is given.
@@ -96,7 +99,8 @@ def encode_stream(
     weights = model_hash(model)
 
     def layout(q: int) -> Layout:
-        return Layout(format, weights, packet_slots, _coded(format, usual_scale(q) if scale is None else scale))
+        coded = _coded(format, usual_scale(q) if scale is None else scale)
+        return Layout(format, weights, packet_slots, coded, multiplier)
 
     late = 0
     if q is not None:

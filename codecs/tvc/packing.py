@@ -31,12 +31,14 @@ class Layout:
         model: hash of the weights.
         packet_slots: slots of a packet at most; None: as the encoder sees fit.
         coded: as in the header.
+        multiplier: of bits in the choice of codes (`slots.rounded`); None: what `operating.multiplier` says of q.
     """
 
     format: Format
     model: bytes
     packet_slots: int | None
     coded: tuple[int, int] | None
+    multiplier: float | None
 
     @property
     def header(self) -> Header:
@@ -137,13 +139,12 @@ class Packed:
         self.writer = Writer(self.spool)
         self.used: set[int] = set()
         """q of the packets."""
-        start = layout.header.seed
         coder = SlotCoder(model, *layout.header.tokens)
         first = 0
         for group in _groups(slots, layout.full):
             if group[0].intra:
                 coder.reset()
-            tries = _Tries(coder, group, start, first)
+            tries = _Tries(coder, group, layout, first)
             packet = control(tries.code, len(group))
             tries.settle(packet)
             self.writer.add(packet)
@@ -159,19 +160,20 @@ class Packed:
 class _Tries:
     """The same slots as packets of several operating points, of which one is taken."""
 
-    def __init__(self, coder: SlotCoder, slots: list[Slot], start: int, first: int) -> None:
-        self._coder, self._slots, self._start, self._first = coder, slots, start, first
+    def __init__(self, coder: SlotCoder, slots: list[Slot], layout: Layout, first: int) -> None:
+        self._coder, self._slots, self._layout, self._first = coder, slots, layout, first
         self._before = coder.memory
         self._after: dict[int, Memory] = {}
 
     def code(self, point: Point) -> Packet:
         """The packet at one operating point."""
         intra = self._slots[0].intra
-        checksum = Checksum(self._start, self._first, intra, point.q)
+        checksum = Checksum(self._layout.header.seed, self._first, intra, point.q)
+        price = multiplier(point.q) if self._layout.multiplier is None else self._layout.multiplier
         discrete, continuous = RangeWriter(), RangeWriter()
         self._coder.memory = self._before
         for slot in self._slots:
-            codes, _ = self._coder.discrete(discrete, point, slot.places, multiplier(point.q))
+            codes, _ = self._coder.discrete(discrete, point, slot.places, price)
             checksum.add(codes.numpy())
             if point.step_index is None:
                 self._coder.skip_continuous()

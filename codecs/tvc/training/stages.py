@@ -21,6 +21,7 @@ from torch.nn import functional
 from tvc.config import SLOT_FRAMES
 from tvc.haar import Planes
 from tvc.model import TVC, DecoderState
+from tvc.operating import DISCRETE_ONLY, multiplier
 from tvc.resampling import resized
 from tvc.tokenizer import EncoderState
 from tvc.training.losses import Distortion
@@ -183,13 +184,16 @@ class Objective:
         lead_in = self._lead_in(slots) if self._chance(_LONG_STREAM) else []
         for number, slot in enumerate(lead_in + slots):
             with torch.no_grad(), precision:
-                values, latents, state = self.model.tokenize(slot, state)
-            codes = self.model.fsq.codes(values)
+                activations, latents, state = self.model.encoder(slot, state)
+            places = self.model.fsq.places(activations)
+            # What is coded is what this model makes the encoder choose.
+            codes = self.model.discrete_context.cheap(places, previous1, previous2, multiplier(DISCRETE_ONLY))
             if number >= len(lead_in):
                 bits = self.model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel()
                 logs.add("bits_per_token", bits)
                 total = total + bits
                 if self.model.continuous_context is not None and latents is not None:
+                    latents = latents.float()
                     bits = self.model.continuous_context(latents, step, codes, previous).sum() / codes[:, 0].numel()
                     logs.add(f"latent_bits_step_{step:g}", bits)
                     total = total + _LATENT_BITS * bits

@@ -12,6 +12,7 @@ from torch import Tensor
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.operating import DISCRETE_ONLY, multiplier
 from tvc.resampling import resized
 from tvc.training.crops import decode, planes
 from tvc.training.losses import rgb
@@ -65,7 +66,8 @@ def score(
         lpips: the AlexNet variant, or None: not measured.
         enlarge: the clip is coded at this many times its height and width.
         step: quantisation step of the latents, or None: discrete stream only.
-        count_bits: also ask the discrete context model what the tokens cost.
+        count_bits: take the codes that the encoder takes with this context model, and ask what they cost; otherwise the
+            nearest ones.
     """
     encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
     previous1: Tensor | None = None
@@ -76,7 +78,10 @@ def score(
     for start in range(0, clip[0].shape[1], SLOT_FRAMES):
         y, cb, cr = (plane[:, start : start + SLOT_FRAMES] for plane in clip)
         slot = resized(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), *coded)
-        codes, latents, encoder = model.encode_slot(slot, encoder)
+        places, latents, encoder = model.place_slot(slot, encoder)
+        codes = places.round().long()
+        if count_bits:
+            codes = model.discrete_context.cheap(places, previous1, previous2, multiplier(DISCRETE_ONLY))
         sent = None if step is None or latents is None else (latents / step).round() * step
         decoded, decoder = model.decode_slot(codes, None, sent, decoder)
         shown = resized(decoded, *shape)
