@@ -124,7 +124,8 @@ class Bases:
     def any_payload(self, data: bytearray, rng: random.Random) -> bytes:
         """Random payloads with the checksum of what they decode to: a good bitstream of arbitrary tokens."""
         header = Reader(bytes(data)).header
-        header = Header(Format(header.format.width, header.format.height, Fraction(25)), 8, header.model)
+        coded = rng.choice((None, header.coded))
+        header = Header(Format(header.format.width, header.format.height, Fraction(25)), 8, header.model, coded)
         coder = SlotCoder(self.model, *header.tokens)
         point = rng.choice(POINTS)
         discrete, continuous = rng.randbytes(rng.randrange(2000)), rng.randbytes(rng.randrange(4000))

@@ -59,6 +59,12 @@ def test_cheap_codes_make_a_smaller_file(model, q):
     assert sizes[0] > sizes[1] > sizes[2]
 
 
+@pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
+def test_other_prices_are_refused(model, price):
+    with pytest.raises(tvc.RequestError, match="no such price"):
+        encode_stream(moving(16, 16, 4), Format(16, 16, Fraction(25)), io.BytesIO(), model, q=32, multiplier=price)
+
+
 def test_training_sees_the_codes_that_the_encoder_takes(model):
     rng = np.random.default_rng(3)
     levels = model.config.levels

@@ -12,14 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tvc_golden import TINY_WEIGHTS
 from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixture)
+from typer.testing import CliRunner
 
 import tvc
+from tvc.analysis import Analysis
 from tvc.bitstream import Header, Reader, varint
+from tvc.cli import app
 from tvc.decoder import decode_tokens
+from tvc.encoder import _usual
 from tvc.operating import multiplier, scale
 from tvc.resampling import resized
-from tvc.video import Format
+from tvc.video import Format, write_y4m
 
 
 @pytest.mark.parametrize("size", [(20, 28), (37, 40), (64, 90), (32, 48)])
@@ -111,13 +116,64 @@ def test_other_scales_are_refused(model, asked):
         tvc.encode(moving(16, 16, 4), 25, q=32, scale=asked, model=model)
 
 
-def test_frames_that_would_become_too_large_stay_as_they_are(model):
-    # 2048 x 4096 samples are all that tvc codes.
+def test_wide_frames_that_became_high_are_refused():
+    # Areas of 2**18 and 2**23 samples, but 2**33 while they are resized.
+    data = Header(Format(16384, 16, Fraction(25)), 8, bytes(8), (32768, 1)).to_bytes()
+    with pytest.raises(tvc.BitstreamError, match="no encoder writes"):
+        Reader(data)
+
+
+def test_frames_are_not_coded_larger_than_tvc_codes(model):
+    # 4096 x 2048 samples are the most.
     black = tuple(np.zeros(shape, np.uint8) for shape in ((4096, 2048), (2048, 1024), (2048, 1024)))
-    header = Reader(tvc.encode([black], 25, q=63, scale=1.25, model=model)).header
-    assert header.coded is None
+    with pytest.raises(tvc.RequestError, match="larger at this scale than tvc codes"):
+        tvc.encode([black], 25, q=63, scale=1.25, model=model)
     smaller = Reader(tvc.encode([black], 25, q=63, scale=0.25, model=model)).header
     assert smaller.coded == (64, 32)
+
+
+@pytest.mark.parametrize(("width", "height"), [(4096, 2048), (2560, 1440), (2048, 1152), (3840, 2160), (1918, 1078)])
+def test_the_usual_scale_ends_where_frames_become_too_large(width, height):
+    format = Format(width, height, Fraction(25))
+    sizes = [_usual(format, scale(q)) for q in range(64)]
+    areas = [256 * rows * columns for rows, columns in sizes]
+    assert max(areas) <= 1 << 23
+    # Never more tokens at a higher q, but for the rounding of one row and one column where the largest size begins.
+    assert all(after <= before + 16 * (width + height) * 1.5 for before, after in pairwise(areas))
+    assert areas[0] > 0.98 * min(1 << 23, width * height * scale(0) ** 2)
+
+
+@pytest.mark.parametrize("arguments", [["--q", "40"], ["--bpp", "0.1"], ["--kbps", "30"]])
+def test_the_command_takes_a_scale(tmp_path, arguments):
+    with (tmp_path / "in.y4m").open("wb") as stream:
+        write_y4m(stream, Format(64, 48, Fraction(25)), moving(64, 48, 8))
+    command = [*arguments, "--scale", "2", "--weights", str(TINY_WEIGHTS), "--packet-slots", "1"]
+    done = CliRunner().invoke(app, ["encode", str(tmp_path / "in.y4m"), str(tmp_path / "out.tvc"), *command])
+    assert done.exit_code == 0, done.output
+    assert Reader((tmp_path / "out.tvc").read_bytes()).header.coded == (6, 8)
+    done = CliRunner().invoke(app, ["encode", str(tmp_path / "in.y4m"), str(tmp_path / "out.tvc"), "--scale", "9"])
+    assert done.exit_code == 2
+    assert "not coded at such a size" in done.output
+
+
+def test_bpp_analyses_each_coded_size_once(model, monkeypatch):
+    asked = []
+
+    class Counted(Analysis):
+        def __init__(self, frames, format, model, intra_period, coded=None):
+            asked.append(coded)
+            super().__init__(frames, format, model, intra_period, coded)
+
+    monkeypatch.setattr("tvc.encoder.Analysis", Counted)
+    clip = moving(96, 80, 4)
+    for bpp in (1e-4, 0.05, 50.0):
+        asked.clear()
+        tvc.encode(clip, 25, bpp=bpp, model=model)
+        assert 1 <= len(asked) == len(set(asked)) <= 6
+    asked.clear()
+    # Frames that can be taken once are enough for one size.
+    tvc.encode(iter(clip), 25, bpp=0.05, scale=1.5, model=model)
+    assert asked == [(8, 9)]
 
 
 @pytest.mark.parametrize("bpp", [0.02, 0.2, 1.0])
@@ -132,9 +188,16 @@ def test_trap29_bpp_at_one_scale_is_found_too(model, bpp):
 
 @pytest.mark.parametrize(
     ("coded", "message"),
-    [((0, 4), "no encoder writes"), ((4, 0), "no encoder writes"), ((1 << 20, 1 << 20), "larger than tvc codes")],
+    [
+        ((0, 4), "no encoder writes"),
+        ((4, 0), "no encoder writes"),
+        ((13, 4), "no encoder writes"),
+        ((3, 17), "no encoder writes"),
+        ((1 << 20, 1 << 20), "larger than tvc codes"),
+    ],
 )
 def test_hostile_coded_sizes_are_refused(coded, message):
+    # 48 rows and 64 columns at 0.25 to 4: 1 to 12 and 1 to 16 tokens.
     data = Header(Format(64, 48, Fraction(25)), 8, bytes(8), coded).to_bytes()
     with pytest.raises(tvc.BitstreamError, match=message):
         Reader(data)

@@ -22,6 +22,7 @@ from tvc import weights
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.resampling import resized
 from tvc.training import crops, look, loop, material, perceptual
 from tvc.training.export import export
 from tvc.training.losses import Distortion, LossWeights, rgb
@@ -231,6 +232,51 @@ def test_a_stage_trains_its_parts_and_nothing_else(name: str) -> None:
     assert all(any(key.startswith(f"{part}.") for key in moved) for part in stage.parts)
 
 
+def test_enlarged_crops_are_compared_at_their_own_size() -> None:
+    torch.manual_seed(0)
+    model = TVC(TINY)
+    stage = dataclasses.replace(STAGES["discrete"], latents=0)
+    parameters(model, stage)
+    planes = _batch(1)
+    # Seeds of which the batch starts with an intra slot.
+    objective = Objective(model, stage, Distortion(LossWeights(), None, 16, 0), 1, side=48)
+    objective._chance = lambda share: False  # type: ignore[method-assign]
+    loss, logs = objective(planes, 0.5, torch.autocast("cpu", enabled=False))
+    values, _, _ = model.tokenize(resized(planes, 48, 48), None)
+    decoded, _, _ = model.reconstruct(values, None, None, None)
+    shown = resized(decoded, 32, 32)
+    expected, parts = Distortion(LossWeights(), None, 16, 0)(planes, shown)
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert float(logs["l1"]) == pytest.approx(float(parts["l1"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("factors", [(), (0.0,), (-1.0,), (1.0, 5.0), (float("nan"),)])
+def test_crops_are_not_enlarged_without_bounds(data: Path, tmp_path: Path, factors: tuple[float, ...]) -> None:
+    with pytest.raises(TrainingError, match="not coded at such a size"):
+        loop.train(_settings(enlarge=factors), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
+
+
+def test_a_run_draws_its_factors_and_resumes_with_them(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path / "crops", SMALL_CROPS)
+    settings = _settings(stage="latents", enlarge=(1.5, 1.0, 0.5), steps=3, validate_every=3)
+    run = loop._Run(settings, data, tmp_path / "crops", None, tmp_path / "run", None, TINY)
+    sides: list[int] = []
+    drawn = run.store.batch
+
+    def watched(rng: np.random.Generator, batch: int, slots: int, size: int) -> Planes:
+        sides.append(size)
+        return drawn(rng, batch, slots, size)
+
+    run.store.batch = watched  # type: ignore[method-assign]
+    for _ in range(12):
+        run.advance()
+    # 32 / 1.5 to a multiple of 4, 32, and 32 / 0.5.
+    assert set(sides) == {20, 32, 64}
+    run.validate()
+    assert math.isfinite(run.best)
+
+
 def test_the_rate_weight_comes_late_and_reaches_the_latents() -> None:
     torch.manual_seed(0)
     model = TVC(TINY)
@@ -345,7 +391,7 @@ def test_validation_scores_whole_clips(data: Path) -> None:
     assert np.array_equal(clip[0][0, 0].numpy(), expected)
     torch.manual_seed(0)
     model = TVC(TINY).eval()
-    result = score(model, clip, None, count_bits=True)
+    result = score(model, clip, None)
     # By hand: the mean squared error over both slots.
     errors, encoder, decoder = [], None, None
     for first in (0, 4):
@@ -356,7 +402,19 @@ def test_validation_scores_whole_clips(data: Path) -> None:
     expected_psnr = 10 * math.log10(255**2 / float(torch.stack(errors).mean()))
     assert result.psnr_y == pytest.approx(expected_psnr, abs=1e-3)
     assert math.isnan(result.lpips)
-    assert 0 < result.bits_per_token < 6 * 16
+    assert (result.bits_per_token, result.cost_per_token) == (-1, -1)
+    counted = score(model, clip, None, count_bits=True)
+    assert 0 < counted.bits_per_token < counted.cost_per_token < 6 * 16
+    # Twice as high and wide, back to what it was before it is compared.
+    errors, encoder, decoder = [], None, None
+    for first in (0, 4):
+        y, cb, cr = ((plane[:, first : first + 4] - 128) / 128 for plane in clip)
+        codes, _, encoder = model.encode_slot(resized((y, cb, cr), 128, 192), encoder)
+        planes, decoder = model.decode_slot(codes, None, None, decoder)
+        shown = resized(planes, 64, 96)[0] * 128 + 128
+        errors.append((shown.round().clamp(0, 255) - clip[0][:, first : first + 4]).square())
+    larger = score(model, clip, None, enlarge=2)
+    assert larger.psnr_y == pytest.approx(10 * math.log10(255**2 / float(torch.stack(errors).mean())), abs=1e-3)
 
 
 def test_a_pickle_of_anything_but_arrays_is_refused_not_run(tmp_path: Path) -> None:

@@ -25,12 +25,15 @@ MAGIC = b"TVC"
 VERSION = 1
 HASH_BYTES = 8
 LARGEST_AREA = 1 << 23
-"""Luma samples of a padded frame: UHD fits. It bounds what one damaged header can make a decoder allocate."""
+"""Luma samples of a padded or resized frame: UHD fits. It bounds what a damaged header can make a decoder allocate."""
+
+SCALES = 0.25, 4.0
+"""The smallest and the largest size that frames are coded at, as multiples of their height and width."""
 
 MAX_SLOTS = 32
 """Slots of one packet: the field has five bits."""
 
-MAX_PACKET_TOKENS = 1 << 16
+MAX_PACKET_TOKENS = 1 << 17
 """Tokens of one packet, unless it is a single slot: it bounds the time until a damaged packet is noticed."""
 
 SPOOL_BYTES = 8 << 20
@@ -145,6 +148,11 @@ class Checksum:
     def add(self, symbols: NDArray[np.int64]) -> None:
         """Take in tokens or latents, in 16 bits each."""
         self.value = zlib.crc32(symbols.astype("<i2").tobytes(), self.value)
+
+
+def tokens_at(side: int, scale: float) -> int:
+    """Tokens along a side of frames that are resized: as many as come nearest to the scale, one at least."""
+    return max(1, round(side * scale / TOKEN_PIXELS))
 
 
 class Writer:
@@ -372,7 +380,10 @@ def _parse_header(data: bytes, where: object) -> tuple[Header, int]:
             expected=f"1 to {LARGEST_SIDE} samples a side, {LARGEST_AREA} in all",
             got=f"{width}x{height}" + (f", coded in {coded[0]} rows of {coded[1]} tokens" if coded else ""),
         )
-    if not (numerator and denominator and frames and 0 not in (coded or ())) or flags & 3 >= len(RANGES) or flags >> 7:
+    # Resizing goes through frames as high as the one and as wide as the other: areas alone would not bound it.
+    sides = () if coded is None else zip(coded, (height, width), strict=True)
+    fit = all(tokens_at(side, SCALES[0]) <= tokens <= tokens_at(side, SCALES[1]) for tokens, side in sides)
+    if not (numerator and denominator and frames and fit) or flags & 3 >= len(RANGES) or flags >> 7:
         raise BitstreamError("the header says what no encoder writes", where=where)
     format = Format(width, height, Fraction(numerator, denominator), CHROMA[flags >> 2 & 3], RANGES[flags & 3])
     header = Header(format, frames, model, coded)

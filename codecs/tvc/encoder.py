@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from tvc.analysis import Analysis, Replay, Store
-from tvc.bitstream import LARGEST_AREA, MAX_SLOTS
+from tvc.bitstream import LARGEST_AREA, MAX_SLOTS, SCALES, tokens_at
 from tvc.config import TOKEN_PIXELS
 from tvc.errors import RequestError, VideoError
 from tvc.model import TVC
@@ -19,9 +19,6 @@ from tvc.operating import scale as usual_scale
 from tvc.packing import Layout, LeakyBucket, Packed, fixed, lowest_q
 from tvc.video import Format, Frame
 from tvc.weights import model_hash
-
-SCALES = 0.25, 4.0
-"""The smallest and the largest size that frames are coded at, as multiples of their height and width."""
 
 BUFFER_S = 2.0
 """Seconds that a packet may wait, where nothing is said."""
@@ -75,8 +72,8 @@ def encode_stream(
         intra_period: frames from one random-access point to the next, rounded up to a multiple of 4; -1: only the
             first.
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
-        scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are, and so are frames
-            that would become too large. None: what `operating.scale` says of q, with `kbps` of tokens alone.
+        scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: what
+            `operating.scale` says of q, with `kbps` of tokens alone, as far as tvc codes frames so large.
         multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes. None: what
             `operating.multiplier` says of q.
 
@@ -95,11 +92,13 @@ def encode_stream(
         raise RequestError("there is no such packet", expected=f"1 to {MAX_SLOTS} slots", got=packet_slots)
     if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
         raise RequestError("frames are not coded at such a size", expected=f"{SCALES[0]} to {SCALES[1]}", got=scale)
+    if multiplier is not None and not 0 <= multiplier < math.inf:
+        raise RequestError("a bit has no such price", expected="0 or more", got=multiplier)
 
     weights = model_hash(model)
 
     def layout(q: int) -> Layout:
-        coded = _coded(format, usual_scale(q) if scale is None else scale)
+        coded = _usual(format, usual_scale(q)) if scale is None else _asked(format, scale)
         return Layout(format, weights, packet_slots, coded, multiplier)
 
     late = 0
@@ -115,10 +114,20 @@ def encode_stream(
         packed = Packed(analysis, laid, model, bucket)
         count, late = analysis.frames, bucket.late
     elif bpp is not None:
-        with Replay(frames, format) as again:
-            count = again.frames
-            target = bpp * count * format.width * format.height / 8
-            packed = _nearest(lambda coded: Analysis(again, format, model, intra_period, coded), layout, model, target)
+        with ExitStack() as files:
+            # One coded size needs the frames once.
+            again = frames if scale is not None else files.enter_context(Replay(frames, format))
+            analyses: list[Analysis] = []
+
+            def store(coded: tuple[int, int] | None) -> Store:
+                analyses.append(Analysis(again, format, model, intra_period, coded))
+                return Store(cast("BinaryIO", files.enter_context(TemporaryFile())), analyses[-1])
+
+            # Where the search begins.
+            coded = layout((lowest_q(model) + len(POINTS) - 1) // 2).coded
+            stores = {coded: store(coded)}
+            count = analyses[0].frames
+            packed = _nearest(stores, store, layout, model, bpp * count * format.width * format.height / 8)
     with packed.spool:
         size = packed.writer.finish(replace(packed.layout.header, frames=count), output)
     rate = 8 * size / (count * format.width * format.height)
@@ -126,43 +135,63 @@ def encode_stream(
 
 
 def _nearest(
-    analyse: Callable[[tuple[int, int] | None], Analysis], layout: Callable[[int], Layout], model: TVC, target: float
+    stores: dict[tuple[int, int] | None, Store],
+    store: Callable[[tuple[int, int] | None], Store],
+    layout: Callable[[int], Layout],
+    model: TVC,
+    target: float,
 ) -> Packed:
     """The operating point whose size is nearest to `target` bytes, by ratio: bisection over q, then the best seen.
 
     Args:
-        analyse: gives the slots of the video for a coded size, as `Header.coded`; asked once for each.
+        stores: slots of the video by coded size, as `Header.coded`.
+        store: gives them for a coded size that is not there yet.
         layout: of the packets at each q.
         model: the weights.
         target: bytes of the bitstream.
     """
     best: Packed | None = None
     low, high = lowest_q(model), len(POINTS) - 1
-    with ExitStack() as files:
-        stores: dict[tuple[int, int] | None, Store] = {}
-        while low <= high:
-            middle = (low + high) // 2
-            laid = layout(middle)
-            if laid.coded not in stores:
-                file = cast("BinaryIO", files.enter_context(TemporaryFile()))
-                stores[laid.coded] = Store(file, analyse(laid.coded))
-            probe = Packed(stores[laid.coded], laid, model, fixed(POINTS[middle]))
-            low, high = (middle + 1, high) if probe.size > target else (low, middle - 1)
-            if best is None or abs(math.log(probe.size / target)) < abs(math.log(best.size / target)):
-                best, probe = probe, best or probe
-            if probe is not best:
-                probe.spool.close()
+    while low <= high:
+        middle = (low + high) // 2
+        laid = layout(middle)
+        if laid.coded not in stores:
+            stores[laid.coded] = store(laid.coded)
+        probe = Packed(stores[laid.coded], laid, model, fixed(POINTS[middle]))
+        low, high = (middle + 1, high) if probe.size > target else (low, middle - 1)
+        if best is None or abs(math.log(probe.size / target)) < abs(math.log(best.size / target)):
+            best, probe = probe, best or probe
+        if probe is not best:
+            probe.spool.close()
     if best is None:
         raise RequestError("no operating point was tried")
     return best
 
 
-def _coded(format: Format, scale: float) -> tuple[int, int] | None:
-    """Rows and columns of tokens for frames at this scale; frames that would become too large stay as they are."""
+def _usual(format: Format, scale: float) -> tuple[int, int] | None:
+    """Rows and columns of tokens for frames at this scale, or at the largest one below it that tvc codes."""
+    sides = format.height, format.width
+    rows, columns = (tokens_at(side, scale) for side in sides)
+    if rows * columns * TOKEN_PIXELS**2 > LARGEST_AREA:
+        # Rounded down, so that they do fit.
+        largest = math.sqrt(LARGEST_AREA / math.prod(sides))
+        rows, columns = (max(1, int(side * largest / TOKEN_PIXELS)) for side in sides)
+    return rows, columns
+
+
+def _asked(format: Format, scale: float) -> tuple[int, int] | None:
+    """Rows and columns of tokens for frames at the scale that is asked for; None: they are not resized."""
     if scale == 1:
         return None
-    rows, columns = (max(1, round(side * scale / TOKEN_PIXELS)) for side in (format.height, format.width))
-    return None if rows * columns * TOKEN_PIXELS**2 > LARGEST_AREA else (rows, columns)
+    rows, columns = (tokens_at(side, scale) for side in (format.height, format.width))
+    if rows * columns * TOKEN_PIXELS**2 > LARGEST_AREA:
+        raise RequestError(
+            "the frames are larger at this scale than tvc codes",
+            expected=f"{LARGEST_AREA} luma samples",
+            got=f"{columns * TOKEN_PIXELS}x{rows * TOKEN_PIXELS}",
+            fix="choose a smaller scale",
+        )
+    return rows, columns
 
 
 def _check_format(format: Format) -> None:

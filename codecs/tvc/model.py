@@ -85,8 +85,8 @@ class TVC(nn.Module):
             Codes int64 (B, D, H/16, W/16), latents float (B, latents, H/16, W/16) or None where the
             model has no continuous stream, and the state for the next slot.
         """
-        values, latents, state = self.tokenize(frames, state)
-        return self.fsq.codes(values), latents, state
+        places, latents, state = self.place_slot(frames, state)
+        return places.round().long(), latents, state
 
     @torch.inference_mode()
     def decode_slot(

@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from tvc import weights
+from tvc.bitstream import SCALES
 from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.resampling import resized
 from tvc.training.crops import CropStore
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
@@ -110,6 +112,9 @@ def train(
     """
     if settings.stage not in STAGES:
         raise TrainingError("unknown stage", got=settings.stage, expected=", ".join(STAGES))
+    if not settings.enlarge or not all(SCALES[0] <= factor <= SCALES[1] for factor in settings.enlarge):
+        expected = f"{SCALES[0]} to {SCALES[1]}"
+        raise TrainingError("crops are not coded at such a size", got=settings.enlarge, expected=expected)
     torch.set_num_threads(settings.threads)
     run = _Run(settings, data, crops, lpips, folder, start, config)
     deadline = time.monotonic() + 60 * minutes
@@ -195,7 +200,7 @@ class _Run:
         began = time.monotonic()
         rng = np.random.default_rng(seed)
         factor = settings.enlarge[0] if len(settings.enlarge) == 1 else float(rng.choice(settings.enlarge))
-        batch = self.store.batch(rng, settings.batch, settings.slots, round(settings.size / factor / 4) * 4)
+        batch = self.store.batch(rng, settings.batch, settings.slots, self._shown(factor))
         y, cb, cr = (plane.to(self.device) for plane in batch)
         self._input_s += time.monotonic() - began
         objective = Objective(self.model, self.stage, self.distortion, seed, settings.size)
@@ -221,12 +226,17 @@ class _Run:
         head, settings = self.model.encoder.latents, self.settings
         if head is None:
             return
-        batch = self.store.batch(np.random.default_rng(settings.seed), max(8, settings.batch), 1, settings.size)
+        side = self._shown(settings.enlarge[0])
+        batch = self.store.batch(np.random.default_rng(settings.seed), max(8, settings.batch), 1, side)
         with torch.no_grad():
-            _, latents, _ = self.model.tokenize(batch, None)
+            _, latents, _ = self.model.tokenize(resized(batch, settings.size, settings.size), None)
             factor = self.stage.spread / float(latents.std()) if latents is not None else 1.0
             for parameter in head.parameters():
                 parameter.mul_(factor)
+
+    def _shown(self, factor: float) -> int:
+        """Side of the crops that are coded at `settings.size` after they are enlarged."""
+        return round(self.settings.size / factor / 4) * 4
 
     def validate(self) -> None:
         """Scores the averaged weights and keeps them if they are the best so far."""
@@ -343,14 +353,14 @@ def _to(clip: Planes, device: torch.device) -> Planes:
 def _mean_score(table: dict[str, Score]) -> dict[str, float]:
     return {
         name: sum(getattr(value, name) for value in table.values()) / len(table)
-        for name in ("psnr_y", "lpips", "bits_per_token")
+        for name in ("psnr_y", "lpips", "bits_per_token", "cost_per_token")
     }
 
 
 def _merit(scores: dict[str, dict[str, Score]], *, context: bool) -> float:
-    """What the best checkpoint has least of: LPIPS (without it, -PSNR) over every mode, or bits per token."""
+    """What the best checkpoint has least of: LPIPS (without it, -PSNR) over every mode, or the cost of a token."""
     means = [_mean_score(table) for table in scores.values()]
     if context:
-        return means[0]["bits_per_token"]
+        return means[0]["cost_per_token"]
     merits = [-mean["psnr_y"] if math.isnan(mean["lpips"]) else mean["lpips"] for mean in means]
     return sum(merits) / len(merits)

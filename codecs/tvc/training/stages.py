@@ -185,6 +185,7 @@ class Objective:
         for number, slot in enumerate(lead_in + slots):
             with torch.no_grad(), precision:
                 activations, latents, state = self.model.encoder(slot, state)
+            latents = None if latents is None else latents.float()
             places = self.model.fsq.places(activations)
             # What is coded is what this model makes the encoder choose.
             codes = self.model.discrete_context.cheap(places, previous1, previous2, multiplier(DISCRETE_ONLY))
@@ -193,7 +194,6 @@ class Objective:
                 logs.add("bits_per_token", bits)
                 total = total + bits
                 if self.model.continuous_context is not None and latents is not None:
-                    latents = latents.float()
                     bits = self.model.continuous_context(latents, step, codes, previous).sum() / codes[:, 0].numel()
                     logs.add(f"latent_bits_step_{step:g}", bits)
                     total = total + _LATENT_BITS * bits

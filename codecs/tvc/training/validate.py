@@ -1,4 +1,4 @@
-"""Validation on the pinned clips: whole frames through `encode_slot` and `decode_slot`, as the codec runs them."""
+"""Validation on the pinned clips: whole frames through `place_slot` and `decode_slot`, as the codec runs them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ class Score:
         psnr_y: dB, of the mean squared error of the whole clip's luma.
         lpips: LPIPS with AlexNet on BT.709 RGB; lower is better; NaN where not measured.
         bits_per_token: of the discrete context model, without range coder and headers; -1 where not asked.
+        cost_per_token: these, and what the choice of codes adds in squared distance at the price of a bit.
     """
 
     psnr_y: float
     lpips: float
     bits_per_token: float
+    cost_per_token: float
 
 
 def load_clip(clip: ValidationClip, material: Material, frames: int) -> Planes:
@@ -72,7 +74,7 @@ def score(
     encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
     previous1: Tensor | None = None
     previous2: Tensor | None = None
-    errors, distances, bits = [], [], []
+    errors, distances, bits, costs = [], [], [], []
     shape = clip[0].shape[2:]
     coded = [round(side * enlarge / TOKEN_PIXELS) * TOKEN_PIXELS for side in shape]
     for start in range(0, clip[0].shape[1], SLOT_FRAMES):
@@ -91,15 +93,18 @@ def score(
             distances.append(lpips(_pictures(y, cb, cr), _pictures(dy, dcb, dcr)).mean())
         if count_bits:
             bits.append(model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel())
+            distance = (places - codes).square().sum() / codes[:, 0].numel()
+            costs.append(bits[-1] + distance / multiplier(DISCRETE_ONLY))
             previous1, previous2 = codes, previous1
     psnr = 10 * torch.log10(255**2 / torch.stack(errors).mean())
     per_token = float(torch.stack(bits).mean()) if bits else -1.0
-    distance = float(torch.stack(distances).mean()) if distances else math.nan
-    return Score(float(psnr), distance, per_token)
+    cost = float(torch.stack(costs).mean()) if costs else -1.0
+    perceptual = float(torch.stack(distances).mean()) if distances else math.nan
+    return Score(float(psnr), perceptual, per_token, cost)
 
 
 def table(
-    model: TVC, data: Path, lpips: Path | None, frames: int, steps: list[float]
+    model: TVC, data: Path, lpips: Path | None, frames: int, steps: list[float], enlarge: float
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Scores of every validation clip: without latents, then with latents in each step.
 
@@ -109,13 +114,17 @@ def table(
         lpips: LPIPS weights, or None: not measured.
         frames: per clip.
         steps: quantisation steps.
+        enlarge: clips are coded at this many times their height and width.
     """
     alex = None if lpips is None else Lpips(lpips, "alexnet")
     _, held_out = split(read_manifest(data))
     clips = {f"{clip.category} {clip.file}": load_clip(clip, file, frames) for clip, file in held_out}
     modes: dict[str, float | None] = {"discrete": None, **{f"step {step:g}": step for step in steps}}
     return {
-        mode: {name: asdict(score(model, clip, alex, step=step, count_bits=True)) for name, clip in clips.items()}
+        mode: {
+            name: asdict(score(model, clip, alex, enlarge=enlarge, step=step, count_bits=True))
+            for name, clip in clips.items()
+        }
         for mode, step in modes.items()
     }
 
