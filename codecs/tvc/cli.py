@@ -136,7 +136,7 @@ def encode(
             scale=scale,
         )
     points = " to ".join(str(one) for one in dict.fromkeys(summary.q))
-    late = f", {summary.late} packets late" if summary.late else ""
+    late = f", {summary.late} packets late: a smaller --scale takes less" if summary.late else ""
     typer.echo(f"{summary.bytes} bytes, {summary.frames} frames, {summary.bpp:.5f} bpp, q {points}{late}", err=True)
 
 

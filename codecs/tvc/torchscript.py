@@ -2,7 +2,8 @@
 
 `encoder.jit` takes (1, 3, T, H, W) in [-1, 1], T a multiple of 4, H and W of 16, and gives tokens (1, T/4, H/16, W/16)
 as whole numbers, the first FSQ dimension changing fastest; `decoder.jit` takes these and gives (1, 3, T, H, W). The
-first slot of each call is intra. There are no latents, no masks and no entropy coding: q 32 without its bitstream.
+first slot of each call is intra. There are no latents, no masks and no entropy coding: q 32 at scale 1 without its
+bitstream, with the nearest codes.
 
 RGB is full-range R'G'B' of ITU-R BT.709-6, whose constants stand in the code as numbers because TorchScript takes no
 others. Chroma is co-sited horizontally and midway vertically, filtered linearly.

@@ -18,8 +18,9 @@ from evalsuite.types import Series
 _SOURCE = "the codec's own report on the bitstream (the recipe's `info` command)"
 _NONE = "the codec reports no tokens"
 _TRAPS = (
-    "Padded tokens are tokens: they are coded and count. A token that is masked takes no bits but is still drawn, so "
-    "the token rate does not fall with masking; the rate of sent tokens does."
+    "Padded tokens are tokens: they are coded and count. A codec that codes frames at another size than their own, as "
+    "tvc does by its rate, has as many tokens as that size has. A token that is masked takes no bits but is still "
+    "drawn, so the token rate does not fall with masking; the rate of sent tokens does."
 )
 
 
