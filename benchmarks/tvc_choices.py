@@ -1,6 +1,6 @@
 """What the encoder's choices cost and buy: coded size, operating point, and the price of a bit when codes are chosen.
 
-    python benchmarks/tvc_choices.py SOURCE.y4m... [--points 1:32 1.25:32 1.25:32:0 1.25:44 ...] [--frames 32]
+    python benchmarks/tvc_choices.py SOURCE.y4m... [--points 1:32 1.375:32 1.375:32:0 1.375:44 ...] [--frames 32]
 
 Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself). Prints
 means over the sources: share of tokens masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of
@@ -18,9 +18,10 @@ from tvc_conceal import opened, score
 
 import tvc
 from tvc.encoder import encode_stream
+from tvc.operating import MULTIPLIER
 from tvc.weights import load
 
-USUAL = ["1:32", "1.25:32", "1.5:32", "2:32"]
+USUAL = ["1:32", "1.25:32", "1.375:32", "1.5:32", "2:32"]
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
         for point, held in rows.items():
             scale, q, *price = point.split(":")
             output = io.BytesIO()
-            multiplier = float(price[0]) if price else None
+            multiplier = float(price[0]) if price else MULTIPLIER
             encode_stream(source, format, output, model, q=int(q), scale=float(scale), multiplier=multiplier)
             facts = tvc.stats(output.getvalue(), model=model)
             decoded = tvc.decode(output.getvalue(), model=model)
@@ -50,7 +51,7 @@ def main() -> None:
         scale, q, *price = point.split(":")
         share, bits, bpp, psnr, lpips = np.mean(held, axis=0)
         print(
-            f"| {scale} | {q} | {price[0] if price else 'usual'} | {100 * share:.1f} % | {bits:.2f} | {bpp:.5f} "
+            f"| {scale} | {q} | {price[0] if price else MULTIPLIER} | {100 * share:.1f} % | {bits:.2f} | {bpp:.5f} "
             f"| {psnr:.2f} | {lpips:.4f} |"
         )
 

@@ -3,7 +3,7 @@
     python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2]
 
 Scales a demo sequence to CIF and to 720p and codes two lengths of it at three operating points: q 16 (tokens and
-latents), q 32 (tokens) and q 44 (masked tokens, so that the predictor works; coded at a smaller size). Frames per
+latents), q 32 (tokens) and q 44 (masked tokens, so that the predictor works). Frames per
 second are the additional frames over the additional time, so start-up is not in them; start-up is the time to decode
 four QCIF frames. Run it on idle cores: beside other work the figures say nothing.
 """

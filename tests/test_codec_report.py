@@ -177,7 +177,7 @@ def test_tvc_tells_its_tokens(tmp_path: Path) -> None:
     sequence = sequence_of(make_clip(tmp_path / "clip.y4m", 60, 60, 5), 5)
     encoded = encode(recipe, sequence, point(recipe, 2, -1), tmp_path / "s.tvc", timeout=120)
     told = report(recipe, encoded.path, timeout=120).values
-    # Coded at 1.25 times its size: one token for every 16x16 block of about 75x75, and slot of four frames, two here.
+    # Coded at 1.375 times its size: one token for every 16x16 block of about 82x82, and slot of four frames, two here.
     assert told["tokens"] == 25 * 2
     assert told["tokens_per_frame"] == pytest.approx(25 * 2 / 5)
     assert told["token_rate"] == pytest.approx(25 * 2 / 5 * 25)

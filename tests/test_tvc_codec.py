@@ -23,7 +23,7 @@ from tvc.analysis import Analysis
 from tvc.bitstream import Reader
 from tvc.decoder import decode_frames, decode_tokens
 from tvc.encoder import encode_stream
-from tvc.operating import POINTS, multiplier
+from tvc.operating import MULTIPLIER, POINTS
 from tvc.statistics import bitstream_stats
 from tvc.video import Format, Frame, read_y4m, write_raw, write_y4m
 
@@ -86,7 +86,7 @@ def test_trap31_round_trip_of_random_clips_in_another_process(model, weights, tm
         sent = np.broadcast_to(~decoded["masks"], places.shape)
         # The nearest code, or another that costs fewer bits, of which there are 16 at most.
         farther = np.square(decoded["codes"] - places)[sent] - np.square(places.round() - places)[sent]
-        assert farther.max(initial=0) <= 16 * multiplier(q)
+        assert farther.max(initial=0) <= 16 * MULTIPLIER
         assert not farther.size or (farther < 1e-6).mean() > 0.3
         assert q > 32 or sent.all()
         step = POINTS[q].step

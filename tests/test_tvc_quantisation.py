@@ -15,7 +15,7 @@ from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixtur
 import tvc
 from tvc.encoder import encode_stream
 from tvc.entropy import Writer
-from tvc.operating import POINTS, multiplier
+from tvc.operating import POINTS
 from tvc.slots import SlotCoder, rounded
 from tvc.video import Format
 
@@ -52,11 +52,11 @@ def test_places_round_to_the_codes(model):
 @pytest.mark.parametrize("q", [20, 32, 44])
 def test_cheap_codes_make_a_smaller_file(model, q):
     clip, sizes = moving(96, 80, 12), []
-    for price in (0.0, None, 0.5):
+    for price in (0.0, 0.5):
         output = io.BytesIO()
         encode_stream(clip, Format(96, 80, Fraction(25)), output, model, q=q, multiplier=price)
         sizes.append(tvc.stats(output.getvalue(), model=model)["discrete_bytes"])
-    assert sizes[0] > sizes[1] > sizes[2]
+    assert sizes[0] > sizes[1]
 
 
 @pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
@@ -78,7 +78,3 @@ def test_training_sees_the_codes_that_the_encoder_takes(model):
         assert float((codes == sent).float().mean()) > 0.995
         assert not torch.equal(codes, one.round().long())
         previous1, previous2 = sent, previous1
-
-
-def test_all_points_that_send_every_token_choose_alike():
-    assert len({multiplier(q) for q in range(33)}) == 1

@@ -14,7 +14,7 @@ from tvc.bitstream import LARGEST_AREA, MAX_SLOTS, SCALES, tokens_at
 from tvc.config import TOKEN_PIXELS
 from tvc.errors import RequestError, VideoError
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, POINTS, point
+from tvc.operating import DISCRETE_ONLY, MULTIPLIER, POINTS, point
 from tvc.operating import scale as usual_scale
 from tvc.packing import Layout, LeakyBucket, Packed, fixed, lowest_q
 from tvc.video import Format, Frame
@@ -56,7 +56,7 @@ def encode_stream(
     intra_period: int = -1,
     packet_slots: int | None = None,
     scale: float | None = None,
-    multiplier: float | None = None,
+    multiplier: float = MULTIPLIER,
 ) -> Summary:
     """Encode a video.
 
@@ -73,9 +73,8 @@ def encode_stream(
             first.
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: what
-            `operating.scale` says of q, with `kbps` of tokens alone, as far as tvc codes frames so large.
-        multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes. None: what
-            `operating.multiplier` says of q.
+            `operating.scale` says of q, with `kbps` of q 32, as far as tvc codes frames so large.
+        multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes.
 
     Raises:
         RequestError: an option is out of range, or not exactly one of `q`, `bpp` and `kbps` is given.
@@ -92,7 +91,7 @@ def encode_stream(
         raise RequestError("there is no such packet", expected=f"1 to {MAX_SLOTS} slots", got=packet_slots)
     if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
         raise RequestError("frames are not coded at such a size", expected=f"{SCALES[0]} to {SCALES[1]}", got=scale)
-    if multiplier is not None and not 0 <= multiplier < math.inf:
+    if not 0 <= multiplier < math.inf:
         raise RequestError("a bit has no such price", expected="0 or more", got=multiplier)
 
     weights = model_hash(model)

@@ -51,30 +51,20 @@ POINTS = (
 )
 
 
-_USUAL_SCALE = 1.25
+_USUAL_SCALE = 1.375
 _LAST_LARGE, _SCALE_OCTAVE = 16, 24
+
+MULTIPLIER = 0.07
+"""How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes."""
 
 
 def scale(q: int) -> float:
     """How many times their height and width frames are coded at, where nothing is asked for.
 
-    1.25 from q 16 to tokens alone, where the bits of a larger picture buy more than those of latents or of a masked one
-    save (docs/tvc.md, "Coded size"); beyond, the larger and the smaller rates need both.
+    1.375 from q 16 on, where the bits of a larger picture buy more than those of latents, and more of it can be masked
+    (docs/tvc.md, "Coded size"). Below, both grow.
     """
-    beyond = max(0, _LAST_LARGE - q) - max(0, q - DISCRETE_ONLY)
-    return float(_USUAL_SCALE * 2 ** (beyond / _SCALE_OCTAVE))
-
-
-_USUAL_MULTIPLIER = 0.07
-
-
-def multiplier(q: int) -> float:
-    """How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes.
-
-    One number for all q that send every token, so that their tokens are the same.
-    """
-    del q
-    return _USUAL_MULTIPLIER
+    return float(_USUAL_SCALE * 2 ** (max(0, _LAST_LARGE - q) / _SCALE_OCTAVE))
 
 
 def point(q: int, *, continuous: bool = True) -> Point:

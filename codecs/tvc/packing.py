@@ -13,7 +13,7 @@ from tvc.config import SLOT_FRAMES
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, POINTS, Point, multiplier
+from tvc.operating import DISCRETE_ONLY, POINTS, Point
 from tvc.slots import Memory, SlotCoder
 from tvc.video import Format
 
@@ -31,14 +31,14 @@ class Layout:
         model: hash of the weights.
         packet_slots: slots of a packet at most; None: as the encoder sees fit.
         coded: as in the header.
-        multiplier: of bits in the choice of codes (`slots.rounded`); None: what `operating.multiplier` says of q.
+        multiplier: of bits in the choice of codes (`slots.rounded`).
     """
 
     format: Format
     model: bytes
     packet_slots: int | None
     coded: tuple[int, int] | None
-    multiplier: float | None
+    multiplier: float
 
     @property
     def header(self) -> Header:
@@ -169,11 +169,10 @@ class _Tries:
         """The packet at one operating point."""
         intra = self._slots[0].intra
         checksum = Checksum(self._layout.header.seed, self._first, intra, point.q)
-        price = multiplier(point.q) if self._layout.multiplier is None else self._layout.multiplier
         discrete, continuous = RangeWriter(), RangeWriter()
         self._coder.memory = self._before
         for slot in self._slots:
-            codes, _ = self._coder.discrete(discrete, point, slot.places, price)
+            codes, _ = self._coder.discrete(discrete, point, slot.places, self._layout.multiplier)
             checksum.add(codes.numpy())
             if point.step_index is None:
                 self._coder.skip_continuous()

@@ -21,7 +21,7 @@ from torch.nn import functional
 from tvc.config import SLOT_FRAMES
 from tvc.haar import Planes
 from tvc.model import TVC, DecoderState
-from tvc.operating import DISCRETE_ONLY, multiplier
+from tvc.operating import MULTIPLIER
 from tvc.resampling import resized
 from tvc.tokenizer import EncoderState
 from tvc.training.losses import Distortion
@@ -188,7 +188,7 @@ class Objective:
             latents = None if latents is None else latents.float()
             places = self.model.fsq.places(activations)
             # What is coded is what this model makes the encoder choose.
-            codes = self.model.discrete_context.cheap(places, previous1, previous2, multiplier(DISCRETE_ONLY))
+            codes = self.model.discrete_context.cheap(places, previous1, previous2, MULTIPLIER)
             if number >= len(lead_in):
                 bits = self.model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel()
                 logs.add("bits_per_token", bits)

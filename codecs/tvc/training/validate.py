@@ -12,7 +12,7 @@ from torch import Tensor
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, multiplier
+from tvc.operating import MULTIPLIER
 from tvc.resampling import resized
 from tvc.training.crops import decode, planes
 from tvc.training.losses import rgb
@@ -83,7 +83,7 @@ def score(
         places, latents, encoder = model.place_slot(slot, encoder)
         codes = places.round().long()
         if count_bits:
-            codes = model.discrete_context.cheap(places, previous1, previous2, multiplier(DISCRETE_ONLY))
+            codes = model.discrete_context.cheap(places, previous1, previous2, MULTIPLIER)
         sent = None if step is None or latents is None else (latents / step).round() * step
         decoded, decoder = model.decode_slot(codes, None, sent, decoder)
         shown = resized(decoded, *shape)
@@ -94,7 +94,7 @@ def score(
         if count_bits:
             bits.append(model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel())
             distance = (places - codes).square().sum() / codes[:, 0].numel()
-            costs.append(bits[-1] + distance / multiplier(DISCRETE_ONLY))
+            costs.append(bits[-1] + distance / MULTIPLIER)
             previous1, previous2 = codes, previous1
     psnr = 10 * torch.log10(255**2 / torch.stack(errors).mean())
     per_token = float(torch.stack(bits).mean()) if bits else -1.0
