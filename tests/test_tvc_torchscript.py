@@ -33,7 +33,8 @@ from tvc.torchscript import planes_to_rgb, rgb_to_planes
 from tvc.video import Format
 from tvc.weights import load
 
-WIDTH, HEIGHT, FRAMES = 72, 56, 9
+# So many tokens that a few of them do not show: RGB of eight bits and of floats differ, and round some the other way.
+WIDTH, HEIGHT, FRAMES = 120, 104, 9
 TOKENS = math.ceil(WIDTH / 16) * math.ceil(HEIGHT / 16) * math.ceil(FRAMES / 4)
 
 RECIPE = """
@@ -121,8 +122,7 @@ def test_the_tokenizer_from_elsewhere_is_as_good_as_tvc_itself_and_takes_the_bit
     stream = io.BytesIO()
     encode_stream(passed, Format(WIDTH, HEIGHT, Fraction(25)), stream, load(), q=32, scale=1, multiplier=0)
     own = list(tvc.decode(stream.getvalue()))
-    # Sixty tokens: one that is rounded the other way, as RGB of eight bits and of floats differ, shows in tenths of dB.
-    assert abs(psnr_y(frames, sources) - psnr_y(own, sources)) < 0.3
+    assert abs(psnr_y(frames, sources) - psnr_y(own, sources)) < 0.1
     # Magic, flags, four one-byte fields, 25/1, checksum; 16 bits a token.
     assert encoded.payload_bytes == 4 + 1 + 4 + 2 + 4 + 2 * TOKENS
     told = report(recipe, encoded.path, timeout=200).values
