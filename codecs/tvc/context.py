@@ -8,6 +8,7 @@ the first half. Every layer is one of `tvc.integer`: encoder and decoder compute
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -99,13 +100,8 @@ class DiscreteContext(nn.Module):
         """
         batch, dimensions, height, width = codes.shape
         bits = torch.zeros(batch, height, width, dimensions, device=codes.device)
-        features = self.past_features(previous1, previous2, codes.shape)
-        for half, squares in enumerate(halves(height, width, self.checkerboard)):
-            squares = squares.to(codes.device)
-            if half:
-                features = self.present_features(features, torch.where(squares, -1, codes))
+        for half, squares, seen in self._halves(codes, previous1, previous2):
             tokens = codes.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
-            seen = features.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, width)
             costs = [self._bits(half, d, seen, tokens) for d in range(dimensions)]
             bits[:, squares] = torch.stack(costs, 1).reshape(batch, -1, dimensions)
         return bits.permute(0, 3, 1, 2)
@@ -123,15 +119,10 @@ class DiscreteContext(nn.Module):
         Returns:
             (B, D, h, w) int64.
         """
-        batch, dimensions, height, width = places.shape
+        batch, dimensions = places.shape[:2]
         codes = torch.zeros_like(places, dtype=torch.int64)
-        features = self.past_features(previous1, previous2, codes.shape)
-        for half, squares in enumerate(halves(height, width, self.checkerboard)):
-            squares = squares.to(codes.device)
-            if half:
-                features = self.present_features(features, torch.where(squares, -1, codes))
+        for half, squares, seen in self._halves(codes, previous1, previous2):
             wanted = places.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
-            seen = features.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, width)
             tokens = torch.zeros_like(wanted, dtype=torch.int64)
             for d, levels in enumerate(self.levels):
                 bits = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
@@ -139,6 +130,20 @@ class DiscreteContext(nn.Module):
                 tokens[:, d] = (distance + multiplier * bits).argmin(1)
             codes.permute(0, 2, 3, 1)[:, squares] = tokens.reshape(batch, -1, dimensions)
         return codes
+
+    def _halves(
+        self, codes: Tensor, previous1: Tensor | None, previous2: Tensor | None
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Number and squares of each half, and what is seen there (N, width): of `codes` those of the first half alone.
+
+        They may be filled in between the halves.
+        """
+        features = self.past_features(previous1, previous2, codes.shape)
+        for half, squares in enumerate(halves(codes.shape[2], codes.shape[3], self.checkerboard)):
+            squares = squares.to(codes.device)
+            if half:
+                features = self.present_features(features, torch.where(squares, -1, codes))
+            yield half, squares, features.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)
 
     def past_features(self, previous1: Tensor | None, previous2: Tensor | None, shape: torch.Size) -> Tensor:
         """What the first half sees: (B, width, h, w) activations.

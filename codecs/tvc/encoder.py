@@ -167,7 +167,7 @@ def _nearest(
     return best
 
 
-def _usual(format: Format, scale: float) -> tuple[int, int] | None:
+def _usual(format: Format, scale: float) -> tuple[int, int]:
     """Rows and columns of tokens for frames at this scale, or at the largest one below it that tvc codes."""
     sides = format.height, format.width
     rows, columns = (tokens_at(side, scale) for side in sides)

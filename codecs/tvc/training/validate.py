@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tvc.bitstream import tokens_at
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.haar import Planes
 from tvc.model import TVC
@@ -76,7 +77,7 @@ def score(
     previous2: Tensor | None = None
     errors, distances, bits, costs = [], [], [], []
     shape = clip[0].shape[2:]
-    coded = [round(side * enlarge / TOKEN_PIXELS) * TOKEN_PIXELS for side in shape]
+    coded = [tokens_at(side, enlarge) * TOKEN_PIXELS for side in shape]
     for start in range(0, clip[0].shape[1], SLOT_FRAMES):
         y, cb, cr = (plane[:, start : start + SLOT_FRAMES] for plane in clip)
         slot = resized(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), *coded)
