@@ -164,37 +164,6 @@ def test_without_refinement_the_planes_are_the_synthesis() -> None:
     assert not torch.equal(trained[0], expected[0])
 
 
-def test_the_predictor_changes_masked_values_only() -> None:
-    model = _model()
-    predictor = model.predictor
-    assert predictor is not None
-    torch.nn.init.ones_(predictor.gate)
-    values = FSQ(TINY.levels)(torch.randn(2, 6, 5, 7))
-    mask = (torch.rand(2, 1, 5, 7) < 0.5).float()
-    refined, logits = predictor(values, mask, None)
-    assert logits.shape == (2, sum(TINY.levels), 5, 7)
-    changed = (refined != values).any(dim=1, keepdim=True)
-    assert torch.equal(changed, mask > 0)
-    assert float(refined.detach().abs().max()) <= 1
-    with_past, _ = predictor(values, mask, values)
-    assert not torch.equal(with_past, refined)
-
-
-def test_the_predictor_sees_no_further_than_its_windows() -> None:
-    predictor = _model().predictor
-    assert predictor is not None
-    torch.nn.init.ones_(predictor.gate)
-    values, mask = torch.zeros(1, 6, 4, 24), torch.ones(1, 1, 4, 24)
-    moved = values.clone()
-    moved[..., -1] = 1
-    before, _ = predictor(values, mask, None)
-    after, _ = predictor(moved, mask, None)
-    difference = (before - after).detach().abs().amax(dim=(0, 1, 2))
-    # A window of 4 holds columns 20 ... 23, and the shifted window of the second layer 18 ... 21.
-    assert float(difference[:18].max()) == 0
-    assert float(difference[19]) > 0
-
-
 def test_without_predictor_a_mask_is_only_marked() -> None:
     model = _model(predictor=False)
     codes, _, _ = model.encode_slot(_slot(), None)

@@ -31,15 +31,36 @@ class _Layer(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.position = nn.Parameter(torch.zeros(heads, tokens, tokens))
 
-    def forward(self, x: Tensor, blocked: Tensor) -> Tensor:
-        """X (windows, tokens, width), blocked (windows, tokens) bool -> the same shape as x."""
-        windows, tokens, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).reshape(windows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        bias = self.position[None] + torch.where(blocked, -1e4, 0.0)[:, None, None]
-        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        x = x + self.project(seen.transpose(1, 2).reshape(windows, tokens, width))
+    def forward(self, x: Tensor, windows: Tensor, asked: int) -> Tensor:
+        """One layer: nothing is computed outside the map, nor for tokens that nobody asks for.
+
+        Args:
+            x: (B, N, width), all tokens.
+            windows: (W, T), as `_windows` gives them.
+            asked: how many tokens are wanted, the last ones: N, or N / 2 for those of the current slot.
+
+        Returns:
+            (B, asked, width).
+        """
+        batch, count, width = x.shape
+        asking = windows[:, -(windows.shape[1] * asked // count) :] - (count - asked)
+        bias = self.position[:, -asking.shape[1] :] + torch.where(windows == count, -1e4, 0.0)[:, None, None]
+        normed, x = self.norm1(x), x[:, -asked:]
+        weight, shift = self.qkv.weight, self.qkv.bias
+        queries = functional.linear(normed[:, -asked:], weight[:width], shift[:width])
+        keys, contents = functional.linear(normed, weight[width:], shift[width:]).chunk(2, dim=-1)
+        q, k, v = self._heads(queries, asking), self._heads(keys, windows), self._heads(contents, windows)
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).repeat(batch, 1, 1, 1))
+        # Where each token lies among those of all windows.
+        places = asking.new_empty(asked + 1).scatter_(0, asking.flatten(), torch.arange(asking.numel()).to(asking))
+        x = x + self.project(seen.transpose(1, 2).reshape(batch, -1, width)[:, places[:asked]])
         out: Tensor = x + self.contract(functional.gelu(self.expand(self.norm2(x))))
         return out
+
+    def _heads(self, x: Tensor, windows: Tensor) -> Tensor:
+        """(B, N, width) by windows (W, T) -> (B * W, heads, T, width / heads); zeros where there is no token."""
+        gathered = functional.pad(x, (0, 0, 0, 1))[:, windows]  # (B, W, T, width)
+        return gathered.reshape(-1, windows.shape[1], self.heads, x.shape[2] // self.heads).transpose(1, 2)
 
 
 class Predictor(nn.Module):
@@ -79,42 +100,38 @@ class Predictor(nn.Module):
         Returns:
             Values (B, D, h, w), changed only where masked; and logits (B, sum of levels, h, w).
         """
-        batch, _, h, w = values.shape
+        h, w = values.shape[2:]
         before = torch.zeros_like(values) if previous is None else previous
         flag = torch.zeros_like(mask) if previous is None else torch.ones_like(mask)
         current = torch.cat((values, mask, torch.ones_like(mask)), dim=1)
         past = torch.cat((before, torch.zeros_like(mask), flag), dim=1)
         x = torch.stack((past, current), dim=1).permute(0, 1, 3, 4, 2)  # (B, 2, h, w, D + 2)
-        x = self.embed(x) + self.place
-        pad_h, pad_w = -h % self.window, -w % self.window
-        x = functional.pad(x, (0, 0, 0, pad_w, 0, pad_h))
-        absent = functional.pad(x.new_zeros(1, 1, h, w, 1), (0, 0, 0, pad_w, 0, pad_h), value=1.0)
-        absent = absent.expand(batch, _SLOTS, -1, -1, 1)
+        x = (self.embed(x) + self.place).flatten(1, 3)  # (B, 2 * h * w, width), the previous slot first
         for number, layer in enumerate(self.layers):
-            x = self._attend(layer, x, absent, shift=number % 2 * (self.window // 2))
-        logits = self.logits(self.norm(x[:, 1, :h, :w])).permute(0, 3, 1, 2).float()  # (B, 39, h, w)
+            windows = _windows(h, w, self.window, number % 2 * (self.window // 2)).to(x.device)
+            x = layer(x, windows, h * w if number == len(self.layers) - 1 else x.shape[1])
+        logits = (
+            self.logits(self.norm(x)).reshape(-1, h, w, sum(self.levels)).permute(0, 3, 1, 2).float()
+        )  # (B, 39, h, w)
         change = self.gate * (self._expectation(logits) - values)
         return values + mask * change, logits
-
-    def _attend(self, layer: nn.Module, x: Tensor, absent: Tensor, shift: int) -> Tensor:
-        """One layer over windows of the (possibly shifted) map."""
-        side = self.window
-        joined = torch.cat((x, absent.to(x.dtype)), dim=-1)
-        if shift:
-            # Padded, not rolled: what wraps around a frame's edge is no neighbour.
-            joined = functional.pad(joined, (0, 0, side - shift, shift, side - shift, shift))
-            joined[..., : side - shift, :, -1] = joined[..., -shift:, :, -1] = 1
-            joined[..., :, : side - shift, -1] = joined[..., :, -shift:, -1] = 1
-        batch, _, h, w, channels = joined.shape
-        windows = joined.reshape(batch, _SLOTS, h // side, side, w // side, side, channels)
-        windows = windows.permute(0, 2, 4, 1, 3, 5, 6).reshape(-1, _SLOTS * side * side, channels)
-        out: Tensor = layer(windows[..., :-1], windows[..., -1] > 0.5)
-        out = out.reshape(batch, h // side, w // side, _SLOTS, side, side, channels - 1)
-        out = out.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, _SLOTS, h, w, channels - 1)
-        return out[:, :, side - shift : h - shift, side - shift : w - shift] if shift else out
 
     def _expectation(self, logits: Tensor) -> Tensor:
         """Logits (B, sum of levels, h, w) -> expected values (B, D, h, w)."""
         parts = zip(torch.split(logits, self.levels, dim=1), torch.split(self.grid, self.levels), strict=True)
         means = [(part.softmax(dim=1) * values[:, None, None]).sum(dim=1) for part, values in parts]
         return torch.stack(means, dim=1)
+
+
+def _windows(h: int, w: int, side: int, shift: int) -> Tensor:
+    """Which tokens each window holds: (W, 2 * side * side), of the previous slot and then of the current one.
+
+    Numbers count the tokens of both maps in rows; 2 * h * w says that there is none: windows begin at multiples of
+    `side` plus `shift`, so they reach over the edges, and what would wrap around those is no neighbour.
+    """
+    tokens = torch.arange(_SLOTS * h * w).reshape(_SLOTS, h, w)
+    before = (side - shift) % side
+    after_h, after_w = (-(length + before) % side for length in (h, w))
+    tokens = functional.pad(tokens, (before, after_w, before, after_h), value=_SLOTS * h * w)
+    tiles = tokens.reshape(_SLOTS, tokens.shape[1] // side, side, tokens.shape[2] // side, side)
+    return tiles.permute(1, 3, 0, 2, 4).reshape(-1, _SLOTS * side * side)
