@@ -247,7 +247,15 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor, kernel: int, *, training: 
         return x @ weight.flatten(1).T + bias
     if training or kernel == 1:
         return functional.conv2d(x, weight, padding=kernel // 2) + bias.reshape(-1, 1, 1)
-    # Written out as one matrix product: a convolution library may pick Winograd's algorithm, which is not exact.
-    columns = functional.unfold(x, kernel, padding=kernel // 2)  # (B, inputs * k * k, h * w)
-    sums = weight.flatten(1) @ columns + bias.reshape(-1, 1)
-    return sums.reshape(x.shape[0], -1, *x.shape[2:])
+    # Written out as matrix products, one for each tap: a convolution library may pick Winograd's algorithm, which is
+    # not exact. In rows laid end to end a tap is a distance, so nothing is copied; what lies past a row's end is cut.
+    batch, _, height, width = x.shape
+    row = width + 2
+    length = height * row - 2
+    padded = functional.pad(x, (1, 1, 1, 1)).flatten(2)  # (B, inputs, (h + 2) * (w + 2))
+    sums = bias.reshape(1, -1, 1).repeat(batch, 1, height * row)
+    for tap, weights in enumerate(weight.permute(2, 3, 0, 1).flatten(0, 1)):
+        start = tap // 3 * row + tap % 3
+        for number in range(batch):
+            sums[number, :, :length].addmm_(weights, padded[number, :, start : start + length])
+    return sums.reshape(batch, -1, height, row)[..., :width]

@@ -44,23 +44,25 @@ class _Layer(nn.Module):
         """
         batch, count, width = x.shape
         asking = windows[:, -(windows.shape[1] * asked // count) :] - (count - asked)
-        bias = self.position[:, -asking.shape[1] :] + torch.where(windows == count, -1e4, 0.0)[:, None, None]
+        bias = self.position[:, None, -asking.shape[1] :] + torch.where(windows == count, -1e4, 0.0)[:, None]
+        bias = bias.flatten(0, 1)[None]  # (1, heads * W, T or half, T)
         normed, x = self.norm1(x), x[:, -asked:]
         weight, shift = self.qkv.weight, self.qkv.bias
         queries = functional.linear(normed[:, -asked:], weight[:width], shift[:width])
         keys, contents = functional.linear(normed, weight[width:], shift[width:]).chunk(2, dim=-1)
         q, k, v = self._heads(queries, asking), self._heads(keys, windows), self._heads(contents, windows)
-        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).repeat(batch, 1, 1, 1))
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         # Where each token lies among those of all windows.
         places = asking.new_empty(asked + 1).scatter_(0, asking.flatten(), torch.arange(asking.numel()).to(asking))
-        x = x + self.project(seen.transpose(1, 2).reshape(batch, -1, width)[:, places[:asked]])
+        seen = seen.reshape(batch, self.heads, -1, width // self.heads)[:, :, places[:asked]]
+        x = x + self.project(seen.transpose(1, 2).reshape(batch, asked, width))
         out: Tensor = x + self.contract(functional.gelu(self.expand(self.norm2(x))))
         return out
 
     def _heads(self, x: Tensor, windows: Tensor) -> Tensor:
-        """(B, N, width) by windows (W, T) -> (B * W, heads, T, width / heads); zeros where there is no token."""
-        gathered = functional.pad(x, (0, 0, 0, 1))[:, windows]  # (B, W, T, width)
-        return gathered.reshape(-1, windows.shape[1], self.heads, x.shape[2] // self.heads).transpose(1, 2)
+        """(B, N, width) by windows (W, T) -> (B, heads * W, T, width / heads); zeros where there is no token."""
+        heads = x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (B, heads, N, width / heads)
+        return functional.pad(heads, (0, 0, 0, 1))[:, :, windows].flatten(1, 2)
 
 
 class Predictor(nn.Module):
