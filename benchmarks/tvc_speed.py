@@ -1,12 +1,11 @@
 """Speed, memory and start-up of `tvc encode` and `tvc decode`, as their user meets them: processes and files.
 
-    python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2] [--return-memory]
+    python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2]
 
 Scales a demo sequence to CIF and to 720p and codes two lengths of it at three operating points: q 16 (tokens and
 latents), q 32 (tokens) and q 44 (masked tokens, so that the predictor works). Frames per
 second are the additional frames over the additional time, so start-up is not in them; start-up is the time to decode
 four QCIF frames. Run it on idle cores: beside other work the figures say nothing.
-With --return-memory, what `tvc.memory.keep_freed` does is not done.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ SIZES = {"CIF": (352, 288, 40, 240), "720p": (1280, 720, 8, 48)}
 
 POINTS = (16, 32, 44)
 TVC = (sys.executable, "-m", "tvc")
-RETURNING = "import tvc.memory; tvc.memory.keep_freed = lambda: None; import tvc.cli; tvc.cli.main()"
 
 
 def timed(*command: str) -> tuple[float, float]:
@@ -63,9 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequence", default="bunny")
     parser.add_argument("--threads", default="2")
-    parser.add_argument("--return-memory", action="store_true")
     arguments = parser.parse_args()
-    tvc = (sys.executable, "-c", RETURNING) if arguments.return_memory else TVC
     entry = next(one for one in load_dataset("demo").sequences if one.name == arguments.sequence)
     source = prepare(entry).path
     with tempfile.TemporaryDirectory() as name:
@@ -73,8 +69,8 @@ def main() -> None:
         stream, output = str(folder / "stream.tvc"), str(folder / "decoded.y4m")
         scaled(source, 176, 144, folder / "qcif.y4m")
         repeated(folder / "qcif.y4m", 4, folder / "four.y4m")
-        timed(*tvc, "encode", str(folder / "four.y4m"), stream, *threads)
-        startup = min(timed(*tvc, "decode", stream, output, *threads)[0] for _ in range(3))
+        timed(*TVC, "encode", str(folder / "four.y4m"), stream, *threads)
+        startup = min(timed(*TVC, "decode", stream, output, *threads)[0] for _ in range(3))
         print(f"start-up of decode, 4 frames of QCIF: {startup:.2f} s")
         for label, (width, height, few, many) in SIZES.items():
             scaled(source, width, height, folder / "scaled.y4m")
@@ -86,8 +82,8 @@ def main() -> None:
                 for frames in (few, many):
                     clip = str(folder / f"{frames}.y4m")
                     for work, command in (
-                        ("encode", (*tvc, "encode", clip, stream, "--q", str(q), "--intra-period", "32")),
-                        ("decode", (*tvc, "decode", stream, output)),
+                        ("encode", (*TVC, "encode", clip, stream, "--q", str(q), "--intra-period", "32")),
+                        ("decode", (*TVC, "decode", stream, output)),
                     ):
                         seconds, peak = timed(*command, *threads)
                         took[work].append(seconds)

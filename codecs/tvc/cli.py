@@ -267,10 +267,8 @@ app.add_typer(train, name="train")
 def _load(weights: Path | None, threads: int) -> TVC:
     import torch
 
-    from tvc.memory import keep_freed
     from tvc.weights import load
 
-    keep_freed()
     if threads:
         torch.set_num_threads(threads)
     return load(weights)

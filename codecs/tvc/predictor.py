@@ -112,9 +112,8 @@ class Predictor(nn.Module):
         for number, layer in enumerate(self.layers):
             windows = _windows(h, w, self.window, number % 2 * (self.window // 2)).to(x.device)
             x = layer(x, windows, h * w if number == len(self.layers) - 1 else x.shape[1])
-        logits = (
-            self.logits(self.norm(x)).reshape(-1, h, w, sum(self.levels)).permute(0, 3, 1, 2).float()
-        )  # (B, 39, h, w)
+        logits = self.logits(self.norm(x)).reshape(-1, h, w, sum(self.levels)).permute(0, 3, 1, 2)
+        logits = logits.float()  # (B, 39, h, w)
         change = self.gate * (self._expectation(logits) - values)
         return values + mask * change, logits
 
