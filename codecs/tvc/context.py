@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tvc.config import ModelConfig
-from tvc.integer import PEAK, UNIT, IntegerLayer, activate, planes, through
+from tvc.integer import PEAK, UNIT, IntegerLayer, activate, one_hot, planes, through
 from tvc.tables import (
     FRACTIONS,
     OCTAVE,
@@ -185,10 +185,8 @@ class DiscreteContext(nn.Module):
 
     def _logits(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
         index = half * len(self.levels) + dimension
-        starts = tokens.new_tensor([sum(self.levels[:d]) for d in range(dimension)], dtype=torch.int64)
-        known = features.new_zeros(len(features), sum(self.levels[:dimension]))  # one-hot, as `tvc.integer.planes`
-        known.scatter_(1, tokens[:, :dimension] + starts, UNIT)
-        hidden = activate(self.hidden[index](torch.cat((features, known), 1)))  # (N, width)
+        known = [one_hot(tokens[:, d], self.levels[d], 1) for d in range(dimension)]
+        hidden = activate(self.hidden[index](torch.cat((features, *known), 1)))  # (N, width)
         logits: Tensor = self.logits[index](hidden)
         return logits
 

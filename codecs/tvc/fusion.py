@@ -66,8 +66,8 @@ class Refine(nn.Module):
         """Planes of one slot -> the same shapes."""
         y, cb, cr = planes
         x = torch.cat((functional.pixel_unshuffle(y, 2), cb, cr), dim=1)  # (B, 24, H/2, W/2)
-        x = activate(self.second(activate(self.first(x), inplace=True)), inplace=True)
-        luma, blue, red = self.last(x).split((4 * SLOT_FRAMES, SLOT_FRAMES, SLOT_FRAMES), dim=1)
+        x = self.last(activate(self.second(activate(self.first(x)))))
+        luma, blue, red = x.split((4 * SLOT_FRAMES, SLOT_FRAMES, SLOT_FRAMES), dim=1)
         return y + functional.pixel_shuffle(luma, 2), cb + blue, cr + red
 
 

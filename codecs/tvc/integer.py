@@ -198,11 +198,14 @@ def planes(codes: Tensor, levels: tuple[int, ...]) -> Tensor:
     Returns:
         (B, sum(levels), h, w) float32.
     """
-    parts = []
-    for d, count in enumerate(levels):
-        level = torch.arange(count, device=codes.device).reshape(-1, 1, 1)
-        parts.append((codes[:, d, None] == level).float() * UNIT)
-    return torch.cat(parts, 1)
+    return torch.cat([one_hot(codes[:, d], count, 1) for d, count in enumerate(levels)], 1)
+
+
+def one_hot(codes: Tensor, levels: int, axis: int) -> Tensor:
+    """`codes` with a new axis of `levels`: `UNIT` at the code, 0 elsewhere."""
+    shape = [1] * (codes.ndim + 1)
+    shape[axis] = levels
+    return (codes.unsqueeze(axis) == torch.arange(levels, device=codes.device).reshape(shape)).float() * UNIT
 
 
 def quantise(module: nn.Module, on: bool) -> None:

@@ -47,9 +47,8 @@ class _Layer(nn.Module):
         bias = self.position[:, None, -asking.shape[1] :] + torch.where(windows == count, -1e4, 0.0)[:, None]
         bias = bias.flatten(0, 1)[None]  # (1, heads * W, T or half, T)
         normed, x = self.norm1(x), x[:, -asked:]
-        weight, shift = self.qkv.weight, self.qkv.bias
-        queries = functional.linear(normed[:, -asked:], weight[:width], shift[:width])
-        keys, contents = functional.linear(normed, weight[width:], shift[width:]).chunk(2, dim=-1)
+        queries = functional.linear(normed[:, -asked:], self.qkv.weight[:width], self.qkv.bias[:width])
+        keys, contents = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
         q, k, v = self._heads(queries, asking), self._heads(keys, windows), self._heads(contents, windows)
         seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         # Where each token lies among those of all windows.
@@ -109,9 +108,9 @@ class Predictor(nn.Module):
         past = torch.cat((before, torch.zeros_like(mask), flag), dim=1)
         x = torch.stack((past, current), dim=1).permute(0, 1, 3, 4, 2)  # (B, 2, h, w, D + 2)
         x = (self.embed(x) + self.place).flatten(1, 3)  # (B, 2 * h * w, width), the previous slot first
+        windows = [_windows(h, w, self.window, shift).to(x.device) for shift in (0, self.window // 2)]
         for number, layer in enumerate(self.layers):
-            windows = _windows(h, w, self.window, number % 2 * (self.window // 2)).to(x.device)
-            x = layer(x, windows, h * w if number == len(self.layers) - 1 else x.shape[1])
+            x = layer(x, windows[number % 2], h * w if number == len(self.layers) - 1 else x.shape[1])
         logits = self.logits(self.norm(x)).reshape(-1, h, w, sum(self.levels)).permute(0, 3, 1, 2)
         logits = logits.float()  # (B, 39, h, w)
         change = self.gate * (self._expectation(logits) - values)
