@@ -221,7 +221,7 @@ def _run_child(tensors: Path, threads: int, capability: str, isa: str) -> tuple[
 def test_trap31_counts_are_the_same_on_every_instruction_set_and_thread_count(tmp_path):
     torch.manual_seed(6)
     tensors = {f"codes{i}": codes for i, codes in enumerate(_fields(6, batch=1, side=16))}
-    tensors["latents"] = (4 * torch.randn(1, 8, 16, 16) * 256).round() / 256
+    tensors["latents"] = (4 * torch.randn(1, ModelConfig().latents, 16, 16) * 256).round() / 256
     for model in (DiscreteContext(ModelConfig()), ContinuousContext(ModelConfig())):
         with torch.no_grad():
             for layer in model.logits if isinstance(model, DiscreteContext) else model.gaussian:

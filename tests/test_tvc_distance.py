@@ -43,6 +43,15 @@ def test_distortion_of_equal_slots_is_zero_and_of_an_offset_is_known() -> None:
     assert float(total) == pytest.approx(1.0 * 0.2 + 2.0 * 0.03, abs=1e-6)
 
 
+def test_fidelity_weighs_sample_errors() -> None:
+    planes = (torch.zeros(1, 4, 32, 32), torch.zeros(1, 4, 16, 16), torch.zeros(1, 4, 16, 16))
+    moved = (planes[0] + 0.5, *planes[1:])
+    distortion = Distortion(LossWeights(l1=1, mse=2, lpips=1, temporal=0.3), None, 32, 0)
+    # |0.5| + 2 * 0.25, and nothing moves.
+    assert float(distortion(planes, moved)[0]) == pytest.approx(1.0)
+    assert float(distortion(planes, moved, fidelity=3.0)[0]) == pytest.approx(3.0)
+
+
 def test_a_pickle_of_anything_but_arrays_is_refused_not_run(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[object, ...]:

@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 from tvc_samples import UNEVEN as TINY
 
 from tvc import weights
-from tvc.config import ModelConfig
+from tvc.config import HAAR_CHANNELS, ModelConfig
 from tvc.errors import WeightsError
 from tvc.fsq import FSQ
 from tvc.haar import Planes, analyse, synthesise
 from tvc.model import TVC
+from tvc.tokenizer import Latents
 
 
 def _slot(height: int = 32, width: int = 48, seed: int = 0, batch: int = 1) -> Planes:
@@ -135,6 +136,16 @@ def test_without_continuous_there_are_no_latents_and_no_control_branch() -> None
     assert model.continuous_context is None
 
 
+def test_latents_begin_far_above_the_noise_of_their_own_steps() -> None:
+    torch.manual_seed(3)
+    branch = Latents(ModelConfig())
+    # Coefficients arrive divided by their usual sizes: about 1.
+    with torch.no_grad():
+        latents = branch(torch.randn(2, HAAR_CHANNELS, 64, 64), torch.zeros(2, ModelConfig().widths[2], 16, 16))
+    assert latents.shape == (2, ModelConfig().latents, 16, 16)
+    assert 2.5 < float(latents.std()) < 5
+
+
 def test_an_untrained_control_branch_adds_nothing_a_trained_one_does() -> None:
     model = _model()
     codes, latents, _ = model.encode_slot(_slot(), None)
@@ -143,7 +154,7 @@ def test_an_untrained_control_branch_adds_nothing_a_trained_one_does() -> None:
     assert torch.equal(without[0], with_latents[0])
     control = model.decoder.control
     assert control is not None
-    for scale in (control.zero16, control.zero8, control.zero4):
+    for scale in (control.zero16, control.zero8, control.zero4, control.direct):
         torch.nn.init.normal_(scale.weight, std=0.1)
         moved, _ = model.decode_slot(codes, None, latents, None)
         assert not torch.equal(moved[0], without[0])

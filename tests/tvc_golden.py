@@ -20,7 +20,13 @@ from tvc.model import TVC
 FOLDER = Path(__file__).parent / "golden_tvc"
 TINY_WEIGHTS = FOLDER / "tiny.safetensors"
 SMALLEST = replace(
-    TINY, widths=(8, 8, 12), control_widths=(4, 4, 4), refine_width=4, predictor_width=8, context_width=8
+    TINY,
+    widths=(8, 8, 12),
+    latent_widths=(4, 4, 4),
+    control_widths=(4, 4, 4),
+    refine_width=4,
+    predictor_width=8,
+    context_width=8,
 )
 CASES = {"latents": (40, 24, 10, 6, 8), "tokens": (33, 17, 9, 32, -1), "masked": (48, 48, 8, 61, -1)}
 """Width, height, frames, q, intra period."""

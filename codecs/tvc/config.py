@@ -28,6 +28,7 @@ class ModelConfig:
         widths: feature channels at 1/4, 1/8 and 1/16 resolution.
         encoder_blocks: residual blocks of the encoder at 1/4, 1/8 and 1/16.
         decoder_blocks: residual blocks of the decoder at 1/4, 1/8 and 1/16.
+        latent_widths: feature channels of the encoder's latents branch at 1/4, 1/8 and 1/16.
         control_widths: feature channels of the control branch at 1/4, 1/8 and 1/16.
         refine_width: channels of the refinement after synthesis.
         predictor_width: channels of the masked-token transformer.
@@ -43,10 +44,11 @@ class ModelConfig:
     """
 
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
-    latents: int = 8
+    latents: int = 15
     widths: tuple[int, int, int] = (96, 192, 256)
     encoder_blocks: tuple[int, int, int] = (1, 1, 2)
     decoder_blocks: tuple[int, int, int] = (1, 2, 2)
+    latent_widths: tuple[int, int, int] = (48, 96, 128)
     control_widths: tuple[int, int, int] = (48, 96, 128)
     refine_width: int = 32
     predictor_width: int = 192
@@ -97,6 +99,7 @@ class ModelConfig:
             *self.widths,
             *self.encoder_blocks,
             *self.decoder_blocks,
+            *self.latent_widths,
             *self.control_widths,
             self.refine_width,
             self.predictor_width,

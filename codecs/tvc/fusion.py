@@ -18,7 +18,8 @@ class Control(nn.Module):
     """Continuous latents to additions at 1/16, 1/8 and 1/4.
 
     After ControlNet (Zhang et al., arXiv 2302.05543): each addition passes a zero-initialised
-    convolution, so that the trunk starts as it was trained without it.
+    convolution, so that the trunk starts as it was trained without it. So does the way past the trunk, from each
+    latent straight to the coefficients around it: what a transform coder would do, and what is learned first.
 
     Args:
         config: the model's sizes.
@@ -37,13 +38,15 @@ class Control(nn.Module):
         self.zero16 = zero(convolution(narrow16, sixteenth))
         self.zero8 = zero(convolution(narrow8, eighth))
         self.zero4 = zero(convolution(narrow4, quarter))
+        self.direct = zero(convolution(config.latents, HAAR_CHANNELS * 4**2))
 
-    def forward(self, latents: Tensor) -> Features:
-        """Latents (B, latents, h, w) -> additions at (h, w), (2h, 2w) and (4h, 4w)."""
+    def forward(self, latents: Tensor) -> tuple[Features, Tensor]:
+        """Latents (B, latents, h, w) -> additions at 1/16, 1/8 and 1/4, and to the coefficients at 1/4."""
         x16 = self.at16(self.stem(latents))
         x8 = self.at8(self.to8(x16))
         x4 = self.at4(self.to4(x8))
-        return self.zero16(activate(x16)), self.zero8(activate(x8)), self.zero4(activate(x4))
+        features = self.zero16(activate(x16)), self.zero8(activate(x8)), self.zero4(activate(x4))
+        return features, functional.pixel_shuffle(self.direct(latents), 4)
 
 
 class Refine(nn.Module):
@@ -115,7 +118,7 @@ class Decoder(nn.Module):
         Returns:
             Y (B, 4, 16h, 16w), Cb and Cr (B, 4, 8h, 8w); and this slot's features.
         """
-        control = None if latents is None or self.control is None else self.control(latents)
+        control, direct = (None, 0) if latents is None or self.control is None else self.control(latents)
         x = self.stem(torch.cat((values, mask), dim=1))  # (B, 256, h, w)
         x = self._mixed(x, self.mix16, state, control, 0)
         remembered16 = x = self.at16(x)
@@ -124,7 +127,7 @@ class Decoder(nn.Module):
         x = self._mixed(self.to4(x), self.mix4, state, control, 2)  # (B, 96, 4h, 4w)
         remembered4 = x = self.at4(x)
         coarse = functional.interpolate(self.shortcut(values), scale_factor=4.0, mode="bilinear", align_corners=False)
-        planes = synthesise((self.head(activate(x)) + coarse).float() * self.sizes)
+        planes = synthesise((self.head(activate(x)) + coarse + direct).float() * self.sizes)
         if self.refine is not None:
             planes = self.refine(planes)
         return planes, (remembered16, remembered8, remembered4)

@@ -26,14 +26,17 @@ def guess(context: DiscreteContext, half: int, features: Tensor, threshold: int)
         threshold: of the product of probabilities, in units of 2**-16.
 
     Returns:
-        Whether each token is masked (N,) bool, and the guessed codes (N, D) int64.
+        Whether each token is masked (N,) bool, and the guessed codes (N, D) int64, whole where it is.
     """
     codes = torch.zeros(len(features), len(context.levels), dtype=torch.int64)
     product = np.full(len(features), TOTAL, np.int64)
+    sure = np.arange(len(features))
     for d in range(len(context.levels)):
-        counts = context.frequencies(half, d, features, codes)
+        counts = context.frequencies(half, d, features[sure], codes[sure])
         likeliest = counts.argmax(axis=1)
         # Whole numbers rounded down at each step: a float product would depend on the machine.
-        product = product * counts[np.arange(len(counts)), likeliest] // TOTAL
-        codes[:, d] = torch.from_numpy(likeliest)
+        product[sure] = product[sure] * counts[np.arange(len(counts)), likeliest] // TOTAL
+        codes[sure, d] = torch.from_numpy(likeliest)
+        # A product only falls: what is below the threshold stays there.
+        sure = sure[product[sure] > threshold]
     return torch.from_numpy(product > threshold), codes

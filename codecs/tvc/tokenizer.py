@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tvc.blocks import Down, TemporalMix, activate, convolution, residuals
+from tvc.blocks import Down, Residual, TemporalMix, activate, convolution, residuals
 from tvc.config import HAAR_CHANNELS, ModelConfig
 from tvc.haar import Planes, analyse, usual_sizes
 
+_BLOCK = 4
+"""Haar blocks along the side of a token."""
+
+_SPREAD = 3.0
+"""Factor on the first latents, whose deviation would be about that of the coefficients: 1."""
+
 EncoderState = tuple[Tensor, Tensor]
 """Features of the previous slot at 1/8 and 1/16."""
+
+
+class Latents(nn.Module):
+    """The encoder's latents branch: what the picture is, seen beside the features that the tokens are made of.
+
+    A branch of its own: what a head on the tokens' features can say is what the tokens say already.
+
+    Args:
+        config: the model's sizes.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        quarter, eighth, sixteenth = config.latent_widths
+        self.stem = convolution(HAAR_CHANNELS, quarter)
+        self.at4 = Residual(quarter)
+        self.to8 = Down(quarter, eighth)
+        self.at8 = Residual(eighth)
+        self.to16 = Down(eighth, sixteenth)
+        self.tokens = convolution(config.widths[2], sixteenth, 1, activated=True)
+        self.at16 = Residual(sixteenth)
+        self.head = convolution(sixteenth, config.latents, activated=True)
+        # A linear transform of each block: training starts from there.
+        self.shortcut = convolution(HAAR_CHANNELS * _BLOCK**2, config.latents, 1)
+        with torch.no_grad():
+            # Latents that drown in the noise of their own steps teach the control branch to ignore them.
+            self.shortcut.weight.mul_(_SPREAD)
+
+    def forward(self, haar: Tensor, features: Tensor) -> Tensor:
+        """Coefficients (B, 96, H/4, W/4), activated features of the tokens -> latents (B, latents, H/16, W/16)."""
+        x = self.to8(self.at4(self.stem(haar)))
+        x = self.to16(self.at8(x)) + self.tokens(features)
+        latents: Tensor = self.head(activate(self.at16(x))) + self.shortcut(functional.pixel_unshuffle(haar, _BLOCK))
+        return latents
 
 
 class Encoder(nn.Module):
@@ -40,13 +81,13 @@ class Encoder(nn.Module):
         # Brightness, colour and slope reach the tokens without passing the stack: training starts from there.
         self.shortcut = convolution(HAAR_CHANNELS, len(config.levels), 1)
         self.tokens = convolution(sixteenth, len(config.levels), activated=True)
-        self.latents = convolution(sixteenth, config.latents, activated=True) if config.continuous else None
+        self.latents = Latents(config) if config.continuous else None
 
     def forward(self, frames: Planes, state: EncoderState | None) -> tuple[Tensor, Tensor | None, EncoderState]:
         """Planes of one slot -> activations (B, D, H/16, W/16), latents (B, latents, H/16, W/16), state."""
-        x = analyse(frames) / self.sizes  # (B, 96, H/4, W/4)
-        coarse = self.shortcut(functional.avg_pool2d(x, 4))  # (B, D, H/16, W/16)
-        x = self.at4(self.stem(x))
+        haar = analyse(frames) / self.sizes  # (B, 96, H/4, W/4)
+        coarse = self.shortcut(functional.avg_pool2d(haar, _BLOCK))  # (B, D, H/16, W/16)
+        x = self.at4(self.stem(haar))
         x = self.to8(x)  # (B, 192, H/8, W/8)
         if self.mix8 is not None:
             x = self.mix8(x, None if state is None else state[0])
@@ -56,5 +97,5 @@ class Encoder(nn.Module):
             x = self.mix16(x, None if state is None else state[1])
         remembered16 = x = self.at16(x)
         features = activate(x)
-        latents = None if self.latents is None else self.latents(features)
+        latents = None if self.latents is None else self.latents(haar, features)
         return self.tokens(features) + coarse, latents, (remembered8, remembered16)

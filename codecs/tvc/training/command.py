@@ -38,7 +38,7 @@ def crops(
 
 @app.command()
 def run(
-    stage: Annotated[str, typer.Argument(help="discrete, continuous, masks, joint, latents or context.")],
+    stage: Annotated[str, typer.Argument(help="discrete, latents, decoder, continuous, masks, joint or context.")],
     data: _Data,
     crops: _Crops,
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.jsonl.")],
@@ -59,6 +59,12 @@ def run(
     lpips_size: Annotated[int, typer.Option(help="Side of the square that LPIPS sees.")] = 80,
     lpips_weight: Annotated[float, typer.Option(help="Factor on LPIPS in the loss.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 5e-4,
+    rate: Annotated[
+        float | None, typer.Option(help="Weight of the latents' bits per pixel; none: the stage's.")
+    ] = None,
+    fidelity: Annotated[
+        float | None, typer.Option(help="Factor on sample errors where latents are sent; none: the stage's.")
+    ] = None,
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -82,6 +88,8 @@ def run(
         slots=slots,
         lpips_size=lpips_size,
         learning_rate=learning_rate,
+        rate=rate,
+        fidelity=fidelity,
         validate_every=validate_every,
         seed=seed,
         device=device,

@@ -10,7 +10,7 @@ import pickle
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.resampling import resized
 from tvc.training.crops import CropStore
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
@@ -54,6 +53,8 @@ class TrainSettings:
         slots: slots per crop that are unrolled with gradients.
         lpips_size: side of the square that LPIPS sees.
         learning_rate: at its peak.
+        rate: weight of the latents' bits per pixel; None: the stage's. It should grow with the weights of the loss.
+        fidelity: factor on sample errors where latents are sent; None: the stage's.
         averaging: decay of the moving average of the weights, which is what is validated and exported.
         validate_every: steps between validations.
         validation_frames: frames per validation clip.
@@ -71,6 +72,8 @@ class TrainSettings:
     slots: int = 2
     lpips_size: int = 80
     learning_rate: float = 5e-4
+    rate: float | None = None
+    fidelity: float | None = None
     averaging: float = 0.998
     validate_every: int = 500
     validation_frames: int = 8
@@ -145,7 +148,10 @@ class _Run:
     ) -> None:
         self.settings, self.folder = settings, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.stage = STAGES[settings.stage]
+        stage = STAGES[settings.stage]
+        rate = stage.rate if settings.rate is None else settings.rate
+        fidelity = stage.fidelity if settings.fidelity is None else settings.fidelity
+        self.stage = replace(stage, rate=rate, fidelity=fidelity)
         self.checkpoint = folder / f"{settings.stage}.pt"
         self.device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
@@ -155,8 +161,6 @@ class _Run:
         if origin:
             load_parts(self.model, origin["model" if kept else "average"])
         self.store = CropStore(crops)
-        if not kept and self.stage.spread:
-            self._spread_latents()
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best = 0, math.inf
@@ -220,19 +224,6 @@ class _Run:
             self._recent.setdefault(name, []).append(value)
         if self.step % _LOG_EVERY == 0:
             self._log_step(rate)
-
-    def _spread_latents(self) -> None:
-        """Scale the head of the latents so that those of one batch have the stage's deviation."""
-        head, settings = self.model.encoder.latents, self.settings
-        if head is None:
-            return
-        side = self._shown(settings.enlarge[0])
-        batch = self.store.batch(np.random.default_rng(settings.seed), max(8, settings.batch), 1, side)
-        with torch.no_grad():
-            _, latents, _ = self.model.tokenize(resized(batch, settings.size, settings.size), None)
-            factor = self.stage.spread / float(latents.std()) if latents is not None else 1.0
-            for parameter in head.parameters():
-                parameter.mul_(factor)
 
     def _shown(self, factor: float) -> int:
         """Side of the crops that are coded at `settings.size` after they are enlarged."""

@@ -59,13 +59,16 @@ class Distortion:
         self.size = size
         self._random = torch.Generator().manual_seed(seed)
 
-    def __call__(self, source: Planes, decoded: Planes, perceptual: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(
+        self, source: Planes, decoded: Planes, perceptual: float = 1.0, fidelity: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and its parts without gradients.
 
         Args:
             source: planes of a slot.
             decoded: its reconstruction.
             perceptual: factor on the weight of LPIPS, which stands for other slots too; 0 leaves it out.
+            fidelity: factor on the weights of the others.
         """
         y, cb, cr = source
         dy, dcb, dcr = decoded
@@ -76,7 +79,7 @@ class Distortion:
             "mse": (y - dy).square().mean() + _CHROMA * chroma_mse,
             "temporal": (y.diff(dim=1) - dy.diff(dim=1)).abs().mean(),
         }
-        total = torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
+        total = fidelity * torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
         if self.lpips is not None and perceptual:
             parts["lpips"] = self.lpips(*self._squares(source, decoded)).mean()
             total = total + perceptual * self.weights.lpips * parts["lpips"]

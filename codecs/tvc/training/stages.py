@@ -1,11 +1,13 @@
 """The stages of training: which parts learn from what.
 
 1. discrete: encoder, FSQ and decoder trunk, no masks, no latents.
-2. latents: latents and control branch alone, at best by sample errors: they learn slowly under a perceptual loss.
-3. continuous: they and the rest, under a rate weight that grows; half of the batches go without latents.
-4. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
-5. joint: 3 and 4 at once, for budgets too short for one after the other.
-6. context: the integer context models, on the frozen tokens and latents of the model.
+2. latents: latents, control branch and their context model alone, first by sample errors: they learn slowly under a
+   perceptual loss. What is decoded without latents stays as it was.
+3. decoder: they and the decoder, on the frozen tokens.
+4. continuous: they and the rest; half of the batches go without latents.
+5. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
+6. joint: 4 and 5 at once, for budgets too short for one after the other.
+7. context: the integer context models, on the frozen tokens and latents of the model.
 """
 
 from __future__ import annotations
@@ -38,24 +40,31 @@ class Stage:
         parts: the modules of the model that learn.
         latents: share of batches that carry the continuous stream.
         masks: share of batches that carry masks.
+        fidelity: factor on sample errors where latents are sent: what is not made up is what they are for.
         rate: weight of the continuous stream's bits per pixel at its end; it grows from zero, see `_ramp`.
-        spread: deviation that the latents are brought to before the first step; 0: they are left as they are.
     """
 
     name: str
     parts: tuple[str, ...]
     latents: float = 0.0
     masks: float = 0.0
+    fidelity: float = 1.0
     rate: float = 0.0
-    spread: float = 0.0
 
 
 STAGES = {
     stage.name: stage
     for stage in (
         Stage("discrete", ("encoder", "decoder")),
-        # Latents that drown in the noise of their own steps teach the control branch to ignore them.
-        Stage("latents", ("encoder.latents", "decoder.control"), latents=1.0, spread=2.5),
+        Stage("latents", ("encoder.latents", "decoder.control", "continuous_context"), latents=1.0, rate=1.0),
+        Stage(
+            "decoder",
+            ("encoder.latents", "decoder", "continuous_context"),
+            latents=0.7,
+            masks=0.15,
+            rate=1.0,
+            fidelity=4.0,
+        ),
         Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=0.3),
         Stage("masks", ("decoder", "predictor"), latents=0.5, masks=0.6),
         Stage(
@@ -69,11 +78,17 @@ STAGES = {
     )
 }
 
-STEPS = (0.25, 0.5, 1.0, 2.0)
+STEPS = (0.5, 1.0, 2.0, 4.0)
 """Quantisation steps of the latents that training draws from."""
 
 _MOST_MASKED = 0.7
-_CATCH_UP = {"predictor.gate": 40.0, "predictor.": 4.0, "encoder.latents.": 4.0, "decoder.control.": 4.0}
+_CATCH_UP = {
+    "predictor.gate": 40.0,
+    "predictor.": 4.0,
+    "encoder.latents.": 4.0,
+    "decoder.control.": 4.0,
+    "continuous_context.": 4.0,
+}
 """Factors on the learning rate, by the beginning of a parameter's name: these join a trunk that is trained. The gate is
 six numbers that must go from 0 to about 1."""
 
@@ -156,7 +171,9 @@ class Objective:
                 )
                 # What counts is the picture at its own size.
                 shown = resized(decoded, *source[0].shape[2:])
-                distance, parts = self.distortion(source, shown, float(len(slots)) if number == looked_at else 0.0)
+                perceptual = float(len(slots)) if number == looked_at else 0.0
+                fidelity = 1.0 if sent is None else self.stage.fidelity
+                distance, parts = self.distortion(source, shown, perceptual, fidelity)
             total = total + distance
             for name, value in parts.items():
                 logs.add(("with_latents_" if sent is not None else "") + name, value)
