@@ -18,7 +18,7 @@ from tvc.context import ContinuousContext, DiscreteContext, halves
 from tvc.integer import integer_state, quantise
 from tvc.tables import REACH, TOTAL, steps
 
-SMALL = ModelConfig(context_width=32)
+SMALL = ModelConfig(context_width=32, latents=8)
 
 
 def _fields(seed: int, batch: int = 6, side: int = 10, slots: int = 3) -> list[torch.Tensor]:
