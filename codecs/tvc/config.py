@@ -14,6 +14,9 @@ SLOT_FRAMES = 4
 TOKEN_PIXELS = 16
 """Height and width in luma samples of the block that one token stands for."""
 
+TOKEN_BLOCKS = 4
+"""Haar blocks along the side of a token."""
+
 HAAR_CHANNELS = 96
 """64 coefficients of Y, 16 of Cb and 16 of Cr: one 4x4 block over the four frames of a slot."""
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvc.blocks import Residual, TemporalMix, Up, activate, convolution, residuals, zero
-from tvc.config import HAAR_CHANNELS, SLOT_FRAMES, ModelConfig
+from tvc.config import HAAR_CHANNELS, SLOT_FRAMES, TOKEN_BLOCKS, ModelConfig
 from tvc.haar import Planes, synthesise, usual_sizes
 
 Features = tuple[Tensor, Tensor, Tensor]
@@ -38,7 +38,7 @@ class Control(nn.Module):
         self.zero16 = zero(convolution(narrow16, sixteenth))
         self.zero8 = zero(convolution(narrow8, eighth))
         self.zero4 = zero(convolution(narrow4, quarter))
-        self.direct = zero(convolution(config.latents, HAAR_CHANNELS * 4**2))
+        self.direct = zero(convolution(config.latents, HAAR_CHANNELS * TOKEN_BLOCKS**2))
 
     def forward(self, latents: Tensor) -> tuple[Features, Tensor]:
         """Latents (B, latents, h, w) -> additions at 1/16, 1/8 and 1/4, and to the coefficients at 1/4."""
@@ -46,7 +46,7 @@ class Control(nn.Module):
         x8 = self.at8(self.to8(x16))
         x4 = self.at4(self.to4(x8))
         features = self.zero16(activate(x16)), self.zero8(activate(x8)), self.zero4(activate(x4))
-        return features, functional.pixel_shuffle(self.direct(latents), 4)
+        return features, functional.pixel_shuffle(self.direct(latents), TOKEN_BLOCKS)
 
 
 class Refine(nn.Module):

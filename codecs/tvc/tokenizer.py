@@ -7,11 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvc.blocks import Down, Residual, TemporalMix, activate, convolution, residuals
-from tvc.config import HAAR_CHANNELS, ModelConfig
+from tvc.config import HAAR_CHANNELS, TOKEN_BLOCKS, ModelConfig
 from tvc.haar import Planes, analyse, usual_sizes
-
-_BLOCK = 4
-"""Haar blocks along the side of a token."""
 
 _SPREAD = 3.0
 """Factor on the first latents, whose deviation would be about that of the coefficients: 1."""
@@ -41,7 +38,7 @@ class Latents(nn.Module):
         self.at16 = Residual(sixteenth)
         self.head = convolution(sixteenth, config.latents, activated=True)
         # A linear transform of each block: training starts from there.
-        self.shortcut = convolution(HAAR_CHANNELS * _BLOCK**2, config.latents, 1)
+        self.shortcut = convolution(HAAR_CHANNELS * TOKEN_BLOCKS**2, config.latents, 1)
         with torch.no_grad():
             # Latents that drown in the noise of their own steps teach the control branch to ignore them.
             self.shortcut.weight.mul_(_SPREAD)
@@ -50,7 +47,9 @@ class Latents(nn.Module):
         """Coefficients (B, 96, H/4, W/4), activated features of the tokens -> latents (B, latents, H/16, W/16)."""
         x = self.to8(self.at4(self.stem(haar)))
         x = self.to16(self.at8(x)) + self.tokens(features)
-        latents: Tensor = self.head(activate(self.at16(x))) + self.shortcut(functional.pixel_unshuffle(haar, _BLOCK))
+        latents: Tensor = self.head(activate(self.at16(x))) + self.shortcut(
+            functional.pixel_unshuffle(haar, TOKEN_BLOCKS)
+        )
         return latents
 
 
@@ -86,7 +85,7 @@ class Encoder(nn.Module):
     def forward(self, frames: Planes, state: EncoderState | None) -> tuple[Tensor, Tensor | None, EncoderState]:
         """Planes of one slot -> activations (B, D, H/16, W/16), latents (B, latents, H/16, W/16), state."""
         haar = analyse(frames) / self.sizes  # (B, 96, H/4, W/4)
-        coarse = self.shortcut(functional.avg_pool2d(haar, _BLOCK))  # (B, D, H/16, W/16)
+        coarse = self.shortcut(functional.avg_pool2d(haar, TOKEN_BLOCKS))  # (B, D, H/16, W/16)
         x = self.at4(self.stem(haar))
         x = self.to8(x)  # (B, 192, H/8, W/8)
         if self.mix8 is not None:
