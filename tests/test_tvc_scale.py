@@ -41,11 +41,13 @@ def test_resizing_is_pillows_antialiased_bicubic(size):
             assert np.allclose(after[0, frame].numpy(), np.asarray(image), atol=2e-5)
 
 
-def test_the_usual_scale_falls_to_one_number():
-    assert {scale(q) for q in range(16, 64)} == {1.375}
-    assert all(scale(q) > scale(q + 1) for q in range(16))
-    # An octave in 24 steps.
-    assert scale(0) == pytest.approx(1.375 * 2 ** (16 / 24))
+def test_the_usual_scale_falls_in_two_slopes():
+    assert {scale(q) for q in range(31, 64)} == {1.375}
+    assert {scale(q) for q in range(16, 28)} == {1.625}
+    assert all(scale(q) > scale(q + 1) for q in (*range(16), *range(27, 31)))
+    # An octave in 16 steps where latents begin, in 24 where they end.
+    assert scale(29) == pytest.approx(1.375 * 2 ** (2 / 16))
+    assert scale(0) == pytest.approx(1.625 * 2 ** (16 / 24))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +103,11 @@ def test_any_size_comes_back_at_any_scale(model, width, height, frames, asked, q
     assert [[plane.shape for plane in frame] for frame in decoded] == [list(shapes)] * frames
 
 
-@pytest.mark.parametrize("q", [16, 20, 31])
-def test_the_middle_range_shares_its_tokens(model, q):
+@pytest.mark.parametrize("q", [9, 16, 20, 31])
+def test_points_with_latents_have_the_tokens_of_their_scale(model, q):
     clip = moving(64, 48, 12)
-    assert tvc.thin(tvc.encode(clip, 25, q=q, model=model), model=model) == tvc.encode(clip, 25, q=32, model=model)
+    tokens = tvc.encode(clip, 25, q=32, scale=scale(q), model=model)
+    assert tvc.thin(tvc.encode(clip, 25, q=q, model=model), model=model) == tokens
 
 
 @pytest.mark.parametrize("asked", [0, 0.2, 4.1, -1, float("nan"), float("inf")])

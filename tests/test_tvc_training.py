@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import math
 from fractions import Fraction
@@ -16,15 +17,20 @@ import torch
 from tvc_samples import UNEVEN as TINY
 
 from tvc import weights
+from tvc.bitstream import Reader
+from tvc.encoder import encode_stream
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.resampling import resized
+from tvc.statistics import bitstream_stats
 from tvc.training import crops, look, loop, material
 from tvc.training.export import export
+from tvc.training.grow import GrowSettings, grow, regression
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.stages import STAGES, Objective, parameters
 from tvc.training.validate import load_clip, score
+from tvc.video import Format
 
 SMALL_CROPS = crops.CropSettings(frames=8, size=64, smallest_side=64, largest_side=96, scale=0.1)
 
@@ -323,6 +329,45 @@ def test_training_latents_leaves_what_is_decoded_without_them_as_it_was(data: Pa
     assert not torch.equal(first, last)
 
 
+def test_reduced_rank_regression_is_principal_components_where_the_error_is_the_source() -> None:
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(4000, 12, generator=generator, dtype=torch.float64) * torch.arange(1, 13).sqrt()
+    samples = samples @ torch.linalg.qr(torch.randn(12, 12, generator=generator, dtype=torch.float64))[0]
+    own = samples.T @ samples / len(samples)
+    analysis, synthesis = regression(own, own, 3)
+    axes = np.linalg.eigh(own.numpy())[1][:, -3:]
+    projector = axes @ axes.T
+    # The ridge takes a little of each.
+    assert np.allclose((synthesis @ analysis).numpy(), projector, atol=0.01)
+    assert np.allclose((synthesis.T @ synthesis).numpy(), np.eye(3), atol=1e-5)
+
+
+def test_more_latents_leave_tokens_as_they_were_and_bring_errors_down(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path / "crops", SMALL_CROPS)
+    torch.manual_seed(0)
+    model, store = TVC(TINY).eval(), crops.CropStore(tmp_path / "crops")
+    start = {"config": TINY.to_json(), "average": model.state_dict()}
+    more = TINY.latents + 4
+    settings = GrowSettings(batches=2, size=SMALL_CROPS.size, slots=2)
+    content = grow(start, store, more, settings)
+    loop.write_checkpoint(tmp_path / "grown.pt", content)
+    run = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "run", tmp_path / "grown.pt", None)
+    grown = run.model.eval()
+    planes = store.batch(np.random.default_rng(0), 4, 1, SMALL_CROPS.size)
+    errors = []
+    for one in (model, grown):
+        codes, latents, _ = one.encode_slot(planes, None)
+        assert latents is not None
+        errors.append((one.decode_slot(codes, None, latents, None)[0][0] - planes[0]).square().mean())
+        tokens = one.decode_slot(codes, None, None, None)[0][0]
+        assert torch.equal(tokens, model.decode_slot(codes, None, None, None)[0][0])
+    assert latents.shape[1] == more
+    assert errors[1] < 0.8 * errors[0]
+    with pytest.raises(TrainingError, match="only be added"):
+        grow(start, store, TINY.latents, settings)
+
+
 def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
@@ -386,6 +431,16 @@ def test_validation_scores_whole_clips(data: Path) -> None:
     assert (result.bits_per_token, result.cost_per_token) == (-1, -1)
     counted = score(model, clip, None, count_bits=True)
     assert 0 < counted.bits_per_token < counted.cost_per_token < 6 * 16
+    assert counted.latent_bits_per_token == -1
+    # What the codec writes: its range coder is within a percent of the ideal length.
+    asked = score(model, clip, None, step=1.0, count_bits=True)
+    frames = [tuple(plane[0, t].numpy().astype(np.uint8) for plane in clip) for t in range(8)]
+    stream = io.BytesIO()
+    encode_stream(frames, Format(96, 64, Fraction(25)), stream, model, q=8, scale=1)
+    stats = bitstream_stats(Reader(stream.getvalue()), model)
+    tokens = 2 * 4 * 6
+    assert asked.latent_bits_per_token == pytest.approx(8 * stats["continuous_bytes"] / tokens, rel=0.01)
+    assert asked.bits_per_token == counted.bits_per_token
     # Twice as high and wide, back to what it was before it is compared.
     errors, encoder, decoder = [], None, None
     for first in (0, 4):

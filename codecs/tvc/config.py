@@ -47,7 +47,7 @@ class ModelConfig:
     """
 
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
-    latents: int = 15
+    latents: int = 32
     widths: tuple[int, int, int] = (96, 192, 256)
     encoder_blocks: tuple[int, int, int] = (1, 1, 2)
     decoder_blocks: tuple[int, int, int] = (1, 2, 2)

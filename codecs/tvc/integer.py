@@ -188,6 +188,28 @@ def activate(sums: Tensor) -> Tensor:
     return result
 
 
+class _Gate(torch.autograd.Function):
+    """Clamp to 0..UNIT whose gradient still passes, at either end, where it points back inside."""
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor) -> Tensor:
+        ctx.save_for_backward(sums)
+        return sums.clamp(0, UNIT)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (sums,) = ctx.saved_tensors
+        outward = ((sums <= 0) & (gradients[0] > 0)) | ((sums >= UNIT) & (gradients[0] < 0))
+        inward: Tensor = gradients[0] * ~outward
+        return inward
+
+
+def gate(sums: Tensor) -> Tensor:
+    """Gates: sums cut to 0..UNIT, which stands for 1; half open where the sum is 0."""
+    result: Tensor = _Gate.apply(sums + UNIT // 2)
+    return result
+
+
 def planes(codes: Tensor, levels: tuple[int, ...]) -> Tensor:
     """One-hot planes of token codes, 1.0 being `UNIT`; a code of -1 (not known) sets none.
 

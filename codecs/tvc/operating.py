@@ -51,8 +51,9 @@ POINTS = (
 )
 
 
-_USUAL_SCALE = 1.375
-_LAST_LARGE, _SCALE_OCTAVE = 16, 24
+_USUAL_SCALE, _SCALE_WITH_LATENTS = 1.375, 1.625
+_FIRST_LARGER, _SCALE_OCTAVE = 31, 16
+_LAST_LARGE, _LARGE_SCALE_OCTAVE = 16, 24
 
 MULTIPLIER = 0.07
 """How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes."""
@@ -61,10 +62,12 @@ MULTIPLIER = 0.07
 def scale(q: int) -> float:
     """How many times their height and width frames are coded at, where nothing is asked for.
 
-    1.375 from q 16 on, where the bits of a larger picture buy more than those of latents, and more of it can be masked
-    (docs/tvc.md, "Coded size"). Below, both grow.
+    1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 16 steps, up
+    to 1.625, which is decoded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a step, and
+    it grows on.
     """
-    return float(_USUAL_SCALE * 2 ** (max(0, _LAST_LARGE - q) / _SCALE_OCTAVE))
+    larger = min(_SCALE_WITH_LATENTS, _USUAL_SCALE * 2 ** (max(0, _FIRST_LARGER - q) / _SCALE_OCTAVE))
+    return float(larger * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_SCALE_OCTAVE))
 
 
 def point(q: int, *, continuous: bool = True) -> Point:

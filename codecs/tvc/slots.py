@@ -108,13 +108,16 @@ class SlotCoder:
         if context is None or point.step_index is None:
             raise ValueError("there is no continuous stream to code")
         step, _ = steps(point.step_index)
-        past = features = context.past_features(codes, self.memory.latents)
+        # `discrete` has moved the codes of the slot before to second place.
+        past = features = context.past_features(codes, self.memory.latents, self.memory.codes2)
         decoded = torch.zeros(1, context.latents, *self._shape[2:])
+        previous = torch.zeros_like(decoded) if self.memory.latents is None else self.memory.latents
         symbols = []
         for half, squares in enumerate(self.halves):
             if half:
-                features = context.present_features(past, decoded)
-            mean, counts = context.gaussians(half, features[0].permute(1, 2, 0)[squares], point.step_index)
+                features = context.present_features(past, decoded, previous * ~squares)
+            rows, before = (one[0].permute(1, 2, 0)[squares] for one in (features, previous))
+            mean, counts = context.gaussians(half, rows, before, point.step_index)
             places = None
             if latents is not None:
                 wanted = (latents[0].permute(1, 2, 0)[squares].double() * (LATENT_ONE / step)).round()

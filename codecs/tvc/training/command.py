@@ -102,6 +102,30 @@ def run(
 
 
 @app.command()
+def grow(
+    start: Annotated[Path, typer.Argument(help="Best checkpoint of the stage before, or a weights file.")],
+    target: Annotated[Path, typer.Argument(help="The checkpoint to write; `run --start` begins with it.")],
+    crops: _Crops,
+    latents: Annotated[int, typer.Option(help="How many it has.")],
+    batches: Annotated[int, typer.Option(help="Batches of eight crops that are looked at.")] = 130,
+    enlarge: Annotated[list[float] | None, typer.Option(help="As for `run`.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice of crops.")] = 0,
+) -> None:
+    """Give a model more latents: those that tell most of what it still gets wrong. No training.
+
+    Example: tvc train grow run/decoder-best.pt grown.pt --crops /var/tmp/tvc-crops --latents 48
+    """
+    from tvc.training.crops import CropStore
+    from tvc.training.grow import GrowSettings
+    from tvc.training.grow import grow as grown
+    from tvc.training.loop import read_start, write_checkpoint
+
+    settings = GrowSettings(batches, enlarge=tuple(enlarge or (1.0,)), seed=seed)
+    write_checkpoint(target, grown(read_start(start), CropStore(crops), latents, settings))
+    typer.echo(str(target))
+
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="The last stage's best checkpoint.")],
     target: Annotated[Path, typer.Argument(help="The weights file to write.")],

@@ -28,7 +28,7 @@ from tvc.training.crops import CropStore
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
 from tvc.training.perceptual import Lpips
-from tvc.training.stages import STAGES, Objective, parameters
+from tvc.training.stages import LATENT_BITS, STAGES, Objective, parameters
 from tvc.training.validate import Score, load_clip, score
 
 CONTEXTS = ("discrete_context.", "continuous_context.")
@@ -156,7 +156,7 @@ class _Run:
         self.device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
         kept = read_checkpoint(self.checkpoint) if self.checkpoint.is_file() else None
-        origin = kept or (None if start is None else _read_start(start))
+        origin = kept or (None if start is None else read_start(start))
         self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
         if origin:
             load_parts(self.model, origin["model" if kept else "average"])
@@ -234,7 +234,8 @@ class _Run:
         names: dict[str, Callable[[Planes], Score]] = {}
         factor = self.settings.enlarge[0]
         if self.stage.name == "context":
-            names["discrete"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor, count_bits=True)
+            step = 1.0 if self.model.config.continuous else None
+            names["bits"] = lambda clip: score(self.average, clip, None, enlarge=factor, step=step, count_bits=True)
         else:
             names["discrete"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor)
             if self.stage.latents:
@@ -257,7 +258,7 @@ class _Run:
         if merit < self.best:
             self.best = merit
             content = {"config": self.model.config.to_json(), "average": self.average.state_dict(), "step": self.step}
-            _write(self.folder / f"{self.settings.stage}-best.pt", content)
+            write_checkpoint(self.folder / f"{self.settings.stage}-best.pt", content)
         self._since += time.monotonic() - began
 
     def save(self) -> None:
@@ -271,7 +272,7 @@ class _Run:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        _write(self.checkpoint, content)
+        write_checkpoint(self.checkpoint, content)
 
     def _follow(self) -> None:
         # A short memory at first, so that the average does not carry the initial weights along.
@@ -308,8 +309,8 @@ def load_parts(model: TVC, state: dict[str, Tensor]) -> None:
     model.load_state_dict(state, strict=False)
 
 
-def _read_start(path: Path) -> dict[str, Any]:
-    """Configuration and weights to begin with, of a checkpoint or a weights file."""
+def read_start(path: Path) -> dict[str, Any]:
+    """Configuration (`config`) and weights (`average`) to begin with, of a checkpoint or a weights file."""
     if path.suffix != ".safetensors":
         return read_checkpoint(path)
     model = weights.load(path)
@@ -329,7 +330,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Writes what `read_checkpoint` reads."""
     # A run may be ended at any moment: the old checkpoint stands until the new one is whole.
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
@@ -344,14 +346,17 @@ def _to(clip: Planes, device: torch.device) -> Planes:
 def _mean_score(table: dict[str, Score]) -> dict[str, float]:
     return {
         name: sum(getattr(value, name) for value in table.values()) / len(table)
-        for name in ("psnr_y", "lpips", "bits_per_token", "cost_per_token")
+        for name in ("psnr_y", "lpips", "bits_per_token", "cost_per_token", "latent_bits_per_token")
     }
 
 
 def _merit(scores: dict[str, dict[str, Score]], *, context: bool) -> float:
-    """What the best checkpoint has least of: LPIPS (without it, -PSNR) over every mode, or the cost of a token."""
+    """What the best checkpoint has least of.
+
+    LPIPS (without it, -PSNR) over every mode, or the cost of a token and of its latents, weighted as in the loss.
+    """
     means = [_mean_score(table) for table in scores.values()]
     if context:
-        return means[0]["cost_per_token"]
+        return means[0]["cost_per_token"] + LATENT_BITS * max(0.0, means[0]["latent_bits_per_token"])
     merits = [-mean["psnr_y"] if math.isnan(mean["lpips"]) else mean["lpips"] for mean in means]
     return sum(merits) / len(merits)

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from tvc.config import SLOT_FRAMES
 from tvc.haar import Planes
+from tvc.integer import through
 from tvc.model import TVC, DecoderState
 from tvc.operating import MULTIPLIER
 from tvc.resampling import resized
@@ -93,7 +94,8 @@ _CATCH_UP = {
 six numbers that must go from 0 to about 1."""
 
 _CROSS_ENTROPY = 0.05
-_LATENT_BITS = 0.3
+LATENT_BITS = 0.3
+"""Weight of the latents' bits beside those of the tokens, in the stage `context`."""
 _LONG_STREAM = 0.25
 """Share of batches that start inside a long stream: states must stay sound over hours, crops hold three slots."""
 
@@ -147,7 +149,8 @@ class Objective:
         with_latents = self._chance(self.stage.latents)
         masked = self._chance(self.stage.masks)
         step = STEPS[int(self._uniform() * len(STEPS))]
-        encoder, decoder, previous = self._burn_in(slots, precision)
+        encoder, decoder = self._burn_in(slots, precision, step if with_latents else None)
+        previous = previous_codes = None
         total, logs = torch.zeros((), device=planes[0].device), _Sums()
         looked_at = int(self._uniform() * len(slots))
         for number, (source, slot) in enumerate(zip(sources, slots, strict=True)):
@@ -155,12 +158,15 @@ class Objective:
                 values, latents, encoder = self.model.tokenize(slot, encoder)
             sent = None
             if with_latents and latents is not None:
-                sent = latents + (torch.rand(latents.shape, generator=self._random).to(latents) - 0.5) * step
+                # Rounded, not with noise: a latent that is small beside its step is then nothing, as when it is coded.
+                sent = through(latents, (latents / step).round() * step)
                 if weight > 0:
-                    bits = self._rate(latents, step, values, previous) / slot[0][0].numel()
+                    codes = self.model.fsq.codes(values.detach())
+                    bits = self._rate(latents, step, codes, previous, previous_codes) / slot[0][0].numel()
                     total = total + weight * bits
                     logs.add("continuous_bpp", bits)
-                previous = (latents.detach() / step).round() * step
+                    previous_codes = codes
+                previous = sent.detach()
             mask = guesses = None
             if masked:
                 mask = self._mask(values)
@@ -183,13 +189,14 @@ class Objective:
                 logs.add("predictor_nats", entropy)
         return total / len(slots), logs.means()
 
-    def _rate(self, latents: Tensor, step: float, values: Tensor, previous: Tensor | None) -> Tensor:
+    def _rate(
+        self, latents: Tensor, step: float, codes: Tensor, previous: Tensor | None, previous_codes: Tensor | None
+    ) -> Tensor:
         """Bits of one slot's latents per crop."""
         context = self.model.continuous_context
         if context is None:
             return latents.new_zeros(())
-        codes = self.model.fsq.codes(values.detach())
-        bits: Tensor = context(latents, step, codes, previous)
+        bits: Tensor = context(latents, step, codes, previous, previous_codes, noise=True)
         return bits.sum() / latents.shape[0]
 
     def _context(self, slots: list[Planes], precision: torch.autocast) -> tuple[Tensor, Logs]:
@@ -211,24 +218,26 @@ class Objective:
                 logs.add("bits_per_token", bits)
                 total = total + bits
                 if self.model.continuous_context is not None and latents is not None:
-                    bits = self.model.continuous_context(latents, step, codes, previous).sum() / codes[:, 0].numel()
+                    cost = self.model.continuous_context(latents, step, codes, previous, previous1)
+                    bits = cost.sum() / codes[:, 0].numel()
                     logs.add(f"latent_bits_step_{step:g}", bits)
-                    total = total + _LATENT_BITS * bits
+                    total = total + LATENT_BITS * bits
             previous1, previous2 = codes, previous1
             previous = None if latents is None else (latents / step).round() * step
         return total / len(slots), logs.means()
 
     def _burn_in(
-        self, slots: list[Planes], precision: torch.autocast
-    ) -> tuple[EncoderState | None, DecoderState | None, Tensor | None]:
-        """States after some slots without gradients, or none."""
+        self, slots: list[Planes], precision: torch.autocast, step: float | None
+    ) -> tuple[EncoderState | None, DecoderState | None]:
+        """States after some slots without gradients, with latents in this step or without, or none."""
         encoder: EncoderState | None = None
         decoder: DecoderState | None = None
         with torch.no_grad(), precision:
             for slot in self._lead_in(slots) if self._chance(_LONG_STREAM) else []:
-                values, _, encoder = self.model.tokenize(slot, encoder)
-                _, decoder, _ = self.model.reconstruct(values, None, None, decoder)
-        return encoder, decoder, None
+                values, latents, encoder = self.model.tokenize(slot, encoder)
+                sent = None if step is None or latents is None else (latents / step).round() * step
+                _, decoder, _ = self.model.reconstruct(values, None, sent, decoder)
+        return encoder, decoder
 
     def _lead_in(self, slots: list[Planes]) -> list[Planes]:
         """1, 3 or 5 times the slots backwards and forwards in time, ending where the first slot begins."""

@@ -32,12 +32,14 @@ class Score:
         lpips: LPIPS with AlexNet on BT.709 RGB; lower is better; NaN where not measured.
         bits_per_token: of the discrete context model, without range coder and headers; -1 where not asked.
         cost_per_token: these, and what the choice of codes adds in squared distance at the price of a bit.
+        latent_bits_per_token: of the continuous context model; -1 where not asked, or without latents.
     """
 
     psnr_y: float
     lpips: float
     bits_per_token: float
     cost_per_token: float
+    latent_bits_per_token: float = -1.0
 
 
 def load_clip(clip: ValidationClip, material: Material, frames: int) -> Planes:
@@ -75,7 +77,8 @@ def score(
     encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
     previous1: Tensor | None = None
     previous2: Tensor | None = None
-    errors, distances, bits, costs = [], [], [], []
+    previous: Tensor | None = None
+    errors, distances, bits, costs, latent_bits = [], [], [], [], []
     shape = clip[0].shape[2:]
     coded = [tokens_at(side, enlarge) * TOKEN_PIXELS for side in shape]
     for start in range(0, clip[0].shape[1], SLOT_FRAMES):
@@ -96,12 +99,16 @@ def score(
             bits.append(model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel())
             distance = (places - codes).square().sum() / codes[:, 0].numel()
             costs.append(bits[-1] + distance / MULTIPLIER)
-            previous1, previous2 = codes, previous1
+            if step is not None and latents is not None and model.continuous_context is not None:
+                cost = model.continuous_context(latents, step, codes, previous, previous1)
+                latent_bits.append(cost.sum() / codes[:, 0].numel())
+            previous1, previous2, previous = codes, previous1, sent
     psnr = 10 * torch.log10(255**2 / torch.stack(errors).mean())
     per_token = float(torch.stack(bits).mean()) if bits else -1.0
     cost = float(torch.stack(costs).mean()) if costs else -1.0
+    latent = float(torch.stack(latent_bits).mean()) if latent_bits else -1.0
     perceptual = float(torch.stack(distances).mean()) if distances else math.nan
-    return Score(float(psnr), perceptual, per_token, cost)
+    return Score(float(psnr), perceptual, per_token, cost, latent)
 
 
 def table(
