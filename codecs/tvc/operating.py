@@ -62,9 +62,9 @@ MULTIPLIER = 0.07
 def scale(q: int) -> float:
     """How many times their height and width frames are coded at, where nothing is asked for.
 
-    1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 16 steps, to
-    1.625 at most, which is coded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a step,
-    and it grows on.
+    1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 16 steps,
+    to 1.625 at most, which is coded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a
+    step, and it grows on.
     """
     larger = min(_SCALE_WITH_LATENTS, _USUAL_SCALE * 2 ** (max(0, _FIRST_LARGER - q) / _SCALE_OCTAVE))
     return float(larger * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_SCALE_OCTAVE))
