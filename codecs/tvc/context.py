@@ -48,6 +48,11 @@ def halves(height: int, width: int, checkerboard: bool) -> list[Tensor]:
     return [~odd, odd]
 
 
+def dequantised(latents: Tensor, step: Tensor | float) -> Tensor:
+    """Latents as they come back from quantisation in this step."""
+    return torch.round(latents / step) * step
+
+
 class _Trunk(nn.Module):
     """A 3x3 layer into `width` channels, then residual 3x3 layers."""
 
@@ -251,7 +256,7 @@ class ContinuousContext(nn.Module):
             Bits (B, C, h, w) float32.
         """
         step = torch.as_tensor(step, dtype=latents.dtype, device=latents.device)
-        rounded = through(latents, torch.round(latents / step) * step)
+        rounded = through(latents, dequantised(latents, step))
         coded = latents + (torch.rand_like(latents) - 0.5) * step if noise else rounded
         previous = torch.zeros_like(latents) if previous is None else previous
         features = self.past_features(codes, previous, previous_codes)
@@ -271,16 +276,14 @@ class ContinuousContext(nn.Module):
             bits = torch.where(squares, cost(((coded - mean) / step).abs(), deviation * math.sqrt(2)), bits)
         return bits
 
-    def past_features(self, codes: Tensor, previous: Tensor | None, previous_codes: Tensor | None) -> Tensor:
+    def past_features(self, codes: Tensor, previous: Tensor, previous_codes: Tensor | None) -> Tensor:
         """What the first half sees: (B, width, h, w) activations.
 
         Args:
             codes: (B, D, h, w) of this slot.
-            previous: dequantised latents of the slot before (B, C, h, w), or None.
+            previous: dequantised latents of the slot before (B, C, h, w), 0 where there is none.
             previous_codes: codes of the slot before, or None.
         """
-        if previous is None:
-            previous = torch.zeros(codes.shape[0], self.latents, *codes.shape[2:], device=codes.device)
         before = torch.full_like(codes, -1) if previous_codes is None else previous_codes
         seen = (planes(codes, self.levels), planes(before, self.levels), self._parts(previous))
         features: Tensor = self.past(torch.cat(seen, 1))

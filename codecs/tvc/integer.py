@@ -165,48 +165,34 @@ def _forget(layer: IntegerLayer, _: object) -> None:
 
 
 class _Cut(torch.autograd.Function):
-    """Clamp to 0..127 whose gradient, above 127, still passes where it points back down.
+    """Clamp to 0..top whose gradient, above top, still passes where it points back down.
 
-    With the plain clamp a unit that once overshot on all its inputs never learns again.
+    With the plain clamp a unit that once overshot on all its inputs never learns again. With `rises`, the gradient also
+    passes below 0 where it points back up.
     """
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor) -> Tensor:
+    def forward(ctx: Any, sums: Tensor, top: int, rises: bool) -> Tensor:
         ctx.save_for_backward(sums)
-        return sums.clamp(0, PEAK)
+        ctx.top, ctx.rises = top, rises
+        return sums.clamp(0, top)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (sums,) = ctx.saved_tensors
-        inward: Tensor = gradients[0] * ((sums > 0) & ((sums < PEAK) | (gradients[0] > 0)))
-        return inward
+        low = (sums > 0) | (gradients[0] < 0) if ctx.rises else sums > 0
+        return gradients[0] * (low & ((sums < ctx.top) | (gradients[0] > 0))), None, None
 
 
 def activate(sums: Tensor) -> Tensor:
     """Activations: sums cut to 0..127."""
-    result: Tensor = _Cut.apply(sums)
+    result: Tensor = _Cut.apply(sums, PEAK, False)
     return result
-
-
-class _Gate(torch.autograd.Function):
-    """Clamp to 0..UNIT whose gradient still passes, at either end, where it points back inside."""
-
-    @staticmethod
-    def forward(ctx: Any, sums: Tensor) -> Tensor:
-        ctx.save_for_backward(sums)
-        return sums.clamp(0, UNIT)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (sums,) = ctx.saved_tensors
-        outward = ((sums <= 0) & (gradients[0] > 0)) | ((sums >= UNIT) & (gradients[0] < 0))
-        inward: Tensor = gradients[0] * ~outward
-        return inward
 
 
 def gate(sums: Tensor) -> Tensor:
     """Gates: sums cut to 0..UNIT, which stands for 1; half open where the sum is 0."""
-    result: Tensor = _Gate.apply(sums + UNIT // 2)
+    result: Tensor = _Cut.apply(sums + UNIT // 2, UNIT, True)
     return result
 
 

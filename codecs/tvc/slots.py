@@ -108,10 +108,10 @@ class SlotCoder:
         if context is None or point.step_index is None:
             raise ValueError("there is no continuous stream to code")
         step, _ = steps(point.step_index)
-        # `discrete` has moved the codes of the slot before to second place.
-        past = features = context.past_features(codes, self.memory.latents, self.memory.codes2)
         decoded = torch.zeros(1, context.latents, *self._shape[2:])
         previous = torch.zeros_like(decoded) if self.memory.latents is None else self.memory.latents
+        # `discrete` has moved the codes of the slot before to second place.
+        past = features = context.past_features(codes, previous, self.memory.codes2)
         symbols = []
         for half, squares in enumerate(self.halves):
             if half:

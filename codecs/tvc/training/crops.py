@@ -188,6 +188,11 @@ def _camera_path(t: int, size: int, width: int, height: int, rng: np.random.Gene
     return torch.stack((x / width * 2 - 1, y / height * 2 - 1), dim=-1)
 
 
+def shown_side(coded: int, factor: float) -> int:
+    """Side of the crops that are coded at the side `coded` after they are enlarged by a factor."""
+    return round(coded / factor / 4) * 4
+
+
 class CropStore:
     """Random batches from a crop store.
 

@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from tvc.config import HAAR_CHANNELS, TOKEN_BLOCKS, ModelConfig
+from tvc.context import dequantised
 from tvc.errors import TrainingError
 from tvc.haar import analyse, usual_sizes
 from tvc.model import TVC
 from tvc.resampling import resized
-from tvc.training.crops import CropStore
+from tvc.training.crops import CropStore, shown_side
 from tvc.training.loop import load_parts
 from tvc.training.stages import slots_of
 
@@ -107,12 +108,12 @@ def _moments(model: TVC, crops: CropStore, settings: GrowSettings) -> tuple[Tens
     own, errors = (torch.zeros(_VALUES, _VALUES, dtype=torch.float64) for _ in range(2))
     count = 0
     for _ in range(settings.batches):
-        shown = round(size / float(rng.choice(settings.enlarge)) / 4) * 4
+        shown = shown_side(size, float(rng.choice(settings.enlarge)))
         encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
         for source in slots_of(crops.batch(rng, 8, settings.slots, shown)):
             slot = resized(source, size, size)
             values, latents, encoder = model.tokenize(slot, encoder)
-            sent = None if latents is None else (latents / _STEP).round() * _STEP
+            sent = None if latents is None else dequantised(latents, _STEP)
             decoded, decoder, _ = model.reconstruct(values, None, sent, decoder)
             haar = analyse(slot)
             h, r = _blocks(haar / model.encoder.sizes), _blocks(haar - analyse(decoded))

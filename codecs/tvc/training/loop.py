@@ -24,7 +24,7 @@ from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.training.crops import CropStore
+from tvc.training.crops import CropStore, shown_side
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
 from tvc.training.perceptual import Lpips
@@ -204,7 +204,7 @@ class _Run:
         began = time.monotonic()
         rng = np.random.default_rng(seed)
         factor = settings.enlarge[0] if len(settings.enlarge) == 1 else float(rng.choice(settings.enlarge))
-        batch = self.store.batch(rng, settings.batch, settings.slots, self._shown(factor))
+        batch = self.store.batch(rng, settings.batch, settings.slots, shown_side(settings.size, factor))
         y, cb, cr = (plane.to(self.device) for plane in batch)
         self._input_s += time.monotonic() - began
         objective = Objective(self.model, self.stage, self.distortion, seed, settings.size)
@@ -224,10 +224,6 @@ class _Run:
             self._recent.setdefault(name, []).append(value)
         if self.step % _LOG_EVERY == 0:
             self._log_step(rate)
-
-    def _shown(self, factor: float) -> int:
-        """Side of the crops that are coded at `settings.size` after they are enlarged."""
-        return round(self.settings.size / factor / 4) * 4
 
     def validate(self) -> None:
         """Scores the averaged weights and keeps them if they are the best so far."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tvc.config import SLOT_FRAMES
+from tvc.context import dequantised
 from tvc.haar import Planes
 from tvc.integer import through
 from tvc.model import TVC, DecoderState
@@ -159,7 +160,7 @@ class Objective:
             sent = None
             if with_latents and latents is not None:
                 # Rounded, not with noise: a latent that is small beside its step is then nothing, as when it is coded.
-                sent = through(latents, (latents / step).round() * step)
+                sent = through(latents, dequantised(latents, step))
                 if weight > 0:
                     codes = self.model.fsq.codes(values.detach())
                     bits = self._rate(latents, step, codes, previous, previous_codes) / slot[0][0].numel()
@@ -223,7 +224,7 @@ class Objective:
                     logs.add(f"latent_bits_step_{step:g}", bits)
                     total = total + LATENT_BITS * bits
             previous1, previous2 = codes, previous1
-            previous = None if latents is None else (latents / step).round() * step
+            previous = None if latents is None else dequantised(latents, step)
         return total / len(slots), logs.means()
 
     def _burn_in(
@@ -235,7 +236,7 @@ class Objective:
         with torch.no_grad(), precision:
             for slot in self._lead_in(slots) if self._chance(_LONG_STREAM) else []:
                 values, latents, encoder = self.model.tokenize(slot, encoder)
-                sent = None if step is None or latents is None else (latents / step).round() * step
+                sent = None if step is None or latents is None else dequantised(latents, step)
                 _, decoder, _ = self.model.reconstruct(values, None, sent, decoder)
         return encoder, decoder
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tvc.bitstream import tokens_at
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
+from tvc.context import dequantised
 from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.operating import MULTIPLIER
@@ -88,7 +89,7 @@ def score(
         codes = places.round().long()
         if count_bits:
             codes = model.discrete_context.cheap(places, previous1, previous2, MULTIPLIER)
-        sent = None if step is None or latents is None else (latents / step).round() * step
+        sent = None if step is None or latents is None else dequantised(latents, step)
         decoded, decoder = model.decode_slot(codes, None, sent, decoder)
         shown = resized(decoded, *shape)
         dy, dcb, dcr = ((plane.float() * 128 + 128).round().clamp(0, 255) for plane in shown)
