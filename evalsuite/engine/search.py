@@ -21,8 +21,12 @@ from evalsuite.codec.knob import Knob
 TOLERANCE = 0.03
 """A point within 3 % of its target is matched."""
 
-ENCODES_PER_TARGET = 4
-"""Encodes spent on one target before its best is taken as it is."""
+ENCODES_PER_TARGET = 8
+"""Encodes spent on one target before its best is taken as it is: a smooth curve takes two, one with a bend that nothing
+foretells takes six."""
+
+MOST_FAILURES = 4
+"""Failed encodes before no more are tried."""
 
 _WORTH_IT = 0.7
 """How much nearer than the best so far an encode must promise to come, where that is near already."""
@@ -108,7 +112,7 @@ class RateSearch:
         grid = _grid(self.knob)
         if self._failed:
             grid = grid[~np.isin(grid, list(self._failed))]
-            if len(self._failed) >= ENCODES_PER_TARGET or not len(grid):
+            if len(self._failed) >= MOST_FAILURES or not len(grid):
                 return None
         for target in self._order():
             if self.is_settled(target):
@@ -146,6 +150,10 @@ class RateSearch:
     def _promising(self, target: float, grid: NDArray[np.float64]) -> float | None:
         """The untried q that is expected nearest to the target; None where it is hardly nearer than the best so far."""
         untried = grid[~np.isin(grid, list(self.history))]
+        # Sizes fall as q grows: what is too large and what is too small already hold the target between them.
+        too_large = max((q for q, size in self.history.items() if size > target), default=-math.inf)
+        too_small = min((q for q, size in self.history.items() if size <= target and q > too_large), default=math.inf)
+        untried = untried[(untried > too_large) & (untried < too_small)]
         best = self.best(target)
         if best is None or not len(untried):
             return None
