@@ -17,6 +17,7 @@ from tvc.encoder import encode_stream
 from tvc.entropy import Writer
 from tvc.operating import POINTS
 from tvc.slots import SlotCoder, rounded
+from tvc.tables import TOTAL
 from tvc.video import Format
 
 
@@ -65,16 +66,21 @@ def test_other_prices_are_refused(model, price):
         encode_stream(moving(16, 16, 4), Format(16, 16, Fraction(25)), io.BytesIO(), model, q=32, multiplier=price)
 
 
-def test_training_sees_the_codes_that_the_encoder_takes(model):
+@pytest.mark.parametrize("q", [32, 52, 63])
+def test_training_sees_the_codes_that_the_decoder_has(model, q):
     rng = np.random.default_rng(3)
     levels = model.config.levels
     shape = (1, len(levels), 12, 14)
     places = [torch.from_numpy(rng.uniform(0, np.array(levels)[None, :, None, None] - 1, shape)) for _ in range(3)]
-    coder, previous1, previous2 = SlotCoder(model, 12, 14), None, None
+    coder, previous1, previous2, shares = SlotCoder(model, 12, 14), None, None, []
+    threshold = 1.0 if POINTS[q].threshold is None else POINTS[q].threshold / TOTAL
     for one in places:
-        sent, _ = coder.discrete(Writer(), POINTS[32], one.float(), 0.2)
-        codes = model.discrete_context.cheap(one.float(), previous1, previous2, 0.2)
+        decoded, masked = coder.discrete(Writer(), POINTS[q], one.float(), 0.2)
+        codes, mask = model.discrete_context.chosen(one.float(), previous1, previous2, 0.2, threshold)
         # Float counts differ from whole ones by a rounding, so two codes that weigh the same may change places.
-        assert float((codes == sent).float().mean()) > 0.995
+        assert float((codes == decoded).float().mean()) > 0.99
+        assert float((mask == (torch.zeros_like(mask) if masked is None else masked)).float().mean()) > 0.98
         assert not torch.equal(codes, one.round().long())
-        previous1, previous2 = sent, previous1
+        shares.append(float(mask.float().mean()))
+        previous1, previous2 = decoded, previous1
+    assert (max(shares) > 0) == (q > 32)

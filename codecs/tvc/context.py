@@ -112,29 +112,56 @@ class DiscreteContext(nn.Module):
         return bits.permute(0, 3, 1, 2)
 
     @torch.no_grad()
-    def cheap(self, places: Tensor, previous1: Tensor | None, previous2: Tensor | None, multiplier: float) -> Tensor:
-        """Codes as the encoder chooses them (`slots.rounded`), in floating point and for a whole batch: for training.
+    def chosen(
+        self,
+        places: Tensor,
+        previous1: Tensor | None,
+        previous2: Tensor | None,
+        multiplier: float,
+        threshold: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Codes as the decoder has them (`SlotCoder.discrete`), in floating point and for a whole batch: for training.
 
         Args:
             places: (B, D, h, w), codes before rounding.
             previous1: codes (B, D, h, w) of the slot before, or None.
             previous2: codes of the slot before that, or None.
             multiplier: squared distance that a bit is worth.
+            threshold: tokens surer than this probability are masked; 1: none.
 
         Returns:
-            (B, D, h, w) int64.
+            Codes (B, D, h, w) int64, guesses where masked, and the mask (B, 1, h, w) bool.
         """
         batch, dimensions = places.shape[:2]
         codes = torch.zeros_like(places, dtype=torch.int64)
+        mask = torch.zeros_like(places[:, :1], dtype=torch.bool)
         for half, squares, seen in self._halves(codes, previous1, previous2):
             wanted = places.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
-            tokens = torch.zeros_like(wanted, dtype=torch.int64)
-            for d, levels in enumerate(self.levels):
-                bits = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
-                distance = (wanted[:, d, None] - torch.arange(levels, device=codes.device)).square()
-                tokens[:, d] = (distance + multiplier * bits).argmin(1)
+            tokens, _ = self._chain(half, seen, wanted, multiplier)
+            if threshold < 1:
+                guesses, probability = self._chain(half, seen, None, 1.0)
+                sure = probability > threshold
+                tokens = torch.where(sure[:, None], guesses, tokens)
+                mask[:, 0][:, squares] = sure.reshape(batch, -1)
             codes.permute(0, 2, 3, 1)[:, squares] = tokens.reshape(batch, -1, dimensions)
-        return codes
+        return codes, mask
+
+    def _chain(self, half: int, seen: Tensor, wanted: Tensor | None, multiplier: float) -> tuple[Tensor, Tensor]:
+        """Tokens (N, D), each dimension's code in turn, and their probabilities (N,).
+
+        A code is the one of least squared distance from what is wanted (N, D) plus multiplier times bits; the
+        likeliest one where nothing is.
+        """
+        tokens = torch.zeros(len(seen), len(self.levels), dtype=torch.int64, device=seen.device)
+        total = torch.zeros(len(seen), device=seen.device)
+        for d, levels in enumerate(self.levels):
+            bits = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
+            cost = multiplier * bits
+            if wanted is not None:
+                cost = cost + (wanted[:, d, None] - torch.arange(levels, device=seen.device)).square()
+            tokens[:, d] = cost.argmin(1)
+            total += bits.gather(1, tokens[:, d, None])[:, 0]
+        return tokens, torch.exp2(-total)
 
     def _halves(
         self, codes: Tensor, previous1: Tensor | None, previous2: Tensor | None

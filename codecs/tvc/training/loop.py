@@ -27,6 +27,7 @@ from tvc.model import TVC
 from tvc.training.crops import CropStore, shown_side
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
+from tvc.training.optimiser import Optimiser
 from tvc.training.perceptual import Lpips
 from tvc.training.stages import LATENT_BITS, STAGES, Objective, parameters
 from tvc.training.validate import Score, load_clip, score
@@ -35,6 +36,8 @@ CONTEXTS = ("discrete_context.", "continuous_context.")
 """How the names of the context models' tensors begin."""
 
 _WARM_UP = 100
+_SURE = 2**-5
+"""Tokens surer than this are masked in validation: q 52."""
 _LOG_EVERY = 20
 _SAVE_SECONDS = 180
 
@@ -164,7 +167,8 @@ class _Run:
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best = 0, math.inf
-        self.optimiser = torch.optim.AdamW(parameters(self.model, self.stage), betas=(0.9, 0.99), weight_decay=1e-3)
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        self.optimiser = Optimiser(parameters(self.model, self.stage), names)
         if kept:
             load_parts(self.average, kept["average"])
             self.optimiser.load_state_dict(kept["optimiser"])
@@ -211,13 +215,11 @@ class _Run:
         loss, logs = objective((y, cb, cr), progress, self.precision)
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
         rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["scale"]
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.optimiser.parameters, 1.0)
         if bool(torch.isfinite(norm)):
-            self.optimiser.step()
+            self.optimiser.step(rate)
         self.step += 1
         self._follow()
         for name, value in (logs | {"loss": loss.detach(), "gradient_norm": norm.detach()}).items():
@@ -236,6 +238,9 @@ class _Run:
             names["discrete"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor)
             if self.stage.latents:
                 names["step 1"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor, step=1.0)
+                names["step 4"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor, step=4.0)
+            if self.stage.masks:
+                names["masked"] = lambda clip: score(self.average, clip, self.alex, enlarge=factor, threshold=_SURE)
         began = time.monotonic()
         self.average.eval()  # the context models drop the integers of earlier weights
         scores = {

@@ -3,18 +3,21 @@
 1. discrete: encoder, FSQ and decoder trunk, no masks, no latents.
 2. latents: latents, control branch and their context model alone, first by sample errors: they learn slowly under a
    perceptual loss. What is decoded without latents stays as it was.
-3. decoder: they and the decoder, on the frozen tokens.
+3. decoder: they, the decoder and the predictor, on the frozen tokens.
 4. continuous: they and the rest; half of the batches go without latents.
-5. masks: up to 70 % of the tokens are guesses; decoder and predictor learn to live with them.
+5. masks: decoder and predictor learn to live with guesses.
 6. joint: 4 and 5 at once, for budgets too short for one after the other.
 7. context: the integer context models, on the frozen tokens and latents of the model.
+
+Tokens are those that the encoder sends with the context model at hand, and masked where it masks them: a model whose
+context model has not been trained masks nothing, so `context` comes before masks too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +28,9 @@ from tvc.context import dequantised
 from tvc.haar import Planes
 from tvc.integer import through
 from tvc.model import TVC, DecoderState
-from tvc.operating import MULTIPLIER
+from tvc.operating import DISCRETE_ONLY, MULTIPLIER, POINTS
 from tvc.resampling import resized
+from tvc.tables import TOTAL
 from tvc.tokenizer import EncoderState
 from tvc.training.losses import Distortion
 
@@ -41,8 +45,9 @@ class Stage:
         name: as `--stage` names it.
         parts: the modules of the model that learn.
         latents: share of batches that carry the continuous stream.
-        masks: share of batches that carry masks.
-        fidelity: factor on sample errors where latents are sent: what is not made up is what they are for.
+        masks: share of the other batches that carry masks.
+        fidelity: factor on sample errors where latents are sent: what is not made up is what they are for. It falls
+            with latents in steps above 2, which tell little.
         rate: weight of the continuous stream's bits per pixel at its end; it grows from zero, see `_ramp`.
     """
 
@@ -61,29 +66,31 @@ STAGES = {
         Stage("latents", ("encoder.latents", "decoder.control", "continuous_context"), latents=1.0, rate=1.0),
         Stage(
             "decoder",
-            ("encoder.latents", "decoder", "continuous_context"),
-            latents=0.7,
-            masks=0.15,
+            ("encoder.latents", "decoder", "predictor", "continuous_context"),
+            latents=0.55,
+            masks=0.55,
             rate=1.0,
             fidelity=4.0,
         ),
         Stage("continuous", ("encoder", "decoder", "continuous_context"), latents=0.5, rate=0.3),
-        Stage("masks", ("decoder", "predictor"), latents=0.5, masks=0.6),
+        Stage("masks", ("decoder", "predictor"), latents=0.3, masks=0.8),
         Stage(
             "joint",
             ("encoder", "decoder", "predictor", "continuous_context"),
             latents=0.3,
-            masks=0.25,
+            masks=0.35,
             rate=0.3,
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
     )
 }
 
-STEPS = (0.5, 1.0, 2.0, 4.0)
+STEPS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Quantisation steps of the latents that training draws from."""
 
-_MOST_MASKED = 0.7
+_FINE_STEP = 2.0
+"""Latents in steps up to this one are held to full fidelity."""
+_MASKED_POINTS = range(DISCRETE_ONLY + 1, len(POINTS))
 _CATCH_UP = {
     "predictor.gate": 40.0,
     "predictor.": 4.0,
@@ -125,6 +132,36 @@ def slots_of(planes: Planes) -> list[Planes]:
     return list(zip(y, cb, cr, strict=True))
 
 
+class _State(NamedTuple):
+    """What the slots before left behind: nothing at first."""
+
+    encoder: EncoderState | None = None
+    decoder: DecoderState | None = None
+    codes1: Tensor | None = None
+    codes2: Tensor | None = None
+    latents: Tensor | None = None
+
+
+class _Coded(NamedTuple):
+    """One slot as it comes out of the decoder.
+
+    Attributes:
+        planes: decoded.
+        latents: (B, C, h, w) before quantisation, or None.
+        wanted: codes (B, D, h, w) nearest to what the encoder says.
+        mask: (B, 1, h, w) float, 1 where the codes are guesses.
+        logits: the predictor's, or None.
+        state: for the next slot.
+    """
+
+    planes: Planes
+    latents: Tensor | None
+    wanted: Tensor
+    mask: Tensor
+    logits: Tensor | None
+    state: _State
+
+
 class Objective:
     """The loss of a batch under a stage.
 
@@ -148,56 +185,65 @@ class Objective:
             return self._context(slots, precision)
         weight = self.stage.rate * _ramp(progress)
         with_latents = self._chance(self.stage.latents)
-        masked = self._chance(self.stage.masks)
-        step = STEPS[int(self._uniform() * len(STEPS))]
-        encoder, decoder = self._burn_in(slots, precision, step if with_latents else None)
-        previous = previous_codes = None
+        step = STEPS[int(self._uniform() * len(STEPS))] if with_latents else None
+        masked = not with_latents and self._chance(self.stage.masks)
+        threshold = self._threshold() if masked else 1.0
+        fidelity = 1.0 if step is None else 1 + (self.stage.fidelity - 1) * min(1.0, _FINE_STEP / step)
+        state = _State()
+        with torch.no_grad():
+            for slot in self._lead_in(slots) if self._chance(_LONG_STREAM) else []:
+                state = self._coded(slot, state, step, threshold, precision).state
         total, logs = torch.zeros((), device=planes[0].device), _Sums()
         looked_at = int(self._uniform() * len(slots))
         for number, (source, slot) in enumerate(zip(sources, slots, strict=True)):
+            before, coded = state, self._coded(slot, state, step, threshold, precision)
+            state = coded.state
+            if coded.latents is not None and step is not None and weight > 0:
+                bits = self._rate(coded.latents, step, before, state) / slot[0][0].numel()
+                total = total + weight * bits
+                logs.add("continuous_bpp", bits)
+            # What counts is the picture at its own size.
+            shown = resized(coded.planes, *source[0].shape[2:])
+            perceptual = float(len(slots)) if number == looked_at else 0.0
             with precision:
-                values, latents, encoder = self.model.tokenize(slot, encoder)
-            sent = None
-            if with_latents and latents is not None:
-                # Rounded, not with noise: a latent that is small beside its step is then nothing, as when it is coded.
-                sent = through(latents, dequantised(latents, step))
-                if weight > 0:
-                    codes = self.model.fsq.codes(values.detach())
-                    bits = self._rate(latents, step, codes, previous, previous_codes) / slot[0][0].numel()
-                    total = total + weight * bits
-                    logs.add("continuous_bpp", bits)
-                    previous_codes = codes
-                previous = sent.detach()
-            mask = guesses = None
-            if masked:
-                mask = self._mask(values)
-                guesses = self._guesses(values, mask, decoder)
-            with precision:
-                decoded, decoder, logits = self.model.reconstruct(
-                    values if guesses is None else guesses, mask, sent, decoder
-                )
-                # What counts is the picture at its own size.
-                shown = resized(decoded, *source[0].shape[2:])
-                perceptual = float(len(slots)) if number == looked_at else 0.0
-                fidelity = 1.0 if sent is None else self.stage.fidelity
                 distance, parts = self.distortion(source, shown, perceptual, fidelity)
             total = total + distance
+            kind = "with_latents_" if step is not None else "masked_" if masked else ""
             for name, value in parts.items():
-                logs.add(("with_latents_" if sent is not None else "") + name, value)
-            if logits is not None and mask is not None:
-                entropy = self._cross_entropy(logits, values, mask)
+                logs.add(kind + name, value)
+            if coded.logits is not None:
+                entropy = self._cross_entropy(coded.logits, coded.wanted, coded.mask)
                 total = total + _CROSS_ENTROPY * entropy
                 logs.add("predictor_nats", entropy)
+                logs.add("masked_share", coded.mask.mean())
         return total / len(slots), logs.means()
 
-    def _rate(
-        self, latents: Tensor, step: float, codes: Tensor, previous: Tensor | None, previous_codes: Tensor | None
-    ) -> Tensor:
+    def _coded(
+        self, slot: Planes, state: _State, step: float | None, threshold: float, precision: torch.autocast
+    ) -> _Coded:
+        """One slot through encoder, coder and decoder; latents in this step or none."""
+        with precision:
+            activations, latents, encoder = self.model.encoder(slot, state.encoder)
+        places = self.model.fsq.places(activations)
+        codes, mask = self.model.discrete_context.chosen(places, state.codes1, state.codes2, MULTIPLIER, threshold)
+        values = through(self.model.fsq(activations), self.model.fsq.values(codes))
+        latents = None if latents is None else latents.float()
+        # Rounded, not with noise: a latent that is small beside its step is then nothing, as when it is coded.
+        sent = None if step is None or latents is None else through(latents, dequantised(latents, step))
+        guessed = mask.float()
+        with precision:
+            planes, decoder, logits = self.model.reconstruct(
+                values, guessed if threshold < 1 else None, sent, state.decoder
+            )
+        after = _State(encoder, decoder, codes, state.codes1, None if sent is None else sent.detach())
+        return _Coded(planes, latents, places.round().long(), guessed, logits, after)
+
+    def _rate(self, latents: Tensor, step: float, before: _State, after: _State) -> Tensor:
         """Bits of one slot's latents per crop."""
         context = self.model.continuous_context
         if context is None:
             return latents.new_zeros(())
-        bits: Tensor = context(latents, step, codes, previous, previous_codes, noise=True)
+        bits: Tensor = context(latents, step, after.codes1, before.latents, before.codes1, noise=True)
         return bits.sum() / latents.shape[0]
 
     def _context(self, slots: list[Planes], precision: torch.autocast) -> tuple[Tensor, Logs]:
@@ -213,7 +259,7 @@ class Objective:
             latents = None if latents is None else latents.float()
             places = self.model.fsq.places(activations)
             # What is coded is what this model makes the encoder choose.
-            codes = self.model.discrete_context.cheap(places, previous1, previous2, MULTIPLIER)
+            codes, _ = self.model.discrete_context.chosen(places, previous1, previous2, MULTIPLIER)
             if number >= len(lead_in):
                 bits = self.model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel()
                 logs.add("bits_per_token", bits)
@@ -227,50 +273,19 @@ class Objective:
             previous = None if latents is None else dequantised(latents, step)
         return total / len(slots), logs.means()
 
-    def _burn_in(
-        self, slots: list[Planes], precision: torch.autocast, step: float | None
-    ) -> tuple[EncoderState | None, DecoderState | None]:
-        """States after some slots without gradients, with latents in this step or without, or none."""
-        encoder: EncoderState | None = None
-        decoder: DecoderState | None = None
-        with torch.no_grad(), precision:
-            for slot in self._lead_in(slots) if self._chance(_LONG_STREAM) else []:
-                values, latents, encoder = self.model.tokenize(slot, encoder)
-                sent = None if step is None or latents is None else dequantised(latents, step)
-                _, decoder, _ = self.model.reconstruct(values, None, sent, decoder)
-        return encoder, decoder
-
     def _lead_in(self, slots: list[Planes]) -> list[Planes]:
         """1, 3 or 5 times the slots backwards and forwards in time, ending where the first slot begins."""
         backwards = [_reversed(slot) for slot in reversed(slots)]
         rounds = 1 + int(self._uniform() * 3)
         return backwards + (slots + backwards) * (rounds - 1)
 
-    def _mask(self, values: Tensor) -> Tensor:
-        """Float (B, 1, h, w): per crop a random share up to 70 %, in patches as confident regions are."""
-        batch, _, h, w = values.shape
-        share = torch.rand(batch, 1, 1, 1, generator=self._random) * _MOST_MASKED
-        fine = torch.rand(batch, 1, h, w, generator=self._random)
-        coarse = torch.rand(batch, 1, (h + 2) // 3, (w + 2) // 3, generator=self._random)
-        noise = 0.3 * fine + 0.7 * functional.interpolate(coarse, size=(h, w), mode="nearest")
-        threshold = torch.stack([n.quantile(float(s)) for n, s in zip(noise.flatten(1), share.flatten(), strict=True)])
-        return (noise < threshold[:, None, None, None]).to(values)
+    def _threshold(self) -> float:
+        """Of one of the operating points with masks, each as likely."""
+        q = _MASKED_POINTS[int(self._uniform() * len(_MASKED_POINTS))]
+        return (POINTS[q].threshold or 0) / TOTAL
 
-    def _guesses(self, values: Tensor, mask: Tensor, decoder: DecoderState | None) -> Tensor:
-        """Values as both sides would guess them where masked: right mostly, else the previous slot's or a level off."""
-        right = torch.rand(mask.shape, generator=self._random).to(mask) < 0.5 + 0.5 * self._uniform()
-        if decoder is not None:
-            wrong = decoder.values.detach()
-        else:
-            codes = self.model.fsq.codes(values.detach())
-            most = torch.tensor(self.model.config.levels, device=codes.device).reshape(1, -1, 1, 1) - 1
-            off = torch.randint(-1, 2, codes.shape, generator=self._random).to(codes)
-            wrong = self.model.fsq.values((codes + off).clamp(min=0).minimum(most))
-        return torch.where((mask > 0) & ~right, wrong, values)
-
-    def _cross_entropy(self, logits: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    def _cross_entropy(self, logits: Tensor, codes: Tensor, mask: Tensor) -> Tensor:
         """Nats per masked token, summed over its dimensions."""
-        codes = self.model.fsq.codes(values.detach())
         parts = torch.split(logits, list(self.model.config.levels), dim=1)
         nats = [functional.cross_entropy(part, codes[:, d], reduction="none") for d, part in enumerate(parts)]
         return (torch.stack(nats, dim=1).sum(dim=1, keepdim=True) * mask).sum() / mask.sum().clamp(min=1)

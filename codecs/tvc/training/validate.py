@@ -62,9 +62,10 @@ def score(
     *,
     enlarge: float = 1.0,
     step: float | None = None,
+    threshold: float = 1.0,
     count_bits: bool = False,
 ) -> Score:
-    """Codes one clip without masks and compares.
+    """Codes one clip as the encoder does and compares.
 
     Args:
         model: in eval mode.
@@ -72,8 +73,8 @@ def score(
         lpips: the AlexNet variant, or None: not measured.
         enlarge: the clip is coded at this many times its height and width.
         step: quantisation step of the latents, or None: discrete stream only.
-        count_bits: take the codes that the encoder takes with this context model, and ask what they cost; otherwise the
-            nearest ones.
+        threshold: tokens surer than this are masked; 1: none.
+        count_bits: ask the context models what codes and latents cost.
     """
     encoder, decoder = model.new_encoder_state(), model.new_decoder_state()
     previous1: Tensor | None = None
@@ -86,24 +87,22 @@ def score(
         y, cb, cr = (plane[:, start : start + SLOT_FRAMES] for plane in clip)
         slot = resized(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), *coded)
         places, latents, encoder = model.place_slot(slot, encoder)
-        codes = places.round().long()
-        if count_bits:
-            codes = model.discrete_context.cheap(places, previous1, previous2, MULTIPLIER)
+        codes, mask = model.discrete_context.chosen(places, previous1, previous2, MULTIPLIER, threshold)
         sent = None if step is None or latents is None else dequantised(latents, step)
-        decoded, decoder = model.decode_slot(codes, None, sent, decoder)
+        decoded, decoder = model.decode_slot(codes, mask if threshold < 1 else None, sent, decoder)
         shown = resized(decoded, *shape)
         dy, dcb, dcr = ((plane.float() * 128 + 128).round().clamp(0, 255) for plane in shown)
         errors.append((y - dy).square().mean())
         if lpips is not None:
             distances.append(lpips(_pictures(y, cb, cr), _pictures(dy, dcb, dcr)).mean())
         if count_bits:
-            bits.append(model.discrete_context(codes, previous1, previous2).sum() / codes[:, 0].numel())
+            bits.append((model.discrete_context(codes, previous1, previous2) * ~mask).sum() / codes[:, 0].numel())
             distance = (places - codes).square().sum() / codes[:, 0].numel()
             costs.append(bits[-1] + distance / MULTIPLIER)
             if step is not None and latents is not None and model.continuous_context is not None:
                 cost = model.continuous_context(latents, step, codes, previous, previous1)
                 latent_bits.append(cost.sum() / codes[:, 0].numel())
-            previous1, previous2, previous = codes, previous1, sent
+        previous1, previous2, previous = codes, previous1, sent
     psnr = 10 * torch.log10(255**2 / torch.stack(errors).mean())
     per_token = float(torch.stack(bits).mean()) if bits else -1.0
     cost = float(torch.stack(costs).mean()) if costs else -1.0
