@@ -1,6 +1,6 @@
 """What tvc is meant to reach, and what a run of it does: the table of docs/tvc-results.md, "Aims".
 
-    evalsuite run --codecs tvc,x265,x265:half --sequences CLIP.y4m --sequences ... --out held-out
+    evalsuite run --codecs tvc --metrics psnr_y,lpips,bits_per_token --sequences CLIP.y4m --sequences ... --out held-out
     python benchmarks/tvc_bars.py held-out
 
 Means over sequences, at the operating points of tvc's ladder: tokens alone (q 32), and with latents those between 0.02
@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     arguments = parser.parse_args()
     rows = table(arguments.results)
+    if missing := {"psnr_y", "lpips", "bits_per_token"} - set(rows):
+        parser.error(f"the run has no {', '.join(sorted(missing))}: ask for it by --metrics")
     own = rows[rows["codec"] == "tvc"]
     alone = own[own["q"] == TOKENS].set_index("sequence")
     if alone.empty:
