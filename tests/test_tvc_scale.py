@@ -43,11 +43,11 @@ def test_resizing_is_pillows_antialiased_bicubic(size):
 
 def test_the_usual_scale_falls_in_two_slopes():
     assert {scale(q) for q in range(31, 64)} == {1.375}
-    assert {scale(q) for q in range(16, 28)} == {1.625}
-    assert all(scale(q) > scale(q + 1) for q in (*range(16), *range(27, 31)))
-    # An octave in 16 steps where latents begin, in 24 where they end.
-    assert scale(29) == pytest.approx(1.375 * 2 ** (2 / 16))
-    assert scale(0) == pytest.approx(1.625 * 2 ** (16 / 24))
+    assert {scale(q) for q in range(16, 29)} == {1.75}
+    assert all(scale(q) > scale(q + 1) for q in (*range(16), *range(28, 31)))
+    # An octave in 7 steps where latents begin, in 24 where they end.
+    assert scale(29) == pytest.approx(1.375 * 2 ** (2 / 7))
+    assert scale(0) == pytest.approx(1.75 * 2 ** (16 / 24))
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ POINTS = (
 )
 
 
-_USUAL_SCALE, _SCALE_WITH_LATENTS = 1.375, 1.625
-_FIRST_LARGER, _SCALE_OCTAVE = 31, 16
+_USUAL_SCALE, _SCALE_WITH_LATENTS = 1.375, 1.75
+_FIRST_LARGER, _SCALE_OCTAVE = 31, 7
 _LAST_LARGE, _LARGE_SCALE_OCTAVE = 16, 24
 
 MULTIPLIER = 0.07
@@ -62,8 +62,8 @@ MULTIPLIER = 0.07
 def scale(q: int) -> float:
     """How many times their height and width frames are coded at, where nothing is asked for.
 
-    1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 16 steps,
-    to 1.625 at most, which is coded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a
+    1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 7 steps,
+    to 1.75 at most, which is coded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a
     step, and it grows on.
     """
     larger = min(_SCALE_WITH_LATENTS, _USUAL_SCALE * 2 ** (max(0, _FIRST_LARGER - q) / _SCALE_OCTAVE))
