@@ -156,6 +156,33 @@ def test_a_bend_that_nothing_foretells_is_found(target: int) -> None:
     assert search.history[search.best(target)] == pytest.approx(target, rel=0.08)  # type: ignore[index]
 
 
+def test_a_plateau_does_not_hide_the_cliff_beyond_it() -> None:
+    """tvc's files of a clip of bicycles, 48 frames: flat from q 32 to 40, 2.4 times as large at q 31."""
+    knots = [0, 24, 28, 30, 31, 32, 35, 41, 42, 43, 44, 45, 46, 47, 48, 49, 54, 63]
+    sizes = [
+        220_000,
+        90_000,
+        62_000,
+        52_000,
+        44_600,
+        18_647,
+        18_471,
+        14_675,
+        13_419,
+        11_315,
+        7_779,
+        5_123,
+        3_378,
+        2_814,
+    ]
+    sizes += [2_518, 2_314, 1_658, 1_150]
+    targets = [4_178.0, 7_311.0, 13_056.0, 22_979.0, 41_779.0]
+    search = RateSearch(Knob(0, 63, 1, (24, 30, 32, 40, 52), (0.064, 0.029, 0.012, 0.006, 0.0025)), targets)
+    while (q := search.propose()) is not None:
+        search.learn(q, int(2 ** np.interp(q, knots, np.log2(sizes))))
+    assert [search.best(target) for target in targets] == [45, 44, 42, 32, 31]
+
+
 def test_a_target_beyond_the_encoder_ends_at_its_limit() -> None:
     size = synthetic_encoder(3)
     search = RateSearch(KNOB, [size(51) / 10])

@@ -148,7 +148,7 @@ class RateSearch:
         return self._matched(target) or self._spent.get(target, 0) >= ENCODES_PER_TARGET
 
     def _promising(self, target: float, grid: NDArray[np.float64]) -> float | None:
-        """The untried q that is expected nearest to the target; None where it is hardly nearer than the best so far."""
+        """The untried q that is expected nearest to the target; None where nothing more is to be gained."""
         untried = grid[~np.isin(grid, list(self.history))]
         # Sizes fall as q grows: what is too large and what is too small already hold the target between them.
         too_large = max((q for q, size in self.history.items() if size > target), default=-math.inf)
@@ -160,9 +160,10 @@ class RateSearch:
         gaps = np.abs(predict(self.history, self.knob, untried) - math.log2(target))
         nearest = int(np.argmin(gaps))
         gap = abs(math.log2(self.history[best] / target))
-        if gaps[nearest] >= gap * (_WORTH_IT if gap < _NEAR else 1.0):
-            return None
-        return float(untried[nearest])
+        if gaps[nearest] < gap * (_WORTH_IT if gap < _NEAR else 1.0):
+            return float(untried[nearest])
+        # Far off, and nothing better is foreseen: what was seen misleads, as a plateau does of the cliff beyond it.
+        return None if gap < _NEAR else float(untried[len(untried) // 2])
 
     def _out_of_reach(self, target: float, lowest_rate: float) -> bool:
         size = self.history.get(lowest_rate)
