@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tvc.config import ModelConfig
+from tvc.errors import TrainingError
 from tvc.model import TVC
 from tvc.training.optimiser import Optimiser
 from tvc.training.stages import STAGES, parameters
@@ -63,6 +64,14 @@ def test_an_optimiser_goes_on_from_its_state() -> None:
                 optimiser.load_state_dict(state)
         ends.append(network)
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("state", [{"state": {}, "param_groups": []}, []])
+def test_the_state_of_another_optimiser_is_refused(state) -> None:
+    network = _network()
+    optimiser = Optimiser([{"params": list(network.values()), "scale": 1.0}], {v: k for k, v in network.items()})
+    with pytest.raises(TrainingError, match="another optimiser"):
+        optimiser.load_state_dict(state)
 
 
 @pytest.mark.parametrize("stage", list(STAGES.values()), ids=list(STAGES))

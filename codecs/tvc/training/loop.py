@@ -62,7 +62,7 @@ class TrainSettings:
         validate_every: steps between validations.
         validation_frames: frames per validation clip.
         bfloat16: networks in bfloat16 where autocast holds it safe (never the context models).
-        seed: of initial weights, batches, masks and noise.
+        seed: of initial weights, batches, steps, thresholds and noise.
         device: cpu or cuda.
         threads: of PyTorch on the CPU.
     """

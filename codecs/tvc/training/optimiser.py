@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from tvc.errors import TrainingError
 
 _LEAST_SIDE = 32
 """A matrix with fewer rows or columns is not worth orthogonalising."""
@@ -53,7 +54,7 @@ class Optimiser:
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for parameter in self.parameters:
+        for parameter in (*self.parameters, *self._matrices.values()):
             parameter.grad = None
 
     def step(self, rate: float) -> None:
@@ -69,8 +70,19 @@ class Optimiser:
         """What `load_state_dict` takes."""
         return [optimiser.state_dict() for optimiser in self._optimisers]
 
-    def load_state_dict(self, states: Iterable[dict[str, Any]]) -> None:
-        """Go on from where `state_dict` was taken."""
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Go on from where `state_dict` was taken.
+
+        Raises:
+            TrainingError: it was taken from another optimiser, as before there was Muon.
+        """
+        if not isinstance(states, list) or len(states) != len(self._optimisers):
+            raise TrainingError(
+                "the checkpoint is of another optimiser",
+                got=type(states).__name__,
+                expected=f"the states of {len(self._optimisers)}",
+                fix="start a new run from its weights, with --start",
+            )
         for optimiser, state in zip(self._optimisers, states, strict=True):
             optimiser.load_state_dict(state)
 

@@ -28,7 +28,7 @@ from tvc.context import dequantised
 from tvc.haar import Planes
 from tvc.integer import through
 from tvc.model import TVC, DecoderState
-from tvc.operating import DISCRETE_ONLY, MULTIPLIER, POINTS
+from tvc.operating import MULTIPLIER, POINTS
 from tvc.resampling import resized
 from tvc.tables import TOTAL
 from tvc.tokenizer import EncoderState
@@ -90,7 +90,7 @@ STEPS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 _FINE_STEP = 2.0
 """Latents in steps up to this one are held to full fidelity."""
-_MASKED_POINTS = range(DISCRETE_ONLY + 1, len(POINTS))
+_THRESHOLDS = [point.threshold / TOTAL for point in POINTS if point.threshold is not None]
 _CATCH_UP = {
     "predictor.gate": 40.0,
     "predictor.": 4.0,
@@ -169,7 +169,7 @@ class Objective:
         model: what is trained.
         stage: under which stage.
         distortion: distance between slots.
-        seed: of steps, masks and the choice of batches.
+        seed: of steps, thresholds, and where LPIPS looks.
         side: height and width that crops are coded at, in luma samples; None: as they are.
     """
 
@@ -184,7 +184,7 @@ class Objective:
         if self.stage.name == "context":
             return self._context(slots, precision)
         weight = self.stage.rate * _ramp(progress)
-        with_latents = self._chance(self.stage.latents)
+        with_latents = self._chance(self.stage.latents) and self.model.continuous_context is not None
         step = STEPS[int(self._uniform() * len(STEPS))] if with_latents else None
         masked = not with_latents and self._chance(self.stage.masks)
         threshold = self._threshold() if masked else 1.0
@@ -226,7 +226,9 @@ class Objective:
             activations, latents, encoder = self.model.encoder(slot, state.encoder)
         places = self.model.fsq.places(activations)
         codes, mask = self.model.discrete_context.chosen(places, state.codes1, state.codes2, MULTIPLIER, threshold)
-        values = through(self.model.fsq(activations), self.model.fsq.values(codes))
+        decoded = self.model.fsq.values(codes)
+        # A guess does not hang on what the encoder says there.
+        values = torch.where(mask, decoded, through(self.model.fsq(activations), decoded))
         latents = None if latents is None else latents.float()
         # Rounded, not with noise: a latent that is small beside its step is then nothing, as when it is coded.
         sent = None if step is None or latents is None else through(latents, dequantised(latents, step))
@@ -281,8 +283,7 @@ class Objective:
 
     def _threshold(self) -> float:
         """Of one of the operating points with masks, each as likely."""
-        q = _MASKED_POINTS[int(self._uniform() * len(_MASKED_POINTS))]
-        return (POINTS[q].threshold or 0) / TOTAL
+        return _THRESHOLDS[int(self._uniform() * len(_THRESHOLDS))]
 
     def _cross_entropy(self, logits: Tensor, codes: Tensor, mask: Tensor) -> Tensor:
         """Nats per masked token, summed over its dimensions."""
