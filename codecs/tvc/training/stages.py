@@ -184,7 +184,8 @@ class Objective:
         if self.stage.name == "context":
             return self._context(slots, precision)
         weight = self.stage.rate * _ramp(progress)
-        with_latents = self._chance(self.stage.latents) and self.model.continuous_context is not None
+        context = self.model.continuous_context
+        with_latents = self._chance(self.stage.latents) and context is not None
         step = STEPS[int(self._uniform() * len(STEPS))] if with_latents else None
         masked = not with_latents and self._chance(self.stage.masks)
         threshold = self._threshold() if masked else 1.0
@@ -198,8 +199,9 @@ class Objective:
         for number, (source, slot) in enumerate(zip(sources, slots, strict=True)):
             before, coded = state, self._coded(slot, state, step, threshold, precision)
             state = coded.state
-            if coded.latents is not None and step is not None and weight > 0:
-                bits = self._rate(coded.latents, step, before, state) / slot[0][0].numel()
+            if context is not None and coded.latents is not None and step is not None and weight > 0:
+                cost = context(coded.latents, step, state.codes1, before.latents, before.codes1, noise=True)
+                bits = cost.sum() / slot[0].numel()  # per sample of luma
                 total = total + weight * bits
                 logs.add("continuous_bpp", bits)
             # What counts is the picture at its own size.
@@ -239,14 +241,6 @@ class Objective:
             )
         after = _State(encoder, decoder, codes, state.codes1, None if sent is None else sent.detach())
         return _Coded(planes, latents, places.round().long(), guessed, logits, after)
-
-    def _rate(self, latents: Tensor, step: float, before: _State, after: _State) -> Tensor:
-        """Bits of one slot's latents per crop."""
-        context = self.model.continuous_context
-        if context is None:
-            return latents.new_zeros(())
-        bits: Tensor = context(latents, step, after.codes1, before.latents, before.codes1, noise=True)
-        return bits.sum() / latents.shape[0]
 
     def _context(self, slots: list[Planes], precision: torch.autocast) -> tuple[Tensor, Logs]:
         """Bits per token and per latent of frozen tokens and latents; the slots before them are context."""
