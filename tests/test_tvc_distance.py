@@ -34,7 +34,7 @@ def test_rgb_is_bt709(code: tuple[int, int, int], colour: tuple[int, int, int]) 
 
 def test_distortion_of_equal_slots_is_zero_and_of_an_offset_is_known() -> None:
     y, c = torch.zeros(2, 4, 32, 32), torch.zeros(2, 4, 16, 16)
-    measure = Distortion(LossWeights(), None, 16, 0)
+    measure = Distortion(LossWeights(), None, 16)
     assert float(measure((y, c, c), (y, c, c))[0]) == 0
     total, parts = measure((y, c, c), (y + 0.1, c - 0.2, c))
     assert float(parts["l1"]) == pytest.approx(0.1 + 0.5 * 0.2)
@@ -46,7 +46,7 @@ def test_distortion_of_equal_slots_is_zero_and_of_an_offset_is_known() -> None:
 def test_fidelity_weighs_sample_errors() -> None:
     planes = (torch.zeros(1, 4, 32, 32), torch.zeros(1, 4, 16, 16), torch.zeros(1, 4, 16, 16))
     moved = (planes[0] + 0.5, *planes[1:])
-    distortion = Distortion(LossWeights(l1=1, mse=2, lpips=1, temporal=0.3), None, 32, 0)
+    distortion = Distortion(LossWeights(l1=1, mse=2, lpips=1, temporal=0.3), None, 32)
     # |0.5| + 2 * 0.25, and nothing moves.
     assert float(distortion(planes, moved)[0]) == pytest.approx(1.0)
     assert float(distortion(planes, moved, fidelity=3.0)[0]) == pytest.approx(3.0)

@@ -55,7 +55,7 @@ def test_a_stage_trains_its_parts_and_nothing_else(name: str) -> None:
     for step in range(4):
         latents = stage.latents == 1 or (stage.latents > 0 and step % 2 == 1)
         turn = dataclasses.replace(stage, latents=float(latents), masks=float(stage.masks > 0))
-        objective = Objective(model, turn, Distortion(LossWeights(), None, 16, 0), seed=step)
+        objective = Objective(model, turn, Distortion(LossWeights(), None, 16), seed=step)
         objective._threshold = lambda: 0.0  # type: ignore[method-assign]  # a fresh context model is sure of nothing
         loss, logs = objective(_batch(), 0.5, torch.autocast("cpu", enabled=False))
         optimiser.zero_grad()
@@ -75,14 +75,14 @@ def test_enlarged_crops_are_compared_at_their_own_size() -> None:
     parameters(model, stage)
     planes = _batch(1)
     # Seeds of which the batch starts with an intra slot.
-    objective = Objective(model, stage, Distortion(LossWeights(), None, 16, 0), 1, side=48)
+    objective = Objective(model, stage, Distortion(LossWeights(), None, 16), 1, side=48)
     objective._chance = lambda share: False  # type: ignore[method-assign]
     loss, logs = objective(planes, 0.5, torch.autocast("cpu", enabled=False))
     places, _, _ = model.place_slot(resized(planes, 48, 48), None)
     codes, _ = model.discrete_context.chosen(places, None, None, MULTIPLIER)
     decoded, _, _ = model.reconstruct(model.fsq.values(codes), None, None, None)
     shown = resized(decoded, 32, 32)
-    expected, parts = Distortion(LossWeights(), None, 16, 0)(planes, shown)
+    expected, parts = Distortion(LossWeights(), None, 16)(planes, shown)
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     assert float(logs["l1"]) == pytest.approx(float(parts["l1"]), rel=1e-5)
 
@@ -122,7 +122,7 @@ def test_the_rate_weight_comes_late_and_reaches_the_latents() -> None:
     losses = []
     for progress in (0.2, 0.4, 1.0):
         torch.manual_seed(1)
-        objective = Objective(model, stage, Distortion(LossWeights(), None, 16, 0), seed=3)
+        objective = Objective(model, stage, Distortion(LossWeights(), None, 16), seed=3)
         loss, logs = objective(_batch(), progress, torch.autocast("cpu", enabled=False))
         losses.append((float(loss.detach()), float(logs.get("continuous_bpp", torch.zeros(())))))
     # Nothing in the first fifth, half at two fifths, all of it from three fifths on.
@@ -229,7 +229,7 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
     start = None
     for stage in STAGES:
-        settings = run_settings(stage=stage, steps=2, validate_every=2)
+        settings = run_settings(stage=stage, steps=2, validate_every=2, adversary=0.0)
         loop.train(settings, data=data, crops=tmp_path / "crops", lpips=None, folder=tmp_path, start=start, config=TINY)
         start = tmp_path / f"{stage}-best.pt"
     assert start is not None
@@ -247,6 +247,19 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
         export(tmp_path / "discrete-best.pt", [], joined, contexts=start)
     longer = export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors")
     assert longer["stages"] == json.loads(json.dumps(2 * summary["stages"]))
+    # A quarter of the way back to the weights before: what decodes alone.
+    export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors", share=0.75)
+    networks = [name for name in model.state_dict() if name.startswith(("decoder.", "predictor."))]
+    mine = loop.read_checkpoint(tmp_path / "joint-best.pt")["average"]
+    mixed = weights.load(joined).state_dict()
+    for name in networks:
+        expected = 0.75 * mine[name] + 0.25 * model.state_dict()[name]
+        assert torch.allclose(mixed[name], expected, atol=1e-7, rtol=2**-10)
+    assert weights.training_summary(joined)["stages"][-1] == {"share": 0.75}
+    with pytest.raises(TrainingError, match="mixed with"):
+        export(tmp_path / "joint-best.pt", [], joined, share=0.75)
+    with pytest.raises(TrainingError, match="encoder has moved"):
+        export(tmp_path / "discrete-best.pt", [], joined, before=tmp_path / "w.safetensors", share=0.75)
     # The next run may begin with the weights that are shipped.
     again = loop._Run(
         run_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None

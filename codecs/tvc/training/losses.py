@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tvc.haar import Planes
+from tvc.training.adversary import Adversary
 from tvc.training.perceptual import Lpips
 
 
@@ -44,20 +45,23 @@ class Distortion:
     """The weighted distance between a slot and its reconstruction.
 
     LPIPS is taken on one random square of one random frame per crop, and in one slot of a batch only: whole slots would
-    cost many times as much and say nearly the same.
+    cost many times as much and say nearly the same. PyTorch's own generator draws them: training seeds it at
+    every step.
 
     Args:
         weights: factors of the parts.
         lpips: the perceptual distance, or None for none.
         size: side of the square that LPIPS sees.
-        seed: of the choice of squares.
+        adversary: looks at these squares too; None: nobody does.
     """
 
-    def __init__(self, weights: LossWeights, lpips: Lpips | None, size: int, seed: int) -> None:
+    def __init__(
+        self, weights: LossWeights, lpips: Lpips | None, size: int, adversary: Adversary | None = None
+    ) -> None:
         self.weights = weights
         self.lpips = lpips
+        self.adversary = adversary
         self.size = size
-        self._random = torch.Generator().manual_seed(seed)
 
     def __call__(
         self, source: Planes, decoded: Planes, perceptual: float = 1.0, fidelity: float = 1.0
@@ -81,17 +85,36 @@ class Distortion:
         }
         total = fidelity * torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
         if self.lpips is not None and perceptual:
-            parts["lpips"] = self.lpips(*self._squares(source, decoded)).mean()
-            total = total + perceptual * self.weights.lpips * parts["lpips"]
+            real, made = self._squares(source, decoded)
+            distance, seen = self._perceived(real, made, perceptual * self.weights.lpips)
+            total = total + distance
+            parts |= seen
         return total, {name: value.detach() for name, value in parts.items()}
+
+    def _perceived(self, real: Tensor, made: Tensor, factor: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """LPIPS of RGB (B, 3, H, W) times its factor, with the adversary's gradient beside its own; what to log."""
+        assert self.lpips is not None
+        if self.adversary is None:
+            distance = self.lpips(real, made).mean()
+            return factor * distance, {"lpips": distance}
+        # Its pull is scaled to that of LPIPS, so both gradients are taken here, at the picture.
+        with torch.no_grad():
+            source = self.lpips.features(real)
+        shown = made.detach().requires_grad_()
+        decoded = self.lpips.features(shown)
+        distance = self.lpips.between(source, decoded).mean()
+        (gradient,) = torch.autograd.grad(factor * distance, shown, retain_graph=True)
+        pull, losses = self.adversary.pull(source, decoded, shown, gradient)
+        value = factor * distance.detach() + ((made - made.detach()) * (gradient + pull)).sum()
+        return value, {"lpips": distance, **losses}
 
     def _squares(self, *slots: Planes) -> list[Tensor]:
         """The same random square of the same random frames of each slot, as RGB."""
         batch, frames, height, width = slots[0][0].shape
         side = min(self.size, height, width) // 2
-        frame = torch.randint(frames, (batch,), generator=self._random)
-        top = int(torch.randint(height // 2 - side + 1, (), generator=self._random))
-        left = int(torch.randint(width // 2 - side + 1, (), generator=self._random))
+        frame = torch.randint(frames, (batch,))
+        top = int(torch.randint(height // 2 - side + 1, ()))
+        left = int(torch.randint(width // 2 - side + 1, ()))
         rows = torch.arange(batch)
         whole = _square(2 * top, 2 * left, 2 * side)
         half = _square(top, left, side)

@@ -113,15 +113,20 @@ class Lpips(nn.Module):
     def forward(self, reference: Tensor, other: Tensor) -> Tensor:
         """RGB (B, 3, H, W) each, in [-1, 1] -> distance (B,)."""
         with torch.no_grad():
-            kept = self._features(reference)
-        total = reference.new_zeros(reference.shape[0], dtype=torch.float32)
-        for index, (a, b) in enumerate(zip(kept, self._features(other), strict=True)):
+            kept = self.features(reference)
+        return self.between(kept, self.features(other))
+
+    def between(self, reference: list[Tensor], other: list[Tensor]) -> Tensor:
+        """The distance (B,) of pictures from what `features` says of them."""
+        total = reference[0].new_zeros(reference[0].shape[0])
+        for index, (a, b) in enumerate(zip(reference, other, strict=True)):
             difference = (_unit(a) - _unit(b)) ** 2
             # As a product and a sum, not as a convolution: autocast would round the small differences to bfloat16.
             total = total + (difference * self.get_buffer(f"linear{index}")).sum(dim=1).mean(dim=(1, 2))
         return total
 
-    def _features(self, x: Tensor) -> list[Tensor]:
+    def features(self, x: Tensor) -> list[Tensor]:
+        """RGB (B, 3, H, W) in [-1, 1] -> what the trunk says at its five taps, each (B, C, h, w) float32."""
         x = (x - self.shift) / self.scale
         features = []
         for index, convolution in enumerate(self.convolutions):

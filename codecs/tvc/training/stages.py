@@ -8,6 +8,8 @@
 5. masks: decoder and predictor learn to live with guesses.
 6. joint: 4 and 5 at once, for budgets too short for one after the other.
 7. context: the integer context models, on the frozen tokens and latents of the model.
+8. adversarial: decoder and predictor alone, with an adversary beside LPIPS (adversary.py). Tokens, latents and context
+   models are frozen: what is sent stays as it was.
 
 Tokens are those that the encoder sends with the context model at hand, and masked where it masks them: a model whose
 context model has not been trained masks nothing, so `context` comes before masks too.
@@ -49,6 +51,7 @@ class Stage:
         fidelity: factor on sample errors where latents are sent: what is not made up is what they are for. It falls
             with latents in steps above 2, which tell little.
         rate: weight of the continuous stream's bits per pixel at its end; it grows from zero, see `_ramp`.
+        adversary: length of the adversary's gradient, as a multiple of that of LPIPS; 0: there is none.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Stage:
     masks: float = 0.0
     fidelity: float = 1.0
     rate: float = 0.0
+    adversary: float = 0.0
 
 
 STAGES = {
@@ -82,6 +86,7 @@ STAGES = {
             rate=0.3,
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
+        Stage("adversarial", ("decoder", "predictor"), latents=0.5, masks=0.6, fidelity=3.0, adversary=0.7),
     )
 }
 
@@ -169,7 +174,7 @@ class Objective:
         model: what is trained.
         stage: under which stage.
         distortion: distance between slots.
-        seed: of steps, thresholds, and where LPIPS looks.
+        seed: of steps, thresholds, and in which slot LPIPS looks.
         side: height and width that crops are coded at, in luma samples; None: as they are.
     """
 
