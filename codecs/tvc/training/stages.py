@@ -8,8 +8,8 @@
 5. masks: decoder and predictor learn to live with guesses.
 6. joint: 4 and 5 at once, for budgets too short for one after the other.
 7. context: the integer context models, on the frozen tokens and latents of the model.
-8. adversarial: decoder and predictor alone, with an adversary beside LPIPS (adversary.py). Tokens, latents and context
-   models are frozen: what is sent stays as it was.
+8. adversarial: the control branch alone, with an adversary beside LPIPS (adversary.py). Everything else is frozen: what
+   is sent stays as it was, and so does what is decoded without latents.
 
 Tokens are those that the encoder sends with the context model at hand, and masked where it masks them: a model whose
 context model has not been trained masks nothing, so `context` comes before masks too.
@@ -86,7 +86,7 @@ STAGES = {
             rate=0.3,
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
-        Stage("adversarial", ("decoder", "predictor"), latents=0.5, masks=0.6, fidelity=3.0, adversary=0.7),
+        Stage("adversarial", ("decoder.control",), latents=1.0, fidelity=3.0, adversary=0.7),
     )
 }
 
