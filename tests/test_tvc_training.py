@@ -247,19 +247,6 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
         export(tmp_path / "discrete-best.pt", [], joined, contexts=start)
     longer = export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors")
     assert longer["stages"] == json.loads(json.dumps(2 * summary["stages"]))
-    # A quarter of the way back to the weights before: what decodes alone.
-    export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors", share=0.75)
-    networks = [name for name in model.state_dict() if name.startswith(("decoder.", "predictor."))]
-    mine = loop.read_checkpoint(tmp_path / "joint-best.pt")["average"]
-    mixed = weights.load(joined).state_dict()
-    for name in networks:
-        expected = 0.75 * mine[name] + 0.25 * model.state_dict()[name]
-        assert torch.allclose(mixed[name], expected, atol=1e-7, rtol=2**-10)
-    assert weights.training_summary(joined)["stages"][-1] == {"share": 0.75}
-    with pytest.raises(TrainingError, match="mixed with"):
-        export(tmp_path / "joint-best.pt", [], joined, share=0.75)
-    with pytest.raises(TrainingError, match="encoder has moved"):
-        export(tmp_path / "discrete-best.pt", [], joined, before=tmp_path / "w.safetensors", share=0.75)
     # The next run may begin with the weights that are shipped.
     again = loop._Run(
         run_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None

@@ -140,9 +140,6 @@ def export(
     contexts: Annotated[Path | None, typer.Option(help="Checkpoint to take the context models from.")] = None,
     before: Annotated[Path | None, typer.Option(help="Weights file that the first stage started from.")] = None,
     log: Annotated[list[Path] | None, typer.Option(help="log.jsonl of a stage; repeat, in order.")] = None,
-    share: Annotated[
-        float, typer.Option(help="How much of decoder and predictor is the checkpoint's; the rest is of --before.")
-    ] = 1.0,
 ) -> None:
     """Write a checkpoint's averaged weights as float16 safetensors.
 
@@ -150,7 +147,7 @@ def export(
     """
     from tvc.training.export import export as write
 
-    write(checkpoint, log or [], target, contexts, before, share)
+    write(checkpoint, log or [], target, contexts, before)
     typer.echo(f"{target}: {target.stat().st_size} bytes")
 
 
