@@ -48,6 +48,11 @@ def halves(height: int, width: int, checkerboard: bool) -> list[Tensor]:
     return [~odd, odd]
 
 
+def _at(x: Tensor, squares: Tensor) -> Tensor:
+    """(B, C, h, w) at n squares of each map, numbered in rows -> (B * n, C)."""
+    return x.flatten(2)[:, :, squares].transpose(1, 2).flatten(0, 1)
+
+
 def dequantised(latents: Tensor, step: Tensor | float) -> Tensor:
     """Latents as they come back from quantisation in this step."""
     return torch.round(latents / step) * step
@@ -103,13 +108,41 @@ class DiscreteContext(nn.Module):
         Returns:
             Bits (B, D, h, w) float32.
         """
-        batch, dimensions, height, width = codes.shape
-        bits = torch.zeros(batch, height, width, dimensions, device=codes.device)
+        bits = torch.zeros(codes.shape, device=codes.device).flatten(2)
         for half, squares, seen in self._halves(codes, previous1, previous2):
-            tokens = codes.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
-            costs = [self._bits(half, d, seen, tokens) for d in range(dimensions)]
-            bits[:, squares] = torch.stack(costs, 1).reshape(batch, -1, dimensions)
-        return bits.permute(0, 3, 1, 2)
+            tokens = _at(codes, squares)
+            costs = torch.stack([self._bits(half, d, seen, tokens) for d in range(len(self.levels))], 1)
+            bits[:, :, squares] = costs.reshape(len(codes), len(squares), -1).transpose(1, 2)
+        return bits.reshape(codes.shape)
+
+    def priced(
+        self, places: Tensor, codes: Tensor, mask: Tensor, previous1: Tensor | None, previous2: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """What is learned from the cost of a slot's codes.
+
+        Args:
+            places: (B, D, h, w), codes before rounding.
+            codes: (B, D, h, w) as `chosen` gave them.
+            mask: (B, 1, h, w) bool, where nothing is sent.
+            previous1: codes of the slot before, or None.
+            previous2: codes of the slot before that, or None.
+
+        Returns:
+            Bits per token, masked ones at no bits, differentiable with respect to the weights; and the same between
+            the codes on both sides of each place, linear in the place and differentiable with respect to it alone.
+        """
+        bits, prices = [], []
+        for half, squares, seen in self._halves(codes, previous1, previous2):
+            tokens, wanted, sent = _at(codes, squares), _at(places, squares), ~_at(mask, squares)[:, 0]
+            for d, levels in enumerate(self.levels):
+                table = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
+                bits.append((table.gather(1, tokens[:, d, None])[:, 0] * sent).sum())
+                below = wanted[:, d, None].detach().floor().long().clamp(0, levels - 2)
+                lower, upper = table.detach().gather(1, below), table.detach().gather(1, below + 1)
+                between = lower + (upper - lower) * (wanted[:, d, None] - below)
+                prices.append((between[:, 0] * sent).sum())
+        count = codes[:, 0].numel()
+        return torch.stack(bits).sum() / count, torch.stack(prices).sum() / count
 
     @torch.no_grad()
     def chosen(
@@ -132,19 +165,17 @@ class DiscreteContext(nn.Module):
         Returns:
             Codes (B, D, h, w) int64, guesses where masked, and the mask (B, 1, h, w) bool.
         """
-        batch, dimensions = places.shape[:2]
-        codes = torch.zeros_like(places, dtype=torch.int64)
-        mask = torch.zeros_like(places[:, :1], dtype=torch.bool)
-        for half, squares, seen in self._halves(codes, previous1, previous2):
-            wanted = places.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)  # (N, D)
-            tokens, _ = self._chain(half, seen, wanted, multiplier)
+        codes = torch.zeros_like(places, dtype=torch.int64).flatten(2)
+        mask = torch.zeros_like(places[:, :1], dtype=torch.bool).flatten(2)
+        for half, squares, seen in self._halves(codes.reshape(places.shape), previous1, previous2):
+            tokens, _ = self._chain(half, seen, _at(places, squares), multiplier)
             if threshold < 1:
                 guesses, probability = self._chain(half, seen, None, 1.0)
                 sure = probability > threshold
                 tokens = torch.where(sure[:, None], guesses, tokens)
-                mask[:, 0][:, squares] = sure.reshape(batch, -1)
-            codes.permute(0, 2, 3, 1)[:, squares] = tokens.reshape(batch, -1, dimensions)
-        return codes, mask
+                mask[:, 0, squares] = sure.reshape(len(places), -1)
+            codes[:, :, squares] = tokens.reshape(len(places), len(squares), -1).transpose(1, 2)
+        return codes.reshape(places.shape), mask.reshape(places[:, :1].shape)
 
     def _chain(self, half: int, seen: Tensor, wanted: Tensor | None, multiplier: float) -> tuple[Tensor, Tensor]:
         """Tokens (N, D), each dimension's code in turn, and their probabilities (N,).
@@ -166,16 +197,17 @@ class DiscreteContext(nn.Module):
     def _halves(
         self, codes: Tensor, previous1: Tensor | None, previous2: Tensor | None
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Number and squares of each half, and what is seen there (N, width): of `codes` those of the first half alone.
+        """Number and squares (n,) of each half, and what is seen there (B * n, width): of `codes` the first half alone.
 
         They may be filled in between the halves.
         """
         features = self.past_features(previous1, previous2, codes.shape)
         for half, squares in enumerate(halves(codes.shape[2], codes.shape[3], self.checkerboard)):
-            squares = squares.to(codes.device)
             if half:
-                features = self.present_features(features, torch.where(squares, -1, codes))
-            yield half, squares, features.permute(0, 2, 3, 1)[:, squares].flatten(0, 1)
+                features = self.present_features(features, torch.where(squares.to(codes.device), -1, codes))
+            # Numbers, not a map: what a map picks on a GPU, the processor would have to wait for.
+            numbers = squares.flatten().nonzero()[:, 0].to(codes.device)
+            yield half, numbers, _at(features, numbers)
 
     def past_features(self, previous1: Tensor | None, previous2: Tensor | None, shape: torch.Size) -> Tensor:
         """What the first half sees: (B, width, h, w) activations.

@@ -80,6 +80,7 @@ class IntegerLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) * (gain * math.sqrt(2 / terms)))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.exact: tuple[Tensor, Tensor] | None = None
+        self._versions = (-1, -1)
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class IntegerLayer(nn.Module):
         if not self.quantised:
             return _product(x, self.weight, self.bias * UNIT, self.kernel, training=True)
         if self.training:
-            weight, bias, _ = self._quantise()
+            weight, bias = self._current()
             sums = _product(
                 x, through(self.weight, weight), through(self.bias * UNIT, bias), self.kernel, training=True
             )
@@ -143,6 +144,13 @@ class IntegerLayer(nn.Module):
             for mine, stored in zip(self.integers().values(), (weight, shift, bias), strict=True)
         ):
             raise WeightsError("an integer layer's weights are not ones that training can have written")
+
+    def _current(self) -> tuple[Tensor, Tensor]:
+        """`exact` of weights that every step changes, made once a step."""
+        versions = self.weight._version, self.bias._version
+        if self.exact is None or versions != self._versions:
+            self.exact, self._versions = self._quantise()[:2], versions
+        return self.exact
 
     @torch.no_grad()
     def _quantise(self) -> tuple[Tensor, Tensor, Tensor]:

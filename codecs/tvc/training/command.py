@@ -39,7 +39,7 @@ def crops(
 @app.command()
 def run(
     stage: Annotated[
-        str, typer.Argument(help="discrete, latents, decoder, continuous, masks, joint, context or adversarial.")
+        str, typer.Argument(help="discrete, latents, decoder, continuous, masks, joint, context, adversarial or whole.")
     ],
     data: _Data,
     crops: _Crops,
@@ -66,6 +66,7 @@ def run(
     rate: Annotated[
         float | None, typer.Option(help="Weight of the latents' bits per pixel; none: the stage's.")
     ] = None,
+    tokens: Annotated[float | None, typer.Option(help="Weight of the bits of a token; none: the stage's.")] = None,
     fidelity: Annotated[
         float | None, typer.Option(help="Factor on sample errors where latents are sent; none: the stage's.")
     ] = None,
@@ -96,6 +97,7 @@ def run(
         lpips_size=lpips_size,
         learning_rate=learning_rate,
         rate=rate,
+        tokens=tokens,
         fidelity=fidelity,
         adversary=adversary,
         validate_every=validate_every,

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -198,13 +197,15 @@ class CropStore:
 
     Args:
         folder: where `build` put the store.
+        device: where batches are wanted. A GPU holds the whole store, so that it need not wait for one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
         if not (folder / "index.json").is_file():
             raise TrainingError("no finished crop store", where=folder, fix="run `tvc train crops` first")
-        self._y: NDArray[Any] = np.load(folder / "y.npy", mmap_mode="r")
-        self._c: NDArray[Any] = np.load(folder / "c.npy", mmap_mode="r")
+        # Mapped copy-on-write: nothing is written, but PyTorch takes no arrays that cannot be.
+        self._y = torch.from_numpy(np.load(folder / "y.npy", mmap_mode="c")).to(device)
+        self._c = torch.from_numpy(np.load(folder / "c.npy", mmap_mode="c")).to(device)
         self.count = len(json.loads((folder / "index.json").read_text())["sources"])
 
     def batch(
@@ -229,11 +230,11 @@ class CropStore:
             half = np.s_[top // 2 : (top + size) // 2, left // 2 : (left + size) // 2]
             c = self._c[number, start : start + frames][:, :, half[0], half[1]]
             if rng.random() < 0.5:
-                y, c = y[..., ::-1], c[..., ::-1]
+                y, c = y.flip(-1), c.flip(-1)
             if rng.random() < 0.5:
-                y, c = y[::-1], c[::-1]
+                y, c = y.flip(0), c.flip(0)
             luma.append(y)
             chroma.append(c)
-        y_all = torch.from_numpy(np.stack(luma)).float().sub_(128).div_(128)
-        c_all = torch.from_numpy(np.stack(chroma)).float().sub_(128).div_(128)
+        y_all = torch.stack(luma).float().sub_(128).div_(128)
+        c_all = torch.stack(chroma).float().sub_(128).div_(128)
         return y_all, c_all[:, :, 0].contiguous(), c_all[:, :, 1].contiguous()

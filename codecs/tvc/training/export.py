@@ -13,7 +13,8 @@ from tvc import weights
 from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.model import TVC
-from tvc.training.loop import CONTEXTS, load_parts, read_checkpoint
+from tvc.training.loop import load_parts, read_checkpoint
+from tvc.training.stages import CONTEXTS
 
 
 def export(

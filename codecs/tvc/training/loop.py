@@ -26,15 +26,13 @@ from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.training.adversary import Adversary
 from tvc.training.crops import CropStore, shown_side
+from tvc.training.gpu import prepare
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
 from tvc.training.optimiser import Optimiser
 from tvc.training.perceptual import Lpips
-from tvc.training.stages import LATENT_BITS, STAGES, Objective, parameters
+from tvc.training.stages import CONTEXTS, LATENT_BITS, STAGES, Objective, parameters
 from tvc.training.validate import Score, load_clip, score
-
-CONTEXTS = ("discrete_context.", "continuous_context.")
-"""How the names of the context models' tensors begin."""
 
 _WARM_UP = 100
 _SURE = 2**-5
@@ -58,6 +56,7 @@ class TrainSettings:
         lpips_size: side of the square that LPIPS sees.
         learning_rate: at its peak.
         rate: weight of the latents' bits per pixel; None: the stage's. It should grow with the weights of the loss.
+        tokens: weight of the bits of a token; None: the stage's.
         fidelity: factor on sample errors where latents are sent; None: the stage's.
         adversary: length of the adversary's gradient as a multiple of that of LPIPS; None: the stage's.
         averaging: decay of the moving average of the weights, which is what is validated and exported.
@@ -78,6 +77,7 @@ class TrainSettings:
     lpips_size: int = 80
     learning_rate: float = 5e-4
     rate: float | None = None
+    tokens: float | None = None
     fidelity: float | None = None
     adversary: float | None = None
     averaging: float = 0.998
@@ -156,11 +156,9 @@ class _Run:
         self.settings, self.folder = settings, folder
         folder.mkdir(parents=True, exist_ok=True)
         stage = STAGES[settings.stage]
-        rate = stage.rate if settings.rate is None else settings.rate
-        fidelity = stage.fidelity if settings.fidelity is None else settings.fidelity
-        share = stage.adversary if settings.adversary is None else settings.adversary
-        self.stage = replace(stage, rate=rate, fidelity=fidelity, adversary=share)
-        if share and lpips is None:
+        chosen = {name: getattr(settings, name) for name in ("rate", "tokens", "fidelity", "adversary")}
+        self.stage = replace(stage, **{name: value for name, value in chosen.items() if value is not None})
+        if (share := self.stage.adversary) and lpips is None:
             raise TrainingError("an adversary looks where LPIPS looks", fix="name its weights with --lpips")
         self.checkpoint = folder / f"{settings.stage}.pt"
         self.device = torch.device(settings.device)
@@ -170,7 +168,7 @@ class _Run:
         self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
         if origin:
             load_parts(self.model, origin["model" if kept else "average"])
-        self.store = CropStore(crops)
+        self.store = CropStore(crops, self.device)
         self.model.to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best = 0, math.inf
@@ -185,12 +183,9 @@ class _Run:
                 raise TrainingError("the checkpoint is of a run with another adversary", where=self.checkpoint)
             if self.adversary is not None:
                 self.adversary.load_state_dict(kept["adversary"])
-        self.distortion = Distortion(
-            settings.loss,
-            None if lpips is None or self.stage.name == "context" else Lpips(lpips, "vgg16").to(self.device),
-            settings.lpips_size,
-            self.adversary,
-        )
+        seen = None if lpips is None or self.stage.name == "context" else Lpips(lpips, "vgg16").to(self.device)
+        self.distortion = Distortion(settings.loss, seen, settings.lpips_size, self.adversary)
+        prepare(self.device, self.model, seen)
         self.alex = None if lpips is None else Lpips(lpips, "alexnet").to(self.device)
         _, held_out = split(read_manifest(data))
         self.clips = {
@@ -221,10 +216,9 @@ class _Run:
         rng = np.random.default_rng(seed)
         factor = settings.enlarge[0] if len(settings.enlarge) == 1 else float(rng.choice(settings.enlarge))
         batch = self.store.batch(rng, settings.batch, settings.slots, shown_side(settings.size, factor))
-        y, cb, cr = (plane.to(self.device) for plane in batch)
         self._input_s += time.monotonic() - began
         objective = Objective(self.model, self.stage, self.distortion, seed, settings.size)
-        loss, logs = objective((y, cb, cr), progress, self.precision)
+        loss, logs = objective(batch, progress, self.precision)
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
         rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
         self.optimiser.zero_grad()
@@ -292,8 +286,7 @@ class _Run:
         # A short memory at first, so that the average does not carry the initial weights along.
         decay = min(self.settings.averaging, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
 
     def _log_step(self, rate: float) -> None:
         means = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._recent.items()}

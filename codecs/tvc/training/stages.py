@@ -10,6 +10,10 @@
 7. context: the integer context models, on the frozen tokens and latents of the model.
 8. adversarial: the control branch alone, with an adversary beside LPIPS (adversary.py). Everything else is frozen: what
    is sent stays as it was, and so does what is decoded without latents.
+9. whole: everything at once, with the bits of the tokens in the loss: for a GPU and large batches.
+
+A context model that is among the parts learns along from what is coded, at the side: its weight is too small to pull at
+anything else. With `discrete_context` learning, the encoder hears what its tokens cost.
 
 Tokens are those that the encoder sends with the context model at hand, and masked where it masks them: a model whose
 context model has not been trained masks nothing, so `context` comes before masks too.
@@ -50,7 +54,9 @@ class Stage:
         masks: share of the other batches that carry masks.
         fidelity: factor on sample errors where latents are sent: what is not made up is what they are for. It falls
             with latents in steps above 2, which tell little.
-        rate: weight of the continuous stream's bits per pixel at its end; it grows from zero, see `_ramp`.
+        rate: weight of the continuous stream's bits per pixel at its end, for latents in steps of 1, and in proportion
+            to the step: where bits are few, each is worth more. It grows from zero, see `_ramp`.
+        tokens: weight of the bits of a token.
         adversary: length of the adversary's gradient, as a multiple of that of LPIPS; 0: there is none.
     """
 
@@ -60,8 +66,12 @@ class Stage:
     masks: float = 0.0
     fidelity: float = 1.0
     rate: float = 0.0
+    tokens: float = 0.0
     adversary: float = 0.0
 
+
+CONTEXTS = ("discrete_context", "continuous_context")
+"""The context models, by name."""
 
 STAGES = {
     stage.name: stage
@@ -87,6 +97,15 @@ STAGES = {
         ),
         Stage("context", ("discrete_context", "continuous_context"), latents=1.0),
         Stage("adversarial", ("decoder.control",), latents=1.0, fidelity=3.0, adversary=0.7),
+        Stage(
+            "whole",
+            ("encoder", "decoder", "predictor", *CONTEXTS),
+            latents=0.45,
+            masks=0.5,
+            rate=4.0,
+            tokens=0.04,
+            fidelity=3.0,
+        ),
     )
 }
 
@@ -102,11 +121,14 @@ _CATCH_UP = {
     "encoder.latents.": 4.0,
     "decoder.control.": 4.0,
     "continuous_context.": 4.0,
+    "discrete_context.": 4.0,
 }
 """Factors on the learning rate, by the beginning of a parameter's name: these join a trunk that is trained. The gate is
 six numbers that must go from 0 to about 1."""
 
 _CROSS_ENTROPY = 0.05
+_ALONG = 0.02
+"""Weight of the bits of a token, and as in `context` of its latents, for context models that learn beside the rest."""
 LATENT_BITS = 0.3
 """Weight of the latents' bits beside those of the tokens, in the stage `context`."""
 _LONG_STREAM = 0.25
@@ -152,16 +174,16 @@ class _Coded(NamedTuple):
 
     Attributes:
         planes: decoded.
+        places: (B, D, h, w), codes before rounding.
         latents: (B, C, h, w) before quantisation, or None.
-        wanted: codes (B, D, h, w) nearest to what the encoder says.
         mask: (B, 1, h, w) float, 1 where the codes are guesses.
         logits: the predictor's, or None.
         state: for the next slot.
     """
 
     planes: Planes
+    places: Tensor
     latents: Tensor | None
-    wanted: Tensor
     mask: Tensor
     logits: Tensor | None
     state: _State
@@ -207,8 +229,9 @@ class Objective:
             if context is not None and coded.latents is not None and step is not None and weight > 0:
                 cost = context(coded.latents, step, state.codes1, before.latents, before.codes1, noise=True)
                 bits = cost.sum() / slot[0].numel()  # per sample of luma
-                total = total + weight * bits
+                total = total + weight * step * bits
                 logs.add("continuous_bpp", bits)
+            total = total + self._along(coded, before, step, logs)
             # What counts is the picture at its own size.
             shown = resized(coded.planes, *source[0].shape[2:])
             perceptual = float(len(slots)) if number == looked_at else 0.0
@@ -219,11 +242,30 @@ class Objective:
             for name, value in parts.items():
                 logs.add(kind + name, value)
             if coded.logits is not None:
-                entropy = self._cross_entropy(coded.logits, coded.wanted, coded.mask)
+                entropy = self._cross_entropy(coded.logits, coded.places.round().long(), coded.mask)
                 total = total + _CROSS_ENTROPY * entropy
                 logs.add("predictor_nats", entropy)
                 logs.add("masked_share", coded.mask.mean())
         return total / len(slots), logs.means()
+
+    def _along(self, coded: _Coded, before: _State, step: float | None, logs: _Sums) -> Tensor:
+        """What context models among the parts learn from, and what the encoder hears of the tokens' cost."""
+        total, codes = coded.places.new_zeros(()), coded.state.codes1
+        assert codes is not None
+        if "discrete_context" in self.stage.parts:
+            bits, price = self.model.discrete_context.priced(
+                coded.places, codes, coded.mask.bool(), before.codes1, before.codes2
+            )
+            logs.add("bits_per_token", bits)
+            total = total + _ALONG * bits + self.stage.tokens * price
+        context = self.model.continuous_context if "continuous_context" in self.stage.parts else None
+        if context is not None and coded.latents is not None and step is not None:
+            # As they are coded: what comes again exactly is not seen through noise.
+            cost = context(coded.latents.detach(), step, codes, before.latents, before.codes1)
+            bits = cost.sum() / codes[:, 0].numel()
+            logs.add(f"latent_bits_step_{step:g}", bits)
+            total = total + _ALONG * LATENT_BITS * bits
+        return total
 
     def _coded(
         self, slot: Planes, state: _State, step: float | None, threshold: float, precision: torch.autocast
@@ -245,7 +287,7 @@ class Objective:
                 values, guessed if threshold < 1 else None, sent, state.decoder
             )
         after = _State(encoder, decoder, codes, state.codes1, None if sent is None else sent.detach())
-        return _Coded(planes, latents, places.round().long(), guessed, logits, after)
+        return _Coded(planes, places, latents, guessed, logits, after)
 
     def _context(self, slots: list[Planes], precision: torch.autocast) -> tuple[Tensor, Logs]:
         """Bits per token and per latent of frozen tokens and latents; the slots before them are context."""
