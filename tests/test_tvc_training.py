@@ -29,7 +29,8 @@ from tvc.training import crops, loop, material
 from tvc.training.export import export
 from tvc.training.grow import GrowSettings, grow, regression
 from tvc.training.losses import Distortion, LossWeights
-from tvc.training.stages import STAGES, Objective, parameters
+from tvc.training.objective import Objective
+from tvc.training.stages import STAGES, parameters
 from tvc.training.validate import load_clip, score
 from tvc.video import Format
 

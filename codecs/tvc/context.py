@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tvc.config import ModelConfig
-from tvc.integer import PEAK, UNIT, IntegerLayer, activate, gate, one_hot, planes, through
+from tvc.integer import PEAK, UNIT, IntegerLayer, activate, gate, planes, through
 from tvc.tables import (
     FRACTIONS,
     OCTAVE,
@@ -48,9 +49,20 @@ def halves(height: int, width: int, checkerboard: bool) -> list[Tensor]:
     return [~odd, odd]
 
 
+@cache
+def _halves_on(height: int, width: int, checkerboard: bool, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """`halves` on a device, each also as the numbers (n,) of its squares, counted in rows.
+
+    Made once: a GPU need not wait for them, nor the processor for what a map picks there.
+    """
+    with torch.inference_mode(False):
+        maps = halves(height, width, checkerboard)
+        return [(one.to(device), one.flatten().nonzero()[:, 0].to(device)) for one in maps]
+
+
 def _at(x: Tensor, squares: Tensor) -> Tensor:
     """(B, C, h, w) at n squares of each map, numbered in rows -> (B * n, C)."""
-    return x.flatten(2)[:, :, squares].transpose(1, 2).flatten(0, 1)
+    return x.flatten(2).index_select(2, squares).transpose(1, 2).flatten(0, 1)
 
 
 def dequantised(latents: Tensor, step: Tensor | float) -> Tensor:
@@ -111,7 +123,8 @@ class DiscreteContext(nn.Module):
         bits = torch.zeros(codes.shape, device=codes.device).flatten(2)
         for half, squares, seen in self._halves(codes, previous1, previous2):
             tokens = _at(codes, squares)
-            costs = torch.stack([self._bits(half, d, seen, tokens) for d in range(len(self.levels))], 1)
+            tables = self._tables(half, seen, tokens)
+            costs = torch.cat([table.gather(1, tokens[:, d, None]) for d, table in enumerate(tables)], 1)
             bits[:, :, squares] = costs.reshape(len(codes), len(squares), -1).transpose(1, 2)
         return bits.reshape(codes.shape)
 
@@ -134,10 +147,9 @@ class DiscreteContext(nn.Module):
         bits, prices = [], []
         for half, squares, seen in self._halves(codes, previous1, previous2):
             tokens, wanted, sent = _at(codes, squares), _at(places, squares), ~_at(mask, squares)[:, 0]
-            for d, levels in enumerate(self.levels):
-                table = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
+            for d, table in enumerate(self._tables(half, seen, tokens)):
                 bits.append((table.gather(1, tokens[:, d, None])[:, 0] * sent).sum())
-                below = wanted[:, d, None].detach().floor().long().clamp(0, levels - 2)
+                below = wanted[:, d, None].detach().floor().long().clamp(0, self.levels[d] - 2)
                 lower, upper = table.detach().gather(1, below), table.detach().gather(1, below + 1)
                 between = lower + (upper - lower) * (wanted[:, d, None] - below)
                 prices.append((between[:, 0] * sent).sum())
@@ -151,7 +163,7 @@ class DiscreteContext(nn.Module):
         previous1: Tensor | None,
         previous2: Tensor | None,
         multiplier: float,
-        threshold: float = 1.0,
+        threshold: float | Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Codes as the decoder has them (`SlotCoder.discrete`), in floating point and for a whole batch: for training.
 
@@ -160,7 +172,7 @@ class DiscreteContext(nn.Module):
             previous1: codes (B, D, h, w) of the slot before, or None.
             previous2: codes of the slot before that, or None.
             multiplier: squared distance that a bit is worth.
-            threshold: tokens surer than this probability are masked; 1: none.
+            threshold: tokens surer than this probability are masked; None: none.
 
         Returns:
             Codes (B, D, h, w) int64, guesses where masked, and the mask (B, 1, h, w) bool.
@@ -169,7 +181,7 @@ class DiscreteContext(nn.Module):
         mask = torch.zeros_like(places[:, :1], dtype=torch.bool).flatten(2)
         for half, squares, seen in self._halves(codes.reshape(places.shape), previous1, previous2):
             tokens, _ = self._chain(half, seen, _at(places, squares), multiplier)
-            if threshold < 1:
+            if threshold is not None:
                 guesses, probability = self._chain(half, seen, None, 1.0)
                 sure = probability > threshold
                 tokens = torch.where(sure[:, None], guesses, tokens)
@@ -183,16 +195,18 @@ class DiscreteContext(nn.Module):
         A code is the one of least squared distance from what is wanted (N, D) plus multiplier times bits; the
         likeliest one where nothing is.
         """
-        tokens = torch.zeros(len(seen), len(self.levels), dtype=torch.int64, device=seen.device)
+        chosen = []
         total = torch.zeros(len(seen), device=seen.device)
+        known = self._known(seen, [])
         for d, levels in enumerate(self.levels):
-            bits = 16 - self._counts(half, d, seen, tokens).log2()  # (N, levels)
+            bits = 16 - self._counts(half, d, seen, known).log2()  # (N, levels)
             cost = multiplier * bits
             if wanted is not None:
                 cost = cost + (wanted[:, d, None] - torch.arange(levels, device=seen.device)).square()
-            tokens[:, d] = cost.argmin(1)
-            total += bits.gather(1, tokens[:, d, None])[:, 0]
-        return tokens, torch.exp2(-total)
+            chosen.append(cost.argmin(1))
+            total += bits.gather(1, chosen[d][:, None])[:, 0]
+            known.scatter_(1, chosen[d][:, None] + sum(self.levels[:d]), float(UNIT))
+        return torch.stack(chosen, 1), torch.exp2(-total)
 
     def _halves(
         self, codes: Tensor, previous1: Tensor | None, previous2: Tensor | None
@@ -202,11 +216,10 @@ class DiscreteContext(nn.Module):
         They may be filled in between the halves.
         """
         features = self.past_features(previous1, previous2, codes.shape)
-        for half, squares in enumerate(halves(codes.shape[2], codes.shape[3], self.checkerboard)):
+        cut = _halves_on(codes.shape[2], codes.shape[3], self.checkerboard, codes.device)
+        for half, (squares, numbers) in enumerate(cut):
             if half:
-                features = self.present_features(features, torch.where(squares.to(codes.device), -1, codes))
-            # Numbers, not a map: what a map picks on a GPU, the processor would have to wait for.
-            numbers = squares.flatten().nonzero()[:, 0].to(codes.device)
+                features = self.present_features(features, torch.where(squares, -1, codes))
             yield half, numbers, _at(features, numbers)
 
     def past_features(self, previous1: Tensor | None, previous2: Tensor | None, shape: torch.Size) -> Tensor:
@@ -244,23 +257,32 @@ class DiscreteContext(nn.Module):
             features: (N, width) activations at the N tokens.
             earlier: (N, dimension or more) codes of the token's earlier dimensions.
         """
-        logits: Ints = self._logits(half, dimension, features, earlier).detach().to(torch.int64).numpy()
+        known = self._known(features, [earlier[:, d] for d in range(dimension)])
+        logits: Ints = self._logits(half, dimension, features, known).detach().to(torch.int64).numpy()
         return softmax_counts(logits)
 
-    def _logits(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
+    def _known(self, features: Tensor, codes: list[Tensor]) -> Tensor:
+        """One-hot planes (N, sum(levels)) of the codes (N,) of the first dimensions; what is not known sets none."""
+        known = features.new_zeros(len(features), sum(self.levels))
+        for d, code in enumerate(codes):
+            known.scatter_(1, code[:, None] + sum(self.levels[:d]), float(UNIT))
+        return known
+
+    def _logits(self, half: int, dimension: int, features: Tensor, known: Tensor) -> Tensor:
         index = half * len(self.levels) + dimension
-        known = [one_hot(tokens[:, d], self.levels[d], 1) for d in range(dimension)]
-        hidden = activate(self.hidden[index](torch.cat((features, *known), 1)))  # (N, width)
-        logits: Tensor = self.logits[index](hidden)
+        seen = torch.cat((features, known[:, : sum(self.levels[:dimension])]), 1)
+        logits: Tensor = self.logits[index](activate(self.hidden[index](seen)))
         return logits
 
-    def _bits(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
-        counts = self._counts(half, dimension, features, tokens)
-        return 16 - counts.gather(1, tokens[:, dimension, None])[:, 0].log2()
+    def _tables(self, half: int, features: Tensor, tokens: Tensor) -> Iterator[Tensor]:
+        """Bits (N, levels) of every code of each dimension, where those before are as in tokens (N, D)."""
+        known = self._known(features, list(tokens.unbind(1)))
+        for d in range(len(self.levels)):
+            yield 16 - self._counts(half, d, features, known).log2()
 
-    def _counts(self, half: int, dimension: int, features: Tensor, tokens: Tensor) -> Tensor:
+    def _counts(self, half: int, dimension: int, features: Tensor, known: Tensor) -> Tensor:
         """As `frequencies`, with gradients: (N, levels) float."""
-        shares = (self._logits(half, dimension, features, tokens) * (math.log(2) / OCTAVE)).softmax(1)
+        shares = (self._logits(half, dimension, features, known) * (math.log(2) / OCTAVE)).softmax(1)
         return 1 + shares * (TOTAL - self.levels[dimension])
 
 
@@ -320,8 +342,8 @@ class ContinuousContext(nn.Module):
         previous = torch.zeros_like(latents) if previous is None else previous
         features = self.past_features(codes, previous, previous_codes)
         bits = torch.zeros_like(latents)
-        for half, squares in enumerate(halves(latents.shape[2], latents.shape[3], self.checkerboard)):
-            squares = squares.to(latents.device)
+        cut = _halves_on(latents.shape[2], latents.shape[3], self.checkerboard, latents.device)
+        for half, (squares, _) in enumerate(cut):
             if half:
                 features = self.present_features(features, rounded * ~squares, previous * ~squares)
             mean, octaves, gates = (part / UNIT for part in self._sums(half, features))  # (B, C, h, w) each

@@ -6,6 +6,8 @@ takes the first factor of four in space and time from the networks.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -15,23 +17,21 @@ Planes = tuple[Tensor, Tensor, Tensor]
 """Y (B, 4, H, W), Cb and Cr (B, 4, H/2, W/2) of one slot, float, (code - 128) / 128."""
 
 
-def _matrix() -> Tensor:
-    """The 4-point orthonormal Haar transform, rows are basis vectors."""
+@cache
+def _matrices(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The 4-point and the 2-point orthonormal Haar transform, rows are basis vectors; made once for each device."""
     root = 0.5**0.5
     rows = ((0.5, 0.5, 0.5, 0.5), (0.5, 0.5, -0.5, -0.5), (root, -root, 0, 0), (0, 0, root, -root))
-    return torch.tensor(rows)
-
-
-def _matrix2() -> Tensor:
-    root = 0.5**0.5
-    return torch.tensor(((root, root), (root, -root)))
+    with torch.inference_mode(False):
+        four, two = torch.tensor(rows), torch.tensor(((root, root), (root, -root)))
+        return four.to(device, dtype), two.to(device, dtype)
 
 
 def analyse(planes: Planes) -> Tensor:
     """Planes with H and W multiples of 4 -> (B, 96, H/4, W/4)."""
     y, cb, cr = planes
     batch, _, height, width = y.shape
-    h4, h2 = _matrix().to(y), _matrix2().to(y)
+    h4, h2 = _matrices(y.device, y.dtype)
     blocks = y.reshape(batch, SLOT_FRAMES, height // 4, 4, width // 4, 4)
     luma = torch.einsum("at,bi,cj,ntyixj->nabcyx", h4, h4, h4, blocks)  # (B, 4, 4, 4, H/4, W/4)
     parts = [luma.reshape(batch, 64, height // 4, width // 4)]
@@ -47,7 +47,7 @@ def synthesise(coefficients: Tensor) -> Planes:
     batch, channels, h, w = coefficients.shape
     if channels != HAAR_CHANNELS:
         raise ValueError(f"{HAAR_CHANNELS} channels are needed, not {channels}")
-    h4, h2 = _matrix().to(coefficients), _matrix2().to(coefficients)
+    h4, h2 = _matrices(coefficients.device, coefficients.dtype)
     luma, cb, cr = torch.split(coefficients, [64, 16, 16], dim=1)
     blocks = luma.reshape(batch, 4, 4, 4, h, w)
     y = torch.einsum("at,bi,cj,nabcyx->ntyixj", h4, h4, h4, blocks).reshape(batch, SLOT_FRAMES, 4 * h, 4 * w)

@@ -7,6 +7,8 @@ pixels only, never the entropy decoder.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,7 +54,9 @@ class _Layer(nn.Module):
         q, k, v = self._heads(queries, asking), self._heads(keys, windows), self._heads(contents, windows)
         seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         # Where each token lies among those of all windows.
-        places = asking.new_empty(asked + 1).scatter_(0, asking.flatten(), torch.arange(asking.numel()).to(asking))
+        places = asking.new_empty(asked + 1).scatter_(
+            0, asking.flatten(), torch.arange(asking.numel(), device=x.device)
+        )
         seen = seen.reshape(batch, self.heads, -1, width // self.heads)[:, :, places[:asked]]
         x = x + self.project(seen.transpose(1, 2).reshape(batch, asked, width))
         out: Tensor = x + self.contract(functional.gelu(self.expand(self.norm2(x))))
@@ -61,7 +65,8 @@ class _Layer(nn.Module):
     def _heads(self, x: Tensor, windows: Tensor) -> Tensor:
         """(B, N, width) by windows (W, T) -> (B, heads * W, T, width / heads); zeros where there is no token."""
         heads = x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (B, heads, N, width / heads)
-        return functional.pad(heads, (0, 0, 0, 1))[:, :, windows].flatten(1, 2)
+        padded = functional.pad(heads, (0, 0, 0, 1)).index_select(2, windows.flatten())
+        return padded.reshape(len(x), -1, windows.shape[1], heads.shape[3])
 
 
 class Predictor(nn.Module):
@@ -108,7 +113,7 @@ class Predictor(nn.Module):
         past = torch.cat((before, torch.zeros_like(mask), flag), dim=1)
         x = torch.stack((past, current), dim=1).permute(0, 1, 3, 4, 2)  # (B, 2, h, w, D + 2)
         x = (self.embed(x) + self.place).flatten(1, 3)  # (B, 2 * h * w, width), the previous slot first
-        windows = [_windows(h, w, self.window, shift).to(x.device) for shift in (0, self.window // 2)]
+        windows = [_windows(h, w, self.window, shift, x.device) for shift in (0, self.window // 2)]
         for number, layer in enumerate(self.layers):
             x = layer(x, windows[number % 2], h * w if number == len(self.layers) - 1 else x.shape[1])
         logits = self.logits(self.norm(x)).reshape(-1, h, w, sum(self.levels)).permute(0, 3, 1, 2)
@@ -123,15 +128,17 @@ class Predictor(nn.Module):
         return torch.stack(means, dim=1)
 
 
-def _windows(h: int, w: int, side: int, shift: int) -> Tensor:
+@lru_cache(maxsize=64)
+def _windows(h: int, w: int, side: int, shift: int, device: torch.device) -> Tensor:
     """Which tokens each window holds: (W, 2 * side * side), of the previous slot and then of the current one.
 
     Numbers count the tokens of both maps in rows; 2 * h * w says that there is none: windows begin at multiples of
     `side` plus `shift`, so they reach over the edges, and what would wrap around those is no neighbour.
     """
-    tokens = torch.arange(_SLOTS * h * w).reshape(_SLOTS, h, w)
-    before = (side - shift) % side
-    after_h, after_w = (-(length + before) % side for length in (h, w))
-    tokens = functional.pad(tokens, (before, after_w, before, after_h), value=_SLOTS * h * w)
-    tiles = tokens.reshape(_SLOTS, tokens.shape[1] // side, side, tokens.shape[2] // side, side)
-    return tiles.permute(1, 3, 0, 2, 4).reshape(-1, _SLOTS * side * side)
+    with torch.inference_mode(False):
+        tokens = torch.arange(_SLOTS * h * w).reshape(_SLOTS, h, w)
+        before = (side - shift) % side
+        after_h, after_w = (-(length + before) % side for length in (h, w))
+        tokens = functional.pad(tokens, (before, after_w, before, after_h), value=_SLOTS * h * w)
+        tiles = tokens.reshape(_SLOTS, tokens.shape[1] // side, side, tokens.shape[2] // side, side)
+        return tiles.permute(1, 3, 0, 2, 4).reshape(-1, _SLOTS * side * side).to(device)

@@ -56,9 +56,22 @@ class Adversary:
 
     def __init__(self, share: float, device: torch.device) -> None:
         self.share = share
-        self.steps = 0
+        self._strength = torch.zeros((), device=device)
         self.judges = Judges().to(device)
-        self._optimiser = torch.optim.Adam(self.judges.parameters(), lr=_LEARNING_RATE, betas=(0.5, 0.99))
+        self._optimiser = torch.optim.Adam(
+            self.judges.parameters(), lr=_LEARNING_RATE, betas=(0.5, 0.99), capturable=device.type == "cuda"
+        )
+        self.steps = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps of training it has been part of."""
+        return self._steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._steps = steps
+        self._strength.fill_(self.share * min(1.0, max(0.0, (steps - ALONE) / (FULL - ALONE))))
 
     def pull(
         self, source: list[Tensor], decoded: list[Tensor], picture: Tensor, reference: Tensor
@@ -80,20 +93,18 @@ class Adversary:
         made = [one / size for one, size in zip(decoded, sizes, strict=False)]
         doubt = -torch.stack([said.mean() for said in self.judges(made)]).mean()
         (gradient,) = torch.autograd.grad(doubt, picture)
-        ramp = min(1.0, max(0.0, (self.steps - ALONE) / (FULL - ALONE)))
         losses = self._learn(real, [one.detach() for one in made])
-        factor = ramp * self.share * reference.norm() / gradient.norm().clamp(min=1e-12)
+        factor = self._strength * reference.norm() / gradient.norm().clamp(min=1e-12)
         return factor * gradient, {f"judge{number}": loss for number, loss in enumerate(losses, 1)}
 
     def _learn(self, real: list[Tensor], made: list[Tensor]) -> list[Tensor]:
         said = zip(self.judges(real), self.judges(made), strict=True)
         losses = [functional.relu(1 - true).mean() + functional.relu(1 + false).mean() for true, false in said]
-        total = torch.stack(losses).mean()
-        if bool(torch.isfinite(total)):
-            self._optimiser.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
-            self._optimiser.step()
-        self.steps += 1
+        weights = list(self.judges.parameters())
+        gradients = torch.autograd.grad(torch.stack(losses).mean(), weights)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient.nan_to_num(0, 0, 0)
+        self._optimiser.step()
         return [loss.detach() for loss in losses]
 
     def state_dict(self) -> dict[str, Any]:

@@ -60,6 +60,9 @@ def run(
         typer.Option(help="Factor that crops are enlarged by before coding; repeat. Validation is at the first."),
     ] = None,
     slots: Annotated[int, typer.Option(help="Slots per crop, at most 3.")] = 2,
+    looks: Annotated[
+        int, typer.Option(help="Slots of a crop that LPIPS looks at; all of them: a GPU replays recorded steps.")
+    ] = 1,
     lpips_size: Annotated[int, typer.Option(help="Side of the square that LPIPS sees.")] = 80,
     lpips_weight: Annotated[float, typer.Option(help="Factor on LPIPS in the loss.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 5e-4,
@@ -94,6 +97,7 @@ def run(
         size=size,
         enlarge=tuple(enlarge or (1.0,)),
         slots=slots,
+        looks=looks,
         lpips_size=lpips_size,
         learning_rate=learning_rate,
         rate=rate,

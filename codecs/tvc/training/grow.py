@@ -24,7 +24,7 @@ from tvc.model import TVC
 from tvc.resampling import resized
 from tvc.training.crops import CropStore, shown_side
 from tvc.training.loop import load_parts
-from tvc.training.stages import slots_of
+from tvc.training.objective import slots_of
 
 _VALUES = HAAR_CHANNELS * TOKEN_BLOCKS**2
 _RIDGE = 3e-3

@@ -26,12 +26,13 @@ from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.training.adversary import Adversary
 from tvc.training.crops import CropStore, shown_side
-from tvc.training.gpu import prepare
+from tvc.training.gpu import Replayed, prepare
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.material import read_manifest, split
+from tvc.training.objective import Objective
 from tvc.training.optimiser import Optimiser
 from tvc.training.perceptual import Lpips
-from tvc.training.stages import CONTEXTS, LATENT_BITS, STAGES, Objective, parameters
+from tvc.training.stages import CONTEXTS, LATENT_BITS, STAGES, parameters
 from tvc.training.validate import Score, load_clip, score
 
 _WARM_UP = 100
@@ -53,6 +54,7 @@ class TrainSettings:
         enlarge: factors that crops are enlarged by before they are coded, one drawn for each batch: crops of
             `size` / factor, compared at that size. Validation is at the first.
         slots: slots per crop that are unrolled with gradients.
+        looks: slots of a crop that LPIPS looks at; they stand for the others.
         lpips_size: side of the square that LPIPS sees.
         learning_rate: at its peak.
         rate: weight of the latents' bits per pixel; None: the stage's. It should grow with the weights of the loss.
@@ -74,6 +76,7 @@ class TrainSettings:
     size: int = 128
     enlarge: tuple[float, ...] = (1.0,)
     slots: int = 2
+    looks: int = 1
     lpips_size: int = 80
     learning_rate: float = 5e-4
     rate: float | None = None
@@ -193,6 +196,11 @@ class _Run:
             for clip, material in held_out
         }
         self.precision = torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16)
+        self.objective = Objective(
+            self.model, self.stage, self.distortion, settings.seed, settings.size, settings.looks
+        )
+        replayed = settings.looks == settings.slots and self.device.type == "cuda" and self.stage.name != "context"
+        self.replayed = Replayed(self.objective, self.precision) if replayed else None
         self.model.train()
         self._recent: dict[str, list[Tensor]] = {}
         self._since, self._input_s = time.monotonic(), 0.0
@@ -217,18 +225,26 @@ class _Run:
         factor = settings.enlarge[0] if len(settings.enlarge) == 1 else float(rng.choice(settings.enlarge))
         batch = self.store.batch(rng, settings.batch, settings.slots, shown_side(settings.size, factor))
         self._input_s += time.monotonic() - began
-        objective = Objective(self.model, self.stage, self.distortion, seed, settings.size)
-        loss, logs = objective(batch, progress, self.precision)
+        self.objective.seed(seed)
+        self.optimiser.zero_grad()
+        if self.replayed is not None:
+            logs = self.replayed(batch, progress)
+        else:
+            loss, logs = self.objective(batch, progress, self.precision)
+            loss.backward()  # type: ignore[no-untyped-call]
+            logs |= {"loss": loss.detach()}
+        if self.adversary is not None:
+            self.adversary.steps += 1
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
         rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in self.optimiser.parameters:
+            if parameter.grad is not None:
+                torch.nan_to_num_(parameter.grad, 0, 0, 0)
         norm = torch.nn.utils.clip_grad_norm_(self.optimiser.parameters, 1.0)
-        if bool(torch.isfinite(norm)):
-            self.optimiser.step(rate)
+        self.optimiser.step(rate)
         self.step += 1
         self._follow()
-        for name, value in (logs | {"loss": loss.detach(), "gradient_norm": norm.detach()}).items():
+        for name, value in (logs | {"gradient_norm": norm.detach()}).items():
             self._recent.setdefault(name, []).append(value)
         if self.step % _LOG_EVERY == 0:
             self._log_step(rate)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tvc.config import SLOT_FRAMES
 from tvc.haar import Planes
 from tvc.training.adversary import Adversary
 from tvc.training.perceptual import Lpips
@@ -41,12 +43,25 @@ def rgb(y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
     return torch.cat((red, green, blue), dim=1) * 2 - 1
 
 
+class Look(NamedTuple):
+    """Where the perceptual distance looks in a slot: at one square of one frame of each crop.
+
+    Attributes:
+        frame: (B,) number of the frame.
+        top: (1,) the square's first row, in samples of chroma.
+        left: (1,) its first column.
+    """
+
+    frame: Tensor
+    top: Tensor
+    left: Tensor
+
+
 class Distortion:
     """The weighted distance between a slot and its reconstruction.
 
-    LPIPS is taken on one random square of one random frame per crop, and in one slot of a batch only: whole slots would
-    cost many times as much and say nearly the same. PyTorch's own generator draws them: training seeds it at
-    every step.
+    LPIPS is taken on one square of one frame per crop: whole slots would cost many times as much and say nearly the
+    same.
 
     Args:
         weights: factors of the parts.
@@ -63,15 +78,30 @@ class Distortion:
         self.adversary = adversary
         self.size = size
 
+    def look(self, shape: torch.Size, random: torch.Generator) -> Look:
+        """A random place to look at in slots of luma (B, ..., H, W), on the CPU."""
+        rows, columns = (length // 2 - self._half(shape) + 1 for length in shape[-2:])
+        return Look(
+            torch.randint(SLOT_FRAMES, (shape[0],), generator=random),
+            torch.randint(rows, (1,), generator=random),
+            torch.randint(columns, (1,), generator=random),
+        )
+
     def __call__(
-        self, source: Planes, decoded: Planes, perceptual: float = 1.0, fidelity: float = 1.0
+        self,
+        source: Planes,
+        decoded: Planes,
+        look: Look | None = None,
+        perceptual: float = 1.0,
+        fidelity: float | Tensor = 1.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and its parts without gradients.
 
         Args:
             source: planes of a slot.
             decoded: its reconstruction.
-            perceptual: factor on the weight of LPIPS, which stands for other slots too; 0 leaves it out.
+            look: where LPIPS looks; None leaves it out.
+            perceptual: factor on the weight of LPIPS, which stands for other slots too.
             fidelity: factor on the weights of the others.
         """
         y, cb, cr = source
@@ -84,8 +114,8 @@ class Distortion:
             "temporal": (y.diff(dim=1) - dy.diff(dim=1)).abs().mean(),
         }
         total = fidelity * torch.stack([getattr(self.weights, name) * value for name, value in parts.items()]).sum()
-        if self.lpips is not None and perceptual:
-            real, made = self._squares(source, decoded)
+        if self.lpips is not None and look is not None:
+            real, made = (self._square(slot, look) for slot in (source, decoded))
             distance, seen = self._perceived(real, made, perceptual * self.weights.lpips)
             total = total + distance
             parts |= seen
@@ -108,19 +138,21 @@ class Distortion:
         value = factor * distance.detach() + ((made - made.detach()) * (gradient + pull)).sum()
         return value, {"lpips": distance, **losses}
 
-    def _squares(self, *slots: Planes) -> list[Tensor]:
-        """The same random square of the same random frames of each slot, as RGB."""
-        batch, frames, height, width = slots[0][0].shape
-        side = min(self.size, height, width) // 2
-        frame = torch.randint(frames, (batch,))
-        top = int(torch.randint(height // 2 - side + 1, ()))
-        left = int(torch.randint(width // 2 - side + 1, ()))
-        rows = torch.arange(batch)
-        whole = _square(2 * top, 2 * left, 2 * side)
-        half = _square(top, left, side)
-        return [rgb(y[rows, frame][whole], cb[rows, frame][half], cr[rows, frame][half]) for y, cb, cr in slots]
+    def _square(self, slot: Planes, look: Look) -> Tensor:
+        """What is looked at, as RGB (B, 3, H, W)."""
+        y, cb, cr = slot
+        half = torch.arange(self._half(y.shape), device=y.device)
+        whole = torch.arange(2 * len(half), device=y.device)
+        frame, top, left = (place.to(y.device) for place in look)
 
+        def cut(plane: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+            chosen = plane.gather(1, frame[:, None, None, None].expand(-1, 1, *plane.shape[2:]))[:, 0]
+            return chosen.index_select(1, rows).index_select(2, columns)
 
-def _square(top: int, left: int, side: int) -> tuple[slice, slice, slice]:
-    """The index of a square in (B, H, W)."""
-    return slice(None), slice(top, top + side), slice(left, left + side)
+        chroma = [cut(plane, top + half, left + half) for plane in (cb, cr)]
+        return rgb(cut(y, 2 * top + whole, 2 * left + whole), chroma[0], chroma[1])
+
+    def _half(self, shape: torch.Size) -> int:
+        """Side of the square that is looked at in luma (..., H, W), in samples of chroma."""
+        height, width = shape[-2:]
+        return min(self.size, height, width) // 2

@@ -87,7 +87,9 @@ def score(
         y, cb, cr = (plane[:, start : start + SLOT_FRAMES] for plane in clip)
         slot = resized(((y - 128) / 128, (cb - 128) / 128, (cr - 128) / 128), *coded)
         places, latents, encoder = model.place_slot(slot, encoder)
-        codes, mask = model.discrete_context.chosen(places, previous1, previous2, MULTIPLIER, threshold)
+        codes, mask = model.discrete_context.chosen(
+            places, previous1, previous2, MULTIPLIER, threshold if threshold < 1 else None
+        )
         sent = None if step is None or latents is None else dequantised(latents, step)
         decoded, decoder = model.decode_slot(codes, mask if threshold < 1 else None, sent, decoder)
         shown = resized(decoded, *shape)
