@@ -263,3 +263,31 @@ def test_trap31_counts_are_the_same_on_every_instruction_set_and_thread_count(tm
     results = [_run_child(path, *variant) for variant in variants]
     assert {name for name, _ in results} >= {"DEFAULT"}  # the switch was obeyed
     assert len({digest for _, digest in results}) == 1
+
+
+def test_the_price_of_a_place_is_linear_between_the_bits_of_the_codes_beside_it():
+    torch.manual_seed(0)
+    model = DiscreteContext(SMALL)
+    slots = _fields(3, batch=2)
+    codes, mask = slots[2], torch.rand(2, 1, 10, 10) < 0.3
+    places = (codes + 0.25 * torch.randn(codes.shape)).requires_grad_()
+    bits, price = model.priced(places, codes, mask, slots[1], slots[0])
+    spent = model(codes, slots[1], slots[0]) * ~mask
+    assert float(bits.detach()) == pytest.approx(float(spent.detach().sum()) / codes[:, 0].numel(), rel=1e-5)
+    assert bits.requires_grad
+    # Nothing but the places hears the price.
+    price.backward()
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert places.grad is not None
+    assert not places.grad[mask.expand_as(codes)].any()
+    # One more in the last dimension of the second half changes what that code costs, and nothing else.
+    second = halves(10, 10, True)[1] & ~mask[0, 0]
+    y, x = (int(v[0]) for v in second.nonzero(as_tuple=True))
+    below = int(places[0, 5, y, x].detach().floor().clamp(0, SMALL.levels[5] - 2))
+    costs = []
+    for code in (below, below + 1):
+        other = codes.clone()
+        other[0, 5, y, x] = code
+        costs.append(float(model(other, slots[1], slots[0])[0, 5, y, x].detach()))
+    slope = float(places.grad[0, 5, y, x]) * codes[:, 0].numel()
+    assert slope == pytest.approx(costs[1] - costs[0], abs=1e-3)

@@ -120,18 +120,21 @@ def test_the_rate_weight_comes_late_and_reaches_the_latents() -> None:
     model = TVC(TINY)
     stage = dataclasses.replace(STAGES["continuous"], latents=1.0)
     parameters(model, stage)
+    objective = Objective(model, stage, Distortion(LossWeights(), None, 16))
     losses = []
     for progress in (0.2, 0.4, 1.0):
         torch.manual_seed(1)
-        objective = Objective(model, stage, Distortion(LossWeights(), None, 16), seed=3)
+        objective.seed(3)
         loss, logs = objective(_batch(), progress, torch.autocast("cpu", enabled=False))
-        losses.append((float(loss.detach()), float(logs.get("continuous_bpp", torch.zeros(())))))
-    # Nothing in the first fifth, half at two fifths, all of it from three fifths on.
+        losses.append((float(loss.detach()), float(logs["continuous_bpp"])))
+    objective.seed(3)
+    step = objective.draw(_batch(), 1.0).step
+    assert step != 1
+    # Nothing in the first fifth, half at two fifths, all of it from three fifths on; coarse steps count for more.
     (free, none), (half, rate), (full, same) = losses
-    assert none == 0
-    assert rate == pytest.approx(same)
-    assert half - free == pytest.approx(0.5 * stage.rate * rate, rel=1e-3)
-    assert full - free == pytest.approx(stage.rate * rate, rel=1e-3)
+    assert none == rate == pytest.approx(same)
+    assert half - free == pytest.approx(0.5 * stage.rate * step * rate, rel=1e-3)
+    assert full - free == pytest.approx(stage.rate * step * rate, rel=1e-3)
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Path) -> None:
@@ -240,12 +243,13 @@ def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) 
     assert weights.training_summary(tmp_path / "w.safetensors") == json.loads(json.dumps(summary))
     assert summary["stages"][0]["validations"]
     # Decoder of one checkpoint, contexts of a later one, as the encoder has not moved in between.
-    joined = tmp_path / "joined.safetensors"
-    export(tmp_path / "joint-best.pt", [], joined, contexts=start)
-    parts = weights.load(joined)
-    assert torch.equal(parts.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
+    joined, later = tmp_path / "joined.safetensors", tmp_path / "context-best.pt"
+    export(later, [], joined)
+    stem = weights.load(joined).discrete_context.past.stem.weight
+    export(tmp_path / "joint-best.pt", [], joined, contexts=later)
+    assert torch.equal(weights.load(joined).discrete_context.past.stem.weight, stem)
     with pytest.raises(TrainingError, match="another encoder"):
-        export(tmp_path / "discrete-best.pt", [], joined, contexts=start)
+        export(tmp_path / "discrete-best.pt", [], joined, contexts=later)
     longer = export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors")
     assert longer["stages"] == json.loads(json.dumps(2 * summary["stages"]))
     # The next run may begin with the weights that are shipped.

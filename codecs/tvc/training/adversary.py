@@ -101,9 +101,10 @@ class Adversary:
         said = zip(self.judges(real), self.judges(made), strict=True)
         losses = [functional.relu(1 - true).mean() + functional.relu(1 + false).mean() for true, false in said]
         weights = list(self.judges.parameters())
-        gradients = torch.autograd.grad(torch.stack(losses).mean(), weights)
+        total = torch.stack(losses).mean()
+        gradients = torch.autograd.grad(total, weights)
         for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient.nan_to_num(0, 0, 0)
+            weight.grad = torch.where(total.isfinite(), gradient, 0)
         self._optimiser.step()
         return [loss.detach() for loss in losses]
 

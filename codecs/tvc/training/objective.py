@@ -169,7 +169,7 @@ class Objective:
         for source, slot, look in zip(sources, self.coded_slots(planes), draw.looks, strict=True):
             before, coded = state, self._coded(slot, state, draw, precision)
             state = coded.state
-            if context is not None and coded.latents is not None and draw.kind == "latents":
+            if self.stage.rate and context is not None and coded.latents is not None and draw.kind == "latents":
                 cost = context(coded.latents, draw.step, _known(state), before.latents, before.codes1, noise=True)
                 bits = cost.sum() / slot[0].numel()  # per sample of luma
                 total = total + draw.rate * bits
