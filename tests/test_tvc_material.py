@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from tvc_material import SMALL_CROPS, material_folder, moving, write_video
+from typer.testing import CliRunner
 
 from tvc.errors import TrainingError
 from tvc.training import crops, look, material
+from tvc.training.command import app
 
 
 @pytest.fixture
@@ -124,3 +126,14 @@ def test_batches_have_the_promised_shape_and_range(data: Path, tmp_path: Path) -
         store.batch(np.random.default_rng(0), 1, 3, 48)
     with pytest.raises(TrainingError, match="no finished"):
         crops.CropStore(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(("size", "smallest"), [(48, 144), (160, 160)])
+def test_the_command_cuts_crops_of_another_size(data: Path, tmp_path: Path, size: int, smallest: int) -> None:
+    asked = ["crops", "--data", str(data), "--crops", str(tmp_path / "c"), "--scale", "0.1", "--size", str(size)]
+    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert result.exit_code == 0
+    kept = json.loads((tmp_path / "c" / "index.json").read_text())["settings"]
+    assert (kept["size"], kept["smallest_side"]) == (size, smallest)
+    y, _, cr = crops.CropStore(tmp_path / "c").batch(np.random.default_rng(0), 2, 1, size)
+    assert (y.shape, cr.shape) == ((2, 4, size, size), (2, 4, size // 2, size // 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ def crops(
     crops: _Crops,
     scale: Annotated[float, typer.Option(help="Factor on the number of crops per file.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the choice of crops.")] = 0,
+    size: Annotated[int, typer.Option(min=16, max=512, help="Side of a crop, in luma samples; even.")] = 128,
 ) -> None:
     """Cut the training material into crops.
 
@@ -32,7 +34,8 @@ def crops(
     materials, alike = apart(materials, [material for _, material in held_out])
     for one in alike:
         typer.echo(f"left out: {one}", err=True)
-    count = store.build(materials, crops, store.CropSettings(seed=seed, scale=scale))
+    settings = store.CropSettings(seed=seed, scale=scale, size=size)
+    count = store.build(materials, crops, replace(settings, smallest_side=max(settings.smallest_side, size)))
     typer.echo(f"{count} crops of {len(materials)} files in {crops}")
 
 
