@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
+from tvc_eye import Pyramid
 from tvc_material import SMALL_CROPS, material_folder, run_settings
 from tvc_samples import UNEVEN as TINY
 
@@ -19,29 +19,7 @@ from tvc.training.losses import Distortion, LossWeights
 CPU = torch.device("cpu")
 
 
-class _Pyramid(nn.Module):
-    """Stands for LPIPS, whose weights not every machine has: random features of VGG's sizes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(5)
-        self.kernels = [torch.randn(count, 3, 3, 3, generator=generator) / 5 for count in (*CHANNELS, 16)]
-
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        sizes = [functional.avg_pool2d(pictures, 2**level) for level in range(len(self.kernels))]
-        return [
-            functional.conv2d(one, kernel, padding=1).relu() for one, kernel in zip(sizes, self.kernels, strict=True)
-        ]
-
-    def between(self, reference: list[Tensor], other: list[Tensor]) -> Tensor:
-        pairs = zip(reference, other, strict=True)
-        return torch.stack([(one - two).square().mean(dim=(1, 2, 3)) for one, two in pairs]).sum(dim=0)
-
-    def forward(self, reference: Tensor, other: Tensor) -> Tensor:
-        return self.between(self.features(reference), self.features(other))
-
-
-EYE = _Pyramid()
+EYE = Pyramid()
 
 
 def _pictures(kind: str, seed: int) -> Tensor:
@@ -119,7 +97,7 @@ def test_a_run_with_an_adversary_resumes_where_it_was_ended(tmp_path: Path, monk
     data = material_folder(tmp_path / "material", monkeypatch)
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
-    monkeypatch.setattr(loop, "Lpips", lambda *_: _Pyramid())
+    monkeypatch.setattr(loop, "Lpips", lambda *_: Pyramid())
     monkeypatch.setattr("tvc.training.adversary.ALONE", 0)
     monkeypatch.setattr("tvc.training.adversary.FULL", 1)
     settings = run_settings(stage="adversarial", lpips_size=32)
@@ -143,20 +121,43 @@ def test_a_run_with_an_adversary_resumes_where_it_was_ended(tmp_path: Path, monk
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_features_that_are_not_finite_teach_nobody() -> None:
+def test_features_that_are_not_finite_teach_nothing() -> None:
     torch.manual_seed(0)
     adversary = Adversary(0.5, CPU)
-    before = {name: value.clone() for name, value in adversary.judges.state_dict().items()}
+    for step in range(3):
+        _pull(adversary, step, torch.ones(4, 3, 32, 32))
     made = (_pictures("grid", 0) * torch.inf).requires_grad_()
     adversary.pull(EYE.features(_pictures("noise", 0)), EYE.features(made), made, torch.ones(4, 3, 32, 32))
-    assert all(torch.equal(value, before[name]) for name, value in adversary.judges.state_dict().items())
+    assert all(value.isfinite().all() for value in adversary.judges.state_dict().values())
+    moments = adversary.state_dict()["optimiser"]["state"].values()
+    assert all(value.isfinite().all() for one in moments for value in one.values())
+    fresh = Adversary(0.5, CPU)
+    before = {name: value.clone() for name, value in fresh.judges.state_dict().items()}
+    fresh.pull(EYE.features(_pictures("noise", 0)), EYE.features(made), made, torch.ones(4, 3, 32, 32))
+    assert all(torch.equal(value, before[name]) for name, value in fresh.judges.state_dict().items())
+
+
+@pytest.mark.parametrize("learned", [0, 3])
+def test_what_is_forgotten_was_never_learned(learned: int) -> None:
+    def after(rehearsed: bool) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        adversary = Adversary(0.5, CPU)
+        for step in range(learned + 2):
+            if rehearsed and step == learned:
+                with adversary.forgotten():
+                    _pull(adversary, 99, torch.ones(4, 3, 32, 32))
+            _pull(adversary, step, torch.ones(4, 3, 32, 32))
+        return adversary.judges.state_dict()
+
+    straight, rehearsed = after(False), after(True)
+    assert all(torch.equal(value, rehearsed[name]) for name, value in straight.items())
 
 
 def test_a_run_without_an_adversary_does_not_go_on_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = material_folder(tmp_path / "material", monkeypatch)
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
-    monkeypatch.setattr(loop, "Lpips", lambda *_: _Pyramid())
+    monkeypatch.setattr(loop, "Lpips", lambda *_: Pyramid())
 
     def run(share: float) -> loop._Run:
         settings = run_settings(stage="adversarial", lpips_size=32, adversary=share)

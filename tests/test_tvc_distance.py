@@ -52,6 +52,28 @@ def test_fidelity_weighs_sample_errors() -> None:
     assert float(distortion(planes, moved, fidelity=3.0)[0]) == pytest.approx(3.0)
 
 
+def test_lpips_looks_at_the_square_that_was_drawn() -> None:
+    class Seen:
+        def __call__(self, reference: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            self.pictures = reference, other
+            return (reference - other).abs().mean(dim=(1, 2, 3))
+
+    torch.manual_seed(0)
+    source, decoded = ([torch.rand(3, 4, side, side) - 0.5 for side in (32, 16, 16)] for _ in range(2))
+    distortion = Distortion(LossWeights(), seen := Seen(), 12)  # type: ignore[arg-type]
+    looks = [distortion.look(source[0].shape, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    assert {int(frame) for look in looks for frame in look.frame} == {0, 1, 2, 3}
+    assert {int(look.top) for look in looks} | {int(look.left) for look in looks} == set(range(11))
+    look = next(look for look in looks if look.top != look.left and len(set(look.frame.tolist())) == 3)
+    distortion((source[0], source[1], source[2]), (decoded[0], decoded[1], decoded[2]), look)
+    top, left = int(look.top), int(look.left)
+    for slot, picture in zip((source, decoded), seen.pictures, strict=True):
+        for crop, frame in enumerate(look.frame.tolist()):
+            y = slot[0][crop : crop + 1, frame, 2 * top : 2 * top + 12, 2 * left : 2 * left + 12]
+            cb, cr = (plane[crop : crop + 1, frame, top : top + 6, left : left + 6] for plane in slot[1:])
+            assert torch.equal(picture[crop : crop + 1], rgb(y, cb, cr))
+
+
 def test_a_pickle_of_anything_but_arrays_is_refused_not_run(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[object, ...]:

@@ -94,6 +94,22 @@ def test_crops_are_not_enlarged_without_bounds(data: Path, tmp_path: Path, facto
         loop.train(run_settings(enlarge=factors), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"looks": 0}, "looks at slots"),
+        ({"looks": 3}, "looks at slots"),
+        ({"tokens": 0.1}, "not in the loss"),
+        ({"stage": "context", "tokens": 0.1}, "not in the loss"),
+    ],
+)
+def test_settings_that_a_stage_does_not_know_are_refused(
+    data: Path, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(TrainingError, match=said):
+        loop.train(run_settings(**changes), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
+
+
 def test_a_run_draws_its_factors_and_resumes_with_them(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)

@@ -7,6 +7,8 @@ a network of their own (Sauer et al., "Projected GANs", NeurIPS 2021).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -86,7 +88,8 @@ class Adversary:
 
         Returns:
             A gradient to add to the reference, of its shape; and the losses of `judge1` and the others: 2 of one that
-            knows nothing, 0 of one that is sure and right. Features that are not finite teach nobody.
+            knows nothing, 0 of one that is sure and right. Features that are not finite teach nothing: the judges go on
+            by momentum alone.
         """
         sizes = [one.square().mean().sqrt().clamp(min=1e-12) for one in source[: len(CHANNELS)]]
         real = [one / size for one, size in zip(source, sizes, strict=False)]
@@ -108,6 +111,21 @@ class Adversary:
         self._optimiser.step()
         return [loss.detach() for loss in losses]
 
+    @contextmanager
+    def forgotten(self) -> Iterator[None]:
+        """What the judges learn inside is undone in the end, in the tensors that they have."""
+
+        def known() -> list[Tensor]:
+            state = self._optimiser.state_dict()["state"].values()
+            return [*self.judges.parameters(), *(value for one in state for value in one.values())]
+
+        before = [one.detach().clone() for one in known()]
+        yield
+        with torch.no_grad():
+            for number, one in enumerate(known()):
+                # What was not there begins as it always does.
+                one.copy_(before[number]) if number < len(before) else one.zero_()
+
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` takes."""
         return {
@@ -120,4 +138,7 @@ class Adversary:
         """Go on from where `state_dict` was taken."""
         self.steps = state["steps"]
         self.judges.load_state_dict(state["judges"])
+        capturable = self._optimiser.param_groups[0]["capturable"]
         self._optimiser.load_state_dict(state["optimiser"])
+        # It says where a run was, not where it goes on.
+        self._optimiser.param_groups[0]["capturable"] = capturable

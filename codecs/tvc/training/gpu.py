@@ -1,4 +1,4 @@
-"""What makes training fast on a GPU, and changes nothing that is learned.
+"""What makes training fast on a GPU.
 
 A step is some ten thousand small operations, and the processor takes longer to ask for them than the GPU to do them. So
 what a step computes is recorded once for each kind of batch, as a CUDA graph, and then replayed: on one H200 a step of
@@ -7,6 +7,7 @@ what a step computes is recorded once for each kind of batch, as a CUDA graph, a
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -56,10 +57,13 @@ class _Recording(NamedTuple):
 
 
 class Replayed:
-    """The loss of a batch and its gradients, replayed. They are what `objective` and `backward` give.
+    """The loss of a batch and its gradients, replayed.
+
+    They are what `objective` and `backward` give, but for the first slot of what comes before a batch with masks.
 
     Args:
-        objective: on a GPU; its perceptual distance looks at every slot, as recordings cannot choose.
+        objective: on a GPU, of two slots at least; its perceptual distance looks at every one, as recordings cannot
+            choose.
         precision: of the networks.
     """
 
@@ -114,7 +118,10 @@ class Replayed:
             parameter.grad = None
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        adversary = self.objective.distortion.adversary
+        # A run that is resumed rehearses again: it must not leave more behind than noise that was never drawn.
+        forgotten = nullcontext() if adversary is None else adversary.forgotten()
+        with torch.random.fork_rng([planes[0].device]), torch.cuda.stream(stream), forgotten:
             self._learn(draw, planes, State(), _numbers(draw, planes[0].device))
         torch.cuda.current_stream().wait_stream(stream)
         self._reached[draw.kind] = [p.grad is not None for p in self._learning]

@@ -54,10 +54,12 @@ class TrainSettings:
         enlarge: factors that crops are enlarged by before they are coded, one drawn for each batch: crops of
             `size` / factor, compared at that size. Validation is at the first.
         slots: slots per crop that are unrolled with gradients.
-        looks: slots of a crop that LPIPS looks at; they stand for the others.
+        looks: slots of a crop that LPIPS looks at; they stand for the others. With all of them, and two at least, a GPU
+            replays recorded steps.
         lpips_size: side of the square that LPIPS sees.
         learning_rate: at its peak.
-        rate: weight of the latents' bits per pixel; None: the stage's. It should grow with the weights of the loss.
+        rate: weight of the latents' bits per pixel, times their step; None: the stage's. It should grow with the
+            weights of the loss.
         tokens: weight of the bits of a token; None: the stage's.
         fidelity: factor on sample errors where latents are sent; None: the stage's.
         adversary: length of the adversary's gradient as a multiple of that of LPIPS; None: the stage's.
@@ -120,14 +122,18 @@ def train(
         The checkpoint's path.
 
     Raises:
-        TrainingError: unknown stage, wrong material, an adversary without LPIPS, or a checkpoint of another model,
-            optimiser or adversary.
+        TrainingError: unknown stage, settings that it does not know, wrong material, an adversary without LPIPS, or a
+            checkpoint of another model, optimiser or adversary.
     """
     if settings.stage not in STAGES:
         raise TrainingError("unknown stage", got=settings.stage, expected=", ".join(STAGES))
     if not settings.enlarge or not all(SCALES[0] <= factor <= SCALES[1] for factor in settings.enlarge):
         expected = f"{SCALES[0]} to {SCALES[1]}"
         raise TrainingError("crops are not coded at such a size", got=settings.enlarge, expected=expected)
+    if not 1 <= settings.looks <= settings.slots:
+        raise TrainingError("LPIPS looks at slots of a crop", got=settings.looks, expected=f"1 to {settings.slots}")
+    if settings.tokens is not None and not STAGES[settings.stage].hears_bits:
+        raise TrainingError("the tokens' bits are not in the loss of this stage", got=settings.stage)
     torch.set_num_threads(settings.threads)
     run = _Run(settings, data, crops, lpips, folder, start, config)
     deadline = time.monotonic() + 60 * minutes
@@ -199,7 +205,7 @@ class _Run:
         self.objective = Objective(
             self.model, self.stage, self.distortion, settings.seed, settings.size, settings.looks
         )
-        replayed = settings.looks == settings.slots and self.device.type == "cuda" and self.stage.name != "context"
+        replayed = settings.looks == settings.slots > 1 and self.device.type == "cuda" and self.stage.name != "context"
         self.replayed = Replayed(self.objective, self.precision) if replayed else None
         self.model.train()
         self._recent: dict[str, list[Tensor]] = {}
@@ -237,11 +243,13 @@ class _Run:
             self.adversary.steps += 1
         rate = settings.learning_rate * min(1.0, (self.step + 1) / _WARM_UP)
         rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        for parameter in self.optimiser.parameters:
-            if parameter.grad is not None:
-                torch.nan_to_num_(parameter.grad, 0, 0, 0)
         norm = torch.nn.utils.clip_grad_norm_(self.optimiser.parameters, 1.0)
-        self.optimiser.step(rate)
+        if self.replayed is not None:
+            # The processor does not wait to be told: what is not finite becomes a step by momentum alone.
+            for gradient in [p.grad for p in self.optimiser.parameters if p.grad is not None]:
+                gradient.copy_(torch.where(norm.isfinite(), gradient, 0))
+        if self.replayed is not None or bool(norm.isfinite()):
+            self.optimiser.step(rate)
         self.step += 1
         self._follow()
         for name, value in (logs | {"gradient_norm": norm.detach()}).items():

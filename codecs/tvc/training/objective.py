@@ -30,7 +30,7 @@ _FINE_STEP = 2.0
 _THRESHOLDS = [point.threshold / TOTAL for point in POINTS if point.threshold is not None]
 _CROSS_ENTROPY = 0.05
 _ALONG = 0.02
-"""Weight of the bits of a token, and as in `context` of its latents, for context models that learn beside the rest."""
+"""Weight of a token's bits, and with `LATENT_BITS` of its latents', for context models that learn beside the rest."""
 _LONG_STREAM = 0.25
 """Share of batches that start inside a long stream: states must stay sound over hours, crops hold three slots."""
 
@@ -48,9 +48,9 @@ class Draw(NamedTuple):
         kind: what is sent.
         rounds: how many rounds of its own frames, backwards and forwards, come before: 0 to 3.
         step: of the latents.
-        threshold: tokens surer than this are masked.
+        threshold: tokens surer than this probability are masked.
         fidelity: factor on sample errors.
-        rate: weight of the latents' bits per pixel.
+        rate: weight of the latents' bits per pixel, for this step and so far through the stage.
         looks: where the perceptual distance looks in each slot; None: it does not.
     """
 
@@ -64,7 +64,15 @@ class Draw(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the slots before left behind: nothing at first."""
+    """What the slots before left behind: nothing at first.
+
+    Attributes:
+        encoder: as `Encoder` gives it.
+        decoder: as `TVC.reconstruct` gives it.
+        codes1: (B, D, h, w) of the slot before.
+        codes2: of the slot before that.
+        latents: (B, C, h, w) of the slot before, dequantised; None where none were sent.
+    """
 
     encoder: EncoderState | None = None
     decoder: DecoderState | None = None

@@ -12,8 +12,9 @@
    is sent stays as it was, and so does what is decoded without latents.
 9. whole: everything at once, with the bits of the tokens in the loss: for a GPU and large batches.
 
-A context model that is among the parts learns along from what is coded, at the side: its weight is too small to pull at
-anything else. With `discrete_context` learning, the encoder hears what its tokens cost.
+A context model that is among the parts learns along from what is coded: nothing else hears that loss, and its weight is
+small so that it takes no part in the limit on the gradient's length. With `discrete_context` learning, the encoder
+hears what its tokens cost.
 
 Tokens are those that the encoder sends with the context model at hand, and masked where it masks them: a model whose
 context model has not been trained masks nothing, so `context` comes before masks too.
@@ -54,6 +55,11 @@ class Stage:
     rate: float = 0.0
     tokens: float = 0.0
     adversary: float = 0.0
+
+    @property
+    def hears_bits(self) -> bool:
+        """Whether the encoder can be told what its tokens cost."""
+        return {"encoder", "discrete_context"} <= set(self.parts)
 
 
 CONTEXTS = ("discrete_context", "continuous_context")
@@ -110,7 +116,7 @@ _CATCH_UP = {
 six numbers that must go from 0 to about 1."""
 
 LATENT_BITS = 0.3
-"""Weight of the latents' bits beside those of the tokens, in the stage `context`."""
+"""Weight of the latents' bits beside those of the tokens, for the context models."""
 
 
 def parameters(model: TVC, stage: Stage) -> list[dict[str, Any]]:
@@ -127,5 +133,7 @@ def parameters(model: TVC, stage: Stage) -> list[dict[str, Any]]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             factors = (factor for start, factor in _CATCH_UP.items() if name.startswith(start))
-            groups.setdefault(next(factors, 1.0), []).append(parameter)
+            # Where there are only context models to learn, the learning rate is that of the tokens'.
+            alone = stage.name == "context" and name.startswith("discrete_context.")
+            groups.setdefault(1.0 if alone else next(factors, 1.0), []).append(parameter)
     return [{"params": members, "scale": scale} for scale, members in groups.items()]
