@@ -125,7 +125,7 @@ class DiscreteContext(nn.Module):
             tokens = _at(codes, squares)
             tables = self._tables(half, seen, tokens)
             costs = torch.cat([table.gather(1, tokens[:, d, None]) for d, table in enumerate(tables)], 1)
-            bits[:, :, squares] = costs.reshape(len(codes), len(squares), -1).transpose(1, 2)
+            bits[:, :, squares] = costs.reshape(len(codes), len(squares), len(self.levels)).transpose(1, 2)
         return bits.reshape(codes.shape)
 
     def priced(
@@ -186,7 +186,7 @@ class DiscreteContext(nn.Module):
                 sure = probability > threshold
                 tokens = torch.where(sure[:, None], guesses, tokens)
                 mask[:, 0, squares] = sure.reshape(len(places), -1)
-            codes[:, :, squares] = tokens.reshape(len(places), len(squares), -1).transpose(1, 2)
+            codes[:, :, squares] = tokens.reshape(len(places), len(squares), len(self.levels)).transpose(1, 2)
         return codes.reshape(places.shape), mask.reshape(places[:, :1].shape)
 
     def _chain(self, half: int, seen: Tensor, wanted: Tensor | None, multiplier: float) -> tuple[Tensor, Tensor]:

@@ -54,6 +54,7 @@ POINTS = (
 _USUAL_SCALE, _SCALE_WITH_LATENTS = 1.375, 1.75
 _FIRST_LARGER, _SCALE_OCTAVE = 31, 7
 _LAST_LARGE, _LARGE_SCALE_OCTAVE = 16, 24
+_LAST_USUAL, _SMALL_SCALE_OCTAVE = 47, 12
 
 MULTIPLIER = 0.07
 """How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes."""
@@ -64,10 +65,11 @@ def scale(q: int) -> float:
 
     1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 7 steps,
     to 1.75 at most, which is coded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a
-    step, and it grows on.
+    step, and it grows on. Above q 47, where three of four tokens are masked, fewer tokens cost less than more guesses.
     """
     larger = min(_SCALE_WITH_LATENTS, _USUAL_SCALE * 2 ** (max(0, _FIRST_LARGER - q) / _SCALE_OCTAVE))
-    return float(larger * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_SCALE_OCTAVE))
+    smaller = 2 ** (-max(0, q - _LAST_USUAL) / _SMALL_SCALE_OCTAVE)
+    return float(larger * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_SCALE_OCTAVE) * smaller)
 
 
 def point(q: int, *, continuous: bool = True) -> Point:
