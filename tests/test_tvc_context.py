@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from tvc.checkerboard import halves
 from tvc.config import ModelConfig
-from tvc.context import ContinuousContext, DiscreteContext, halves
+from tvc.context import DiscreteContext
 from tvc.integer import integer_state, quantise
+from tvc.latent_context import ContinuousContext
 from tvc.tables import REACH, TOTAL, steps
 
 SMALL = ModelConfig(context_width=32, latents=8)
@@ -204,7 +206,8 @@ _CHILD = """
 import hashlib, sys, torch
 from safetensors.torch import load_file
 from tvc.config import ModelConfig
-from tvc.context import ContinuousContext, DiscreteContext
+from tvc.context import DiscreteContext
+from tvc.latent_context import ContinuousContext
 from tvc.integer import load_integer_state
 torch.set_num_threads(int(sys.argv[2]))
 tensors = load_file(sys.argv[1])

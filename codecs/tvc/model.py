@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from tvc.config import ModelConfig
-from tvc.context import ContinuousContext, DiscreteContext
+from tvc.context import DiscreteContext
 from tvc.fsq import FSQ
 from tvc.fusion import Decoder, Features
 from tvc.haar import Planes
+from tvc.latent_context import ContinuousContext
 from tvc.predictor import Predictor
 from tvc.tokenizer import Encoder, EncoderState
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvc.context import LATENT_ONE, halves
+from tvc.checkerboard import halves
 from tvc.entropy import Coder
+from tvc.latent_context import LATENT_ONE
 from tvc.masking import guess
 from tvc.model import TVC
 from tvc.operating import Point

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from tvc.haar import Planes
-from tvc.training.objective import Draw, Kind, Logs, Objective, State, lead_in
+from tvc.training.objective import Draw, Kind, Logs, Objective, State
 
 
 def prepare(device: torch.device, *networks: nn.Module | None) -> None:
@@ -94,7 +94,7 @@ class Replayed:
 
     def _state(self, planes: Planes, draw: Draw, numbers: _Numbers) -> Any:
         """What the slots before leave behind."""
-        slots = lead_in(self.objective.coded_slots(planes), draw.rounds)
+        slots = self.objective.before(planes, draw)
         if not slots:
             return State()
         if draw.kind not in self._passes:

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tvc.config import HAAR_CHANNELS, TOKEN_BLOCKS, ModelConfig
-from tvc.context import dequantised
 from tvc.errors import TrainingError
 from tvc.haar import analyse, usual_sizes
+from tvc.latent_context import dequantised
 from tvc.model import TVC
 from tvc.resampling import resized
 from tvc.training.crops import CropStore, shown_side

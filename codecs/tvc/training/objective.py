@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tvc.config import SLOT_FRAMES
-from tvc.context import dequantised
 from tvc.haar import Planes
 from tvc.integer import through
+from tvc.latent_context import dequantised
 from tvc.model import TVC, DecoderState
 from tvc.operating import MULTIPLIER, POINTS
 from tvc.resampling import resized
@@ -135,7 +135,7 @@ class Objective:
             return self._context(self.coded_slots(planes), precision)
         draw = self.draw(planes, progress)
         state = State()
-        for slot in lead_in(self.coded_slots(planes), draw.rounds):
+        for slot in self.before(planes, draw):
             state = self.passed(slot, state, draw, precision)
         return self.loss(planes, state, draw, precision)
 
@@ -162,6 +162,10 @@ class Objective:
     def coded_slots(self, planes: Planes) -> list[Planes]:
         """The slots of a batch at the size that they are coded at."""
         return [resized(slot, self.side, self.side) if self.side else slot for slot in slots_of(planes)]
+
+    def before(self, planes: Planes, draw: Draw) -> list[Planes]:
+        """The slots that come before those of a batch, at the size that they are coded at."""
+        return _lead_in(self.coded_slots(planes), draw.rounds) if draw.rounds else []
 
     @torch.no_grad()
     def passed(self, slot: Planes, state: State, draw: Draw, precision: torch.autocast) -> State:
@@ -245,7 +249,7 @@ class Objective:
         previous1 = previous2 = previous = None
         total, logs = torch.zeros((), device=slots[0][0].device), _Sums()
         step = STEPS[int(self._uniform() * len(STEPS))]
-        before = lead_in(slots, 1 + int(self._uniform() * 3)) if self._chance(_LONG_STREAM) else []
+        before = _lead_in(slots, 1 + int(self._uniform() * 3)) if self._chance(_LONG_STREAM) else []
         for number, slot in enumerate(before + slots):
             with torch.no_grad(), precision:
                 activations, latents, state = self.model.encoder(slot, state)
@@ -283,10 +287,10 @@ class Objective:
         return self._uniform() < share
 
 
-def lead_in(slots: list[Planes], rounds: int) -> list[Planes]:
-    """1, 3 or 5 times the slots backwards and forwards in time, ending where the first slot begins; no round: none."""
+def _lead_in(slots: list[Planes], rounds: int) -> list[Planes]:
+    """1, 3 or 5 times the slots backwards and forwards in time, ending where the first slot begins."""
     backwards = [_reversed(slot) for slot in reversed(slots)]
-    return backwards + (slots + backwards) * (rounds - 1) if rounds else []
+    return backwards + (slots + backwards) * (rounds - 1)
 
 
 def _known(state: State) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tvc.bitstream import tokens_at
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
-from tvc.context import dequantised
 from tvc.haar import Planes
+from tvc.latent_context import dequantised
 from tvc.model import TVC
 from tvc.operating import MULTIPLIER
 from tvc.resampling import resized
