@@ -13,13 +13,28 @@ from tvc_samples import moving, one_thread, tiny_weights  # noqa: F401 (a fixtur
 import tvc
 from tvc.bitstream import Reader
 from tvc.encoder import encode_stream
-from tvc.operating import DISCRETE_ONLY, scale
+from tvc.operating import CHANNEL, POINTS, scale
 from tvc.video import Format
 
 
-def test_rate_falls_with_q(model):
+def test_thresholds_fall_in_two_slopes():
+    depths = np.cumsum([1 / 8] * 10 + [1 / 4] * 21)  # octaves
+    assert [point.threshold for point in POINTS[33:]] == np.round(65536 * 2.0**-depths).tolist()
+    assert POINTS[40].threshold == 65536 // 2
+    assert POINTS[45].threshold == 65536 // 4
+    assert not any(point.threshold for point in POINTS[:33])
+
+
+def test_rate_falls_with_q_at_one_coded_size(model):
     clip = moving(96, 64, 8)
-    sizes = [len(tvc.encode(clip, 25, q=q, model=model)) for q in range(0, 64, 5)]
+    sizes = [len(tvc.encode(clip, 25, q=q, scale=1.5, model=model)) for q in range(0, 64, 5)]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_rate_falls_with_q_at_the_usual_sizes():
+    # Tokens alone are coded larger than tokens with the coarsest latents: they cost less all the same.
+    clip = moving(96, 64, 8)
+    sizes = [len(tvc.encode(clip, 25, q=q)) for q in (*range(0, 28, 9), *range(28, 36), *range(36, 64, 9))]
     assert sizes == sorted(sizes, reverse=True)
 
 
@@ -60,8 +75,8 @@ def test_a_channel_that_is_too_narrow_gets_the_least_and_says_so(model):
     format = Format(64, 48, Fraction(25))
     made = encode_stream(clip, format, output, model, kbps=0.02, buffer_s=1, packet_slots=4)
     assert (made.q, made.late) == ((63, 63), 2)
-    # The coded size is one for all operating points, that of q 32.
-    least = tvc.encode(clip, 25, q=63, scale=scale(DISCRETE_ONLY), packet_slots=4, model=model)
+    # The coded size is one for all operating points, that of q 40.
+    least = tvc.encode(clip, 25, q=63, scale=scale(CHANNEL), packet_slots=4, model=model)
     assert output.getvalue() == least
     with pytest.raises(tvc.RequestError, match="less than the frames of a packet take"):
         encode_stream(clip, format, output, model, kbps=10, buffer_s=0.5, packet_slots=4)

@@ -41,14 +41,14 @@ def test_resizing_is_pillows_antialiased_bicubic(size):
             assert np.allclose(after[0, frame].numpy(), np.asarray(image), atol=2e-5)
 
 
-def test_the_usual_scale_falls_in_two_slopes():
-    assert {scale(q) for q in range(31, 48)} == {1.375}
-    assert {scale(q) for q in range(16, 29)} == {1.75}
-    assert all(scale(q) > scale(q + 1) for q in (*range(16), *range(28, 31), *range(47, 63)))
-    # An octave in 7 steps where latents begin, in 24 where they end.
+def test_the_usual_scale_falls_with_latents_and_with_tokens_alone():
+    assert {scale(q) for q in (*range(16, 29), 32)} == {1.75}
+    assert all(scale(q) > scale(q + 1) for q in (*range(16), *range(28, 31), *range(32, 63)))
+    # An octave in 7 steps where latents begin, in 24 where they end, in 24 without them.
+    assert scale(31) == 1.375
     assert scale(29) == pytest.approx(1.375 * 2 ** (2 / 7))
     assert scale(0) == pytest.approx(1.75 * 2 ** (16 / 24))
-    assert scale(59) == pytest.approx(1.375 / 2)
+    assert scale(56) == 1.75 / 2
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,10 @@ def test_the_usual_scale_ends_where_frames_become_too_large(width, height):
     sizes = [_usual(format, scale(q)) for q in range(64)]
     areas = [256 * rows * columns for rows, columns in sizes]
     assert max(areas) <= 1 << 23
-    # Never more tokens at a higher q, but for the rounding of one row and one column where the largest size begins.
-    assert all(after <= before + 16 * (width + height) * 1.5 for before, after in pairwise(areas))
+    # With latents and without, never more tokens at a higher q, but for the rounding of one row and one column where
+    # the largest size begins.
+    for part in (areas[:32], areas[32:]):
+        assert all(after <= before + 16 * (width + height) * 1.5 for before, after in pairwise(part))
     assert areas[0] > 0.98 * min(1 << 23, width * height * scale(0) ** 2)
 
 

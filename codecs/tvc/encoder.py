@@ -14,7 +14,7 @@ from tvc.bitstream import LARGEST_AREA, MAX_SLOTS, SCALES, tokens_at
 from tvc.config import TOKEN_PIXELS
 from tvc.errors import RequestError, VideoError
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, MULTIPLIER, POINTS, point
+from tvc.operating import CHANNEL, MULTIPLIER, POINTS, point
 from tvc.operating import scale as usual_scale
 from tvc.packing import Layout, LeakyBucket, Packed, fixed, lowest_q
 from tvc.video import Format, Frame
@@ -73,7 +73,7 @@ def encode_stream(
             first.
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: what
-            `operating.scale` says of q, with `kbps` of q 32, as far as tvc codes frames so large.
+            `operating.scale` says of q, with `kbps` of q 40, as far as tvc codes frames so large.
         multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes.
 
     Raises:
@@ -107,7 +107,7 @@ def encode_stream(
         packed = Packed(analysis, laid, model, fixed(chosen))
         count = analysis.frames
     elif kbps is not None:
-        laid = layout(DISCRETE_ONLY)
+        laid = layout(CHANNEL)
         bucket = LeakyBucket(kbps, buffer_s, format, laid.full, lowest_q(model))
         analysis = Analysis(frames, format, model, intra_period, laid.coded)
         packed = Packed(analysis, laid, model, bucket)

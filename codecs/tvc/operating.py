@@ -13,7 +13,9 @@ from tvc.tables import TOTAL, root
 _FINEST_STEP = -8
 _STEPS = 32
 _THRESHOLDS = 31
-_THRESHOLD_OCTAVE = 4
+_THRESHOLD_OCTAVE = 24
+_SLOPES = (10, 3), (_THRESHOLDS, 6)
+"""The last threshold of each slope, and by how many parts of an octave its thresholds lie below the one before."""
 
 DISCRETE_ONLY = _STEPS
 """The q that sends every token and nothing else."""
@@ -39,22 +41,34 @@ class Point:
         return None if self.step_index is None else 2 ** (self.step_index / 8)
 
 
+def _threshold(number: int) -> int:
+    """The nth threshold: an octave in 8 steps, then one in 4.
+
+    Frames are coded smaller meanwhile (`scale`): where guesses are mostly wrong, that costs less.
+    """
+    depth, first = 0, 0
+    for last, parts in _SLOPES:
+        depth += parts * (min(number, last) - min(number, first))
+        first = last
+    return root(_THRESHOLD_OCTAVE, _THRESHOLD_OCTAVE * (TOTAL.bit_length() - 1) - depth)
+
+
 POINTS = (
     # Both streams, the latents ever coarser.
     *(Point(q, _FINEST_STEP + q, None) for q in range(_STEPS)),
     Point(DISCRETE_ONLY, None, None),
-    # Fewer and fewer tokens: thresholds 2**(-1/4), 2**(-2/4), ...
-    *(
-        Point(DISCRETE_ONLY + i, None, root(_THRESHOLD_OCTAVE, _THRESHOLD_OCTAVE * (TOTAL.bit_length() - 1) - i))
-        for i in range(1, _THRESHOLDS + 1)
-    ),
+    # Fewer and fewer tokens.
+    *(Point(DISCRETE_ONLY + number, None, _threshold(number)) for number in range(1, _THRESHOLDS + 1)),
 )
 
 
-_USUAL_SCALE, _SCALE_WITH_LATENTS = 1.375, 1.75
-_FIRST_LARGER, _SCALE_OCTAVE = 31, 7
-_LAST_LARGE, _LARGE_SCALE_OCTAVE = 16, 24
-_LAST_USUAL, _SMALL_SCALE_OCTAVE = 47, 12
+CHANNEL = DISCRETE_ONLY + 8
+"""The q whose usual scale a video for a channel has: masks can still do most of what its packets may need."""
+
+_FIRST_LATENTS, _FIRST_LATENTS_SCALE, _LATENTS_OCTAVE = 31, 1.375, 7
+_REAL_TIME_SCALE = 1.75
+_LAST_LARGE, _LARGE_OCTAVE = 16, 24
+_TOKENS_OCTAVE = 24
 
 MULTIPLIER = 0.07
 """How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes."""
@@ -63,13 +77,14 @@ MULTIPLIER = 0.07
 def scale(q: int) -> float:
     """How many times their height and width frames are coded at, where nothing is asked for.
 
-    1.375 for tokens alone. Coarse latents buy less than a larger picture: with them it grows by an octave in 7 steps,
-    to 1.75 at most, which is coded in real time at CIF (docs/tvc.md, "Coded size"). Below q 16 latents end at half a
-    step, and it grows on. Above q 47, where three of four tokens are masked, fewer tokens cost less than more guesses.
+    Tokens alone: 1.75, and an octave less every 24 steps; more is not coded in real time at CIF. Where latents begin,
+    which cost more than all tokens, 1.375; coarse ones buy less than a larger picture, which grows by an octave in 7
+    steps, to 1.75 again. Below q 16, where they end at half a step, it grows on (docs/tvc.md, "Coded size").
     """
-    larger = min(_SCALE_WITH_LATENTS, _USUAL_SCALE * 2 ** (max(0, _FIRST_LARGER - q) / _SCALE_OCTAVE))
-    smaller = 2 ** (-max(0, q - _LAST_USUAL) / _SMALL_SCALE_OCTAVE)
-    return float(larger * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_SCALE_OCTAVE) * smaller)
+    if q >= DISCRETE_ONLY:
+        return float(_REAL_TIME_SCALE * 2 ** ((DISCRETE_ONLY - q) / _TOKENS_OCTAVE))
+    growing = min(_REAL_TIME_SCALE, _FIRST_LATENTS_SCALE * 2 ** ((_FIRST_LATENTS - q) / _LATENTS_OCTAVE))
+    return float(growing * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_OCTAVE))
 
 
 def point(q: int, *, continuous: bool = True) -> Point:

@@ -167,9 +167,7 @@ def validate(
     lpips: Annotated[Path | None, typer.Option(help="As for `run`; none: PSNR alone.")] = None,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
     step: Annotated[list[float] | None, typer.Option(help="Also with latents in this step; repeat.")] = None,
-    enlarge: Annotated[
-        float | None, typer.Option(help="Height and width that clips are coded at, in multiples; as q 32 does.")
-    ] = None,
+    enlarge: Annotated[float, typer.Option(help="Height and width that clips are coded at, in multiples.")] = 1.375,
 ) -> None:
     """Score the pinned validation clips and print one JSON document.
 
@@ -177,9 +175,7 @@ def validate(
     """
     import json
 
-    from tvc.operating import DISCRETE_ONLY, scale
     from tvc.training.validate import table
     from tvc.weights import load
 
-    factor = scale(DISCRETE_ONLY) if enlarge is None else enlarge
-    typer.echo(json.dumps(table(load(weights), data, lpips, frames, step or [], factor), indent=1))
+    typer.echo(json.dumps(table(load(weights), data, lpips, frames, step or [], enlarge), indent=1))
