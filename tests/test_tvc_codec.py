@@ -319,7 +319,8 @@ def test_command_line_files_and_pipes_agree(weights, model, tmp_path):
 
 def test_command_line_errors_are_messages_and_leave_no_file(weights, tmp_path):
     (tmp_path / "short.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(100))
-    (tmp_path / "bad.tvc").write_bytes(b"TVC\x01" + bytes(30))
+    (tmp_path / "bad.tvc").write_bytes(b"TVC\x02" + bytes(30))
+    (tmp_path / "old.tvc").write_bytes(b"TVC\x01" + bytes(30))
     (tmp_path / "empty.tvc").write_bytes(b"")
     out = str(tmp_path / "out")
     for arguments, message in (
@@ -329,13 +330,14 @@ def test_command_line_errors_are_messages_and_leave_no_file(weights, tmp_path):
         (("encode", str(tmp_path / "short.y4m"), str(tmp_path / "no" / "folder")), b"cannot be written"),
         (("decode", str(tmp_path / "bad.tvc"), out), b"checksum"),
         (("decode", str(tmp_path / "empty.tvc"), out), b"cannot be read"),
+        (("decode", str(tmp_path / "old.tvc"), out), b"of a version that this tvc does not know"),
         (("info", str(tmp_path / "bad.tvc")), b"checksum"),
     ):
         done = _run(weights, *arguments, code=2)
         assert done.stderr.startswith(b"error: ")
         assert message in done.stderr
         assert b"Traceback" not in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.tvc", "empty.tvc", "short.y4m"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.tvc", "empty.tvc", "old.tvc", "short.y4m"]
 
 
 def test_version_names_code_and_weights():

@@ -110,7 +110,7 @@ class Bases:
         for _ in range(rng.choice((1, 1, 2, 3))):
             place = rng.randrange(len(numbers))
             numbers[place] = rng.choice((*HUGE, numbers[place] + 1, 2 * numbers[place], rng.randrange(1, 4000)))
-        body = b"TVC\x01" + header.model + b"".join(map(varint, numbers[:5])) + bytes([flags])
+        body = old[:4] + header.model + b"".join(map(varint, numbers[:5])) + bytes([flags])
         body += b"".join(map(varint, numbers[5:]))
         head = body + zlib.crc32(body).to_bytes(4, "little")
         reader = Reader(bytes(data))
