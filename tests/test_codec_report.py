@@ -177,8 +177,8 @@ def test_tvc_tells_its_tokens(tmp_path: Path) -> None:
     sequence = sequence_of(make_clip(tmp_path / "clip.y4m", 60, 60, 5), 5)
     encoded = encode(recipe, sequence, point(recipe, 2, -1), tmp_path / "s.tvc", timeout=120)
     told = report(recipe, encoded.path, timeout=120).values
-    # Coded at 1.375 times its size: one token for every 16x16 block of about 82x82, and slot of four frames, two here.
-    assert told["tokens"] == 25 * 2
-    assert told["tokens_per_frame"] == pytest.approx(25 * 2 / 5)
-    assert told["token_rate"] == pytest.approx(25 * 2 / 5 * 25)
+    # Coded at 1.75 times its size: one token for every 16x16 block of 105x105, rounded, and slot of four frames.
+    assert told["tokens"] == 49 * 2
+    assert told["tokens_per_frame"] == pytest.approx(49 * 2 / 5)
+    assert told["token_rate"] == pytest.approx(49 * 2 / 5 * 25)
     assert told["bytes"] == encoded.file_bytes

@@ -124,8 +124,8 @@ def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:
     encode(recipe, sequence, OperatingPoint(48, 32, 1), stream)
     reported = report(recipe, stream, timeout=60)
     told = reported.values
-    # Nine frames are three slots of four; 50 x 34 samples are 4 x 3 blocks of 16 x 16.
-    tokens = 3 * 4 * 3
+    # Nine frames are three slots of four; 50 x 34 samples, coded at 1.102 times that, are 3 x 2 blocks of 16 x 16.
+    tokens = 3 * 3 * 2
     assert told["tokens_per_frame"] == pytest.approx(tokens / 9)
     assert told["token_rate"] == pytest.approx(tokens / 9 * 25)
     assert told["token_density"] == pytest.approx(tokens / (50 * 34 * 9 / 1e6))
@@ -133,7 +133,7 @@ def test_tvc_tells_what_its_bitstream_holds(tmp_path: Path) -> None:
     masked = sum(int(mask.sum()) for mask in masks if mask is not None)
     assert told["masked_share"] == pytest.approx(masked / tokens)
     assert told["sent_token_rate"] == pytest.approx((tokens - masked) / 9 * 25)
-    sent = [12 if mask is None else int((~mask).sum()) for mask in masks]
+    sent = [6 if mask is None else int((~mask).sum()) for mask in masks]
     assert reported.frame_tokens == (sent[0], 0, 0, 0, sent[1], 0, 0, 0, sent[2])
     assert 1 <= told["codebook_perplexity"] <= tokens
     assert told["discrete_share"] == 1  # no latents at this q
