@@ -2,7 +2,8 @@
 
     python benchmarks/tvc_choices.py SOURCE.y4m... [--points 1:32 1.375:32 1.375:32:0 1.375:44 ...] [--frames 32]
 
-Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself). Prints
+Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself). With
+--no-detail nothing is said of the source's detail (`tvc.detail`). Prints
 means over the sources: share of tokens masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of
 docs/tvc.md, "Coded size" and "Choice of codes", and of docs/tvc-results.md, "Aims".
 """
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--points", nargs="+", default=USUAL)
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--no-detail", dest="detail", action="store_false")
     arguments = parser.parse_args()
     model = load(arguments.weights)
     rows: dict[str, list[tuple[float, ...]]] = {point: [] for point in arguments.points}
@@ -40,7 +42,8 @@ def main() -> None:
             scale, q, *price = point.split(":")
             output = io.BytesIO()
             multiplier = float(price[0]) if price else MULTIPLIER
-            encode_stream(source, format, output, model, q=int(q), scale=float(scale), multiplier=multiplier)
+            choices = {"q": int(q), "scale": float(scale), "multiplier": multiplier, "detail": arguments.detail}
+            encode_stream(source, format, output, model, **choices)
             facts = tvc.stats(output.getvalue(), model=model)
             decoded = tvc.decode(output.getvalue(), model=model)
             scores = [score(a, b, setting) for a, b in zip(source, decoded, strict=True)]

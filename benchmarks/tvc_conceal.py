@@ -81,7 +81,7 @@ def filled(way: str, slots: list[DecodedSlot], gap: int, header: Header, model: 
             continue
         coder.memory = coder.memory if way == "predict" and number >= gap else Memory(codes, coder.memory.codes1, None)
         planes, state = model.decode_slot(codes, mask, latents, state)
-        frames = to_frames(planes, header)
+        frames = to_frames(planes, header, DecodedSlot(False, codes, mask, latents, None, last.detail))
         if number >= gap:
             yield frames
 

@@ -135,7 +135,7 @@ class Bases:
         try:
             for i in range(2):
                 slot = _read_slot(coder, packet, *readers, intra=i == 0)
-                checksum.add(slot.codes.numpy())
+                checksum.add_tokens(slot.codes.numpy(), slot.detail)
                 if slot.symbols is not None:
                     checksum.add(slot.symbols)
         except tvc.BitstreamError:

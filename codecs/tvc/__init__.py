@@ -48,6 +48,7 @@ def encode(
     intra_period: int = -1,
     packet_slots: int | None = None,
     scale: float | None = None,
+    detail: bool = True,
     model: TVC | None = None,
 ) -> bytes:
     """Encode 8-bit 4:2:0 frames.
@@ -62,6 +63,7 @@ def encode(
         intra_period: frames between random-access points, rounded up to a multiple of 4; -1: only the first frame.
         packet_slots: slots of four frames in a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         scale: how many times their height and width frames are coded at, 0.25 to 4; None: by q.
+        detail: decoded frames are given the strength of the source's finest detail; without, PSNR is higher.
         model: weights of your own, from `tvc.weights.load`; None: those tvc ships.
 
     Returns:
@@ -87,6 +89,7 @@ def encode(
         intra_period=intra_period,
         packet_slots=packet_slots,
         scale=scale,
+        detail=detail,
     )
     return output.getvalue()
 

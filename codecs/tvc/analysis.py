@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
+from tvc.detail import strengths
 from tvc.errors import VideoError
 from tvc.haar import Planes
 from tvc.model import TVC
@@ -27,11 +28,13 @@ class Slot(NamedTuple):
         places: (1, D, h, w) float32, the codes before rounding.
         latents: (1, C, h, w) float32; None where the model has no continuous stream.
         intra: nothing before it was used.
+        detail: strengths of the frames' octaves (`tvc.detail.strengths`).
     """
 
     places: Tensor
     latents: Tensor | None
     intra: bool
+    detail: tuple[float, ...]
 
 
 class Analysis:
@@ -76,7 +79,8 @@ class Analysis:
                 state = self._model.new_encoder_state()
             planes = _planes(group, self._format, self._coded)
             places, latents, state = self._model.place_slot(planes, state)
-            yield Slot(places, latents, intra)
+            luma = _normalised(np.stack([frame[0] for frame in group]))[0]
+            yield Slot(places, latents, intra, strengths(luma))
         if not self.frames:
             raise VideoError("the video has no frames", expected="at least 1")
 
@@ -127,10 +131,10 @@ class Store:
 
     def __init__(self, file: BinaryIO, slots: Iterable[Slot]) -> None:
         self._file = file
-        self._intra: list[bool] = []
+        self._told: list[tuple[bool, tuple[float, ...]]] = []
         self._places = self._latents = torch.Size()
         for slot in slots:
-            self._intra.append(slot.intra)
+            self._told.append((slot.intra, slot.detail))
             self._places = slot.places.shape
             file.write(slot.places.numpy().astype("<f4").tobytes())
             if slot.latents is not None:
@@ -140,8 +144,8 @@ class Store:
     def __iter__(self) -> Iterator[Slot]:
         """The slots again, as often as wanted."""
         self._file.seek(0)
-        for intra in self._intra:
-            yield Slot(self._read(self._places), self._read(self._latents) if self._latents else None, intra)
+        for intra, detail in self._told:
+            yield Slot(self._read(self._places), self._read(self._latents) if self._latents else None, intra, detail)
 
     def _read(self, shape: torch.Size) -> Tensor:
         values = np.frombuffer(self._file.read(4 * shape.numel()), "<f4").astype(np.float32)

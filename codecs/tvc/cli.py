@@ -106,6 +106,9 @@ def encode(
         float | None,
         typer.Option(help="Of the coded height and width to those of the video, 0.25 to 4; by q if nothing is said."),
     ] = None,
+    detail: Annotated[
+        bool, typer.Option(help="Tell how strong the finest detail is, and give it back; without, PSNR is higher.")
+    ] = True,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of raw video.")] = None,
     rate: Annotated[str, typer.Option(help="Frames a second of raw video, such as 25 or 30000/1001.")] = "25",
     threads: _Threads = 0,
@@ -134,6 +137,7 @@ def encode(
             intra_period=intra_period,
             packet_slots=packet_slots,
             scale=scale,
+            detail=detail,
         )
     points = " to ".join(str(one) for one in dict.fromkeys(summary.q))
     late = f", {summary.late} packets late: a smaller --scale takes less" if summary.late else ""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tvc.bitstream import Checksum, Header, Packet, Reader
 from tvc.config import SLOT_FRAMES
+from tvc.detail import Kind, restored
 from tvc.entropy import Coder, Meter
 from tvc.entropy import Reader as RangeReader
 from tvc.errors import BitstreamError, RequestError
@@ -35,6 +36,7 @@ class DecodedSlot(NamedTuple):
         mask: (1, 1, h, w) bool, of the tokens that were not sent; None: all were.
         latents: (1, C, h, w), dequantised; None: not sent.
         symbols: (h * w, C), the latents as coded; None: not sent.
+        detail: levels of the source's, see `tvc.detail`; none where nothing is known of it.
     """
 
     intra: bool
@@ -42,6 +44,14 @@ class DecodedSlot(NamedTuple):
     mask: Tensor | None
     latents: Tensor | None
     symbols: Ints | None
+    detail: tuple[int, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What its frames are decoded from."""
+        if self.latents is not None:
+            return "latents"
+        return "tokens" if self.mask is None else "masked"
 
 
 class DecodedPacket(NamedTuple):
@@ -85,7 +95,7 @@ def decode_tokens(reader: Reader, model: TVC, slot: int = 0) -> Iterator[Decoded
             slots.append(_read_slot(coder, packet, discrete, continuous, intra=packet.intra and i == 0))
             check_length(packet.discrete, discrete, first + i)
             check_length(packet.continuous, continuous, first + i)
-            checksum.add(slots[-1].codes.numpy())
+            checksum.add_tokens(slots[-1].codes.numpy(), slots[-1].detail)
             if (symbols := slots[-1].symbols) is not None:
                 checksum.add(symbols)
         if checksum.value != packet.crc:
@@ -134,19 +144,20 @@ def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame
             if slot.intra:
                 state = model.new_decoder_state()
             planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
-            frames = to_frames(planes, reader.header)
+            frames = to_frames(planes, reader.header, slot)
             yield from frames[max(start - number * SLOT_FRAMES, 0) : stop - number * SLOT_FRAMES]
 
 
 def _read_slot(coder: SlotCoder, packet: Packet, discrete: Coder, continuous: Coder, *, intra: bool) -> DecodedSlot:
     if intra:
         coder.reset()
+    detail = coder.detail(discrete, None)
     codes, mask = coder.discrete(discrete, packet.point, None)
     if packet.point.step_index is None:
         coder.skip_continuous()
-        return DecodedSlot(intra, codes, mask, None, None)
+        return DecodedSlot(intra, codes, mask, None, None, detail)
     latents, symbols = coder.continuous(continuous, packet.point, codes, None)
-    return DecodedSlot(intra, codes, mask, latents, symbols)
+    return DecodedSlot(intra, codes, mask, latents, symbols, detail)
 
 
 def check_latents(packet: Packet, model: TVC) -> None:
@@ -168,15 +179,16 @@ def check_length(payload: bytes, meter: Meter, slot: int) -> None:
         )
 
 
-def to_frames(planes: Planes, header: Header) -> list[Frame]:
-    """The four frames of a slot, resized or cut to the video's size."""
+def to_frames(planes: Planes, header: Header, slot: DecodedSlot) -> list[Frame]:
+    """The four frames of a slot, resized or cut to the video's size, with their detail."""
     format = header.format
     if header.coded is not None:
         planes = resized(planes, format.height, format.width)
-    y, cb, cr = (
-        _samples(plane[0, :, :height, :width]) for plane, (height, width) in zip(planes, format.shapes, strict=True)
-    )
-    return [(y[i], cb[i], cr[i]) for i in range(SLOT_FRAMES)]
+    y, cb, cr = (plane[:, :, :height, :width] for plane, (height, width) in zip(planes, format.shapes, strict=True))
+    if slot.detail:
+        y = restored(y, slot.detail, slot.kind)
+    luma, blue, red = (_samples(plane[0]) for plane in (y, cb, cr))
+    return [(luma[i], blue[i], red[i]) for i in range(SLOT_FRAMES)]
 
 
 def _samples(plane: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

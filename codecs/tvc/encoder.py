@@ -57,6 +57,7 @@ def encode_stream(
     packet_slots: int | None = None,
     scale: float | None = None,
     multiplier: float = MULTIPLIER,
+    detail: bool = True,
 ) -> Summary:
     """Encode a video.
 
@@ -75,6 +76,7 @@ def encode_stream(
         scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: what
             `operating.scale` says of q, with `kbps` of q 40, as far as tvc codes frames so large.
         multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes.
+        detail: tell how strong the source's finest detail is, for the decoder to give it back (`tvc.detail`).
 
     Raises:
         RequestError: an option is out of range, or not exactly one of `q`, `bpp` and `kbps` is given.
@@ -98,7 +100,7 @@ def encode_stream(
 
     def layout(q: int) -> Layout:
         coded = _usual(format, usual_scale(q)) if scale is None else _asked(format, scale)
-        return Layout(format, weights, packet_slots, coded, multiplier)
+        return Layout(format, weights, packet_slots, coded, multiplier, detail)
 
     late = 0
     if q is not None:

@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol, cast
 from tvc.analysis import Slot
 from tvc.bitstream import SPOOL_BYTES, Checksum, Header, Packet, Writer
 from tvc.config import SLOT_FRAMES
+from tvc.detail import OCTAVES
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError
 from tvc.model import TVC
@@ -17,6 +18,7 @@ from tvc.operating import DISCRETE_ONLY, POINTS, Point
 from tvc.slots import Memory, SlotCoder
 from tvc.video import Format
 
+_NO_DETAIL = (0.0,) * OCTAVES
 _LEAST_SLOTS = 8
 _PACKET_TOKENS = 3200
 """A packet of a small video is filled up to this many tokens: there its 12 bytes weigh more."""
@@ -32,6 +34,7 @@ class Layout:
         packet_slots: slots of a packet at most; None: as the encoder sees fit.
         coded: as in the header.
         multiplier: of bits in the choice of codes (`slots.rounded`).
+        detail: that of the source is told; else that there is none, and the decoder adds nothing.
     """
 
     format: Format
@@ -39,6 +42,7 @@ class Layout:
     packet_slots: int | None
     coded: tuple[int, int] | None
     multiplier: float
+    detail: bool
 
     @property
     def header(self) -> Header:
@@ -172,8 +176,9 @@ class _Tries:
         discrete, continuous = RangeWriter(), RangeWriter()
         self._coder.memory = self._before
         for slot in self._slots:
+            detail = self._coder.detail(discrete, slot.detail if self._layout.detail else _NO_DETAIL)
             codes, _ = self._coder.discrete(discrete, point, slot.places, self._layout.multiplier)
-            checksum.add(codes.numpy())
+            checksum.add_tokens(codes.numpy(), detail)
             if point.step_index is None:
                 self._coder.skip_continuous()
             else:

@@ -94,7 +94,7 @@ def _frames(reader: Reader, model: TVC, lost: Lost, conceal: Concealment) -> Ite
             if slot.intra:
                 state = model.new_decoder_state()
             planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
-            frames = to_frames(planes, reader.header)
+            frames = to_frames(planes, reader.header, slot)
         yield from ((frame, concealed) for frame in frames[:left])
         left -= SLOT_FRAMES
 
@@ -211,13 +211,16 @@ class _Receiver:
             earlier = self._coder.memory
             if packet.intra and i == 0:
                 self._coder.reset()
+            detail: tuple[int, ...] | None = None
             read: tuple[Tensor, Tensor | None] | None = None
             sure: list[Ints] = []
             if self._tokens:
+                detail, _ = discrete.read(self._coder, at.first + i, lambda coder: self._coder.detail(coder, None))
+            if detail is not None:
                 read, sure = discrete.read(
                     self._coder, at.first + i, lambda coder: self._coder.discrete(coder, point, None)
                 )
-            if read is None:
+            if detail is None or read is None:
                 self._tokens = False
                 self._concealed = True
                 if not self._half(sure):
@@ -225,7 +228,7 @@ class _Receiver:
                 slots.append(self._missing(packet, sure))
                 continue
             codes, mask = read
-            checksum.add(codes.numpy())
+            checksum.add_tokens(codes.numpy(), detail)
             latents = symbols = None
             if point.step_index is not None:
                 latents, symbols = self._read_latents(packet, at.first + i, continuous, codes)
@@ -234,7 +237,7 @@ class _Receiver:
                 self._coder.skip_continuous()
             else:
                 checksum.add(symbols)
-            self._last = DecodedSlot(packet.intra and i == 0, codes, mask, latents, symbols)
+            self._last = DecodedSlot(packet.intra and i == 0, codes, mask, latents, symbols, detail)
             slots.append(Received(self._last, self._concealed))
         # Without all of the tokens and latents there is nothing to check.
         complete = self._tokens and (point.step_index is None or self._latents)
@@ -279,5 +282,6 @@ class _Receiver:
         if last is not None and arrived:
             codes = torch.where(unknown, last.codes, codes)
         latents = None if last is None or packet.point.step_index is None or not arrived else last.latents
-        self._last = DecodedSlot(False, codes, predicted if mask is None else predicted | mask, latents, None)
+        mask = predicted if mask is None else predicted | mask
+        self._last = DecodedSlot(False, codes, mask, latents, None, self._coder.memory.detail or ())
         return Received(self._last, concealed=True)

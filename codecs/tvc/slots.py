@@ -10,28 +10,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvc.checkerboard import halves
+from tvc.detail import LEVELS, OCTAVES
 from tvc.entropy import Coder
 from tvc.latent_context import LATENT_ONE
 from tvc.masking import guess
 from tvc.model import TVC
 from tvc.operating import Point
-from tvc.tables import REACH, TOTAL, Ints, steps
+from tvc.tables import REACH, TOTAL, Ints, level_counts, steps
 
 _LARGEST_SYMBOL = 1 << 14
+_HARDLY = 0.75
+"""Levels by which detail may differ from what was told before."""
 
 
 class Memory(NamedTuple):
-    """What the context models see of earlier slots; None where there is none.
+    """What a coder sees of earlier slots; None where there is none.
 
     Attributes:
         codes1: of the slot before, (1, D, h, w).
         codes2: of the slot before that.
         latents: of the slot before, dequantised, (1, C, h, w).
+        detail: levels of the slot before, one for each octave (`tvc.detail`).
     """
 
-    codes1: Tensor | None
-    codes2: Tensor | None
-    latents: Tensor | None
+    codes1: Tensor | None = None
+    codes2: Tensor | None = None
+    latents: Tensor | None = None
+    detail: tuple[int, ...] | None = None
 
 
 class SlotCoder:
@@ -56,7 +61,30 @@ class SlotCoder:
 
     def reset(self) -> None:
         """Forget earlier slots: the next one is intra."""
-        self.memory = Memory(None, None, None)
+        self.memory = Memory()
+
+    def detail(self, coder: Coder, strengths: tuple[float, ...] | None) -> tuple[int, ...]:
+        """Code how strong the detail of a slot is.
+
+        Args:
+            coder: writes or reads it.
+            strengths: of each octave, in levels before rounding; None to read.
+
+        Returns:
+            The levels as the decoder has them, 0 ... LEVELS - 1.
+        """
+        before, levels = self.memory.detail, []
+        for octave in range(OCTAVES):
+            counts = level_counts(LEVELS, None if before is None else before[octave])
+            wanted = None
+            if strengths is not None:
+                level = min(max(strengths[octave], 0.0), LEVELS - 1.0)
+                # What has hardly changed stays: that costs least, and nothing flickers.
+                stays = before is not None and abs(level - before[octave]) < _HARDLY
+                wanted = np.array([before[octave] if before is not None and stays else round(level)])
+            levels.append(int(coder.code(counts, wanted)[0]))
+        self.memory = self.memory._replace(detail=tuple(levels))
+        return tuple(levels)
 
     @torch.inference_mode()
     def discrete(
@@ -89,7 +117,7 @@ class SlotCoder:
             decoded[~masked] = self._coded(coder, half, rows[~masked], here, multiplier)
             known[0][:, squares] = decoded.T
             mask[0, 0][squares] = masked
-        self.memory = Memory(known, self.memory.codes1, self.memory.latents)
+        self.memory = self.memory._replace(codes1=known, codes2=self.memory.codes1)
         return known, mask if point.threshold is not None else None
 
     @torch.inference_mode()

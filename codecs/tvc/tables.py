@@ -34,6 +34,9 @@ REACH = 31
 _EXP_ONE = 1 << 20
 _EXP_RANGE = 20 * OCTAVE
 
+_STAYS = 12
+"""Weight of the same level again beside 3/4 for its neighbours, 9/16 for theirs: all moves together weigh 6."""
+
 _CDF_STEP = 64
 """Entries of the normal table per deviation."""
 _CDF_END = 6
@@ -73,6 +76,20 @@ def gaussian_counts() -> Ints:
     cdf = normal[index] + (normal[index + 1] - normal[index]) * rest // (65536 // _CDF_STEP)
     mass = np.diff(cdf, axis=-1).reshape(SCALES * FRACTIONS, -1)
     return _counts(mass >> 12).reshape(SCALES, FRACTIONS, -1)
+
+
+@cache
+def level_counts(levels: int, before: int | None) -> Ints:
+    """Counts (1, levels) of a level that mostly stays, and seldom moves far; all the same where none was before.
+
+    Args:
+        levels: how many there are.
+        before: the level before.
+    """
+    if before is None:
+        return _counts(np.ones((1, levels), np.int64))
+    moves = [abs(level - before) for level in range(levels)]
+    return _counts(np.array([[(3**move << 20) // 4**move if move else _STAYS << 20 for move in moves]]))
 
 
 def steps(index: int) -> tuple[int, int]:

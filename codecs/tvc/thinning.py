@@ -35,7 +35,7 @@ def thin_stream(reader: Reader, model: TVC, output: BinaryIO) -> int:
             if packet.point.step_index is not None:
                 checksum = Checksum(start, first, packet.intra, point.q)
                 for slot in slots:
-                    checksum.add(slot.codes.numpy())
+                    checksum.add_tokens(slot.codes.numpy(), slot.detail)
                 packet = Packet(packet.intra, packet.slots, point, checksum.value, packet.discrete, b"")
             writer.add(packet)
         return writer.finish(reader.header, output)
