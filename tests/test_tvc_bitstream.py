@@ -152,7 +152,7 @@ def test_foreign_files_say_so(data):
 
 def test_a_damaged_file_keeps_its_name_in_the_error():
     with pytest.raises(BitstreamError, match=r"clip\.tvc"):
-        Reader(b"TVC\x02" + bytes(20), "clip.tvc")
+        Reader(b"TVC\x03" + bytes(20), "clip.tvc")
 
 
 @pytest.mark.parametrize(

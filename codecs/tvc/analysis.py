@@ -28,13 +28,13 @@ class Slot(NamedTuple):
         places: (1, D, h, w) float32, the codes before rounding.
         latents: (1, C, h, w) float32; None where the model has no continuous stream.
         intra: nothing before it was used.
-        detail: strengths of the frames' octaves (`tvc.detail.strengths`).
+        strengths: of the frames' octaves (`tvc.detail`), those that fill the last slot counted.
     """
 
     places: Tensor
     latents: Tensor | None
     intra: bool
-    detail: tuple[float, ...]
+    strengths: tuple[float, ...]
 
 
 class Analysis:
@@ -79,7 +79,7 @@ class Analysis:
                 state = self._model.new_encoder_state()
             planes = _planes(group, self._format, self._coded)
             places, latents, state = self._model.place_slot(planes, state)
-            luma = _normalised(np.stack([frame[0] for frame in group]))[0]
+            luma = _normalised(np.stack([frame[0] for frame in _filled(group)]))[0]
             yield Slot(places, latents, intra, strengths(luma))
         if not self.frames:
             raise VideoError("the video has no frames", expected="at least 1")
@@ -134,7 +134,7 @@ class Store:
         self._told: list[tuple[bool, tuple[float, ...]]] = []
         self._places = self._latents = torch.Size()
         for slot in slots:
-            self._told.append((slot.intra, slot.detail))
+            self._told.append((slot.intra, slot.strengths))
             self._places = slot.places.shape
             file.write(slot.places.numpy().astype("<f4").tobytes())
             if slot.latents is not None:
@@ -144,17 +144,22 @@ class Store:
     def __iter__(self) -> Iterator[Slot]:
         """The slots again, as often as wanted."""
         self._file.seek(0)
-        for intra, detail in self._told:
-            yield Slot(self._read(self._places), self._read(self._latents) if self._latents else None, intra, detail)
+        for intra, told in self._told:
+            yield Slot(self._read(self._places), self._read(self._latents) if self._latents else None, intra, told)
 
     def _read(self, shape: torch.Size) -> Tensor:
         values = np.frombuffer(self._file.read(4 * shape.numel()), "<f4").astype(np.float32)
         return torch.from_numpy(values).reshape(shape)
 
 
+def _filled(group: list[Frame]) -> list[Frame]:
+    """As many frames as a slot has: the last one is repeated."""
+    return group + [group[-1]] * (SLOT_FRAMES - len(group))
+
+
 def _planes(group: list[Frame], format: Format, coded: tuple[int, int] | None) -> Planes:
     """Frames as the network takes them: four of them, sides multiples of 16, about -1..1; resized or edges repeated."""
-    group = group + [group[-1]] * (SLOT_FRAMES - len(group))
+    group = _filled(group)
     if coded is not None:
         y, cb, cr = (_normalised(np.stack(planes)) for planes in zip(*group, strict=True))
         return resized((y, cb, cr), coded[0] * TOKEN_PIXELS, coded[1] * TOKEN_PIXELS)

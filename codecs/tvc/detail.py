@@ -12,18 +12,20 @@ Data Analysis", 2006): differences of ever smoother pictures, all of the size of
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 OCTAVES = 2
 LEVELS = 64
-"""Strengths are told in so many levels,"""
+"""Strengths are told in so many levels; the lowest one tells nothing."""
 _STEPS = 8
-"""an octave apart in so many,"""
+"""Levels by which strengths differ that are an octave apart."""
 _WEAKEST = 2.0**-2
-"""from this root of the mean square on, in units of 8-bit samples."""
+"""Root of the mean square at level 0, in units of 8-bit samples."""
 
 Kind = Literal["tokens", "masked", "latents"]
 """What a slot was decoded from: tokens alone, tokens of which some are masked, tokens with latents."""
@@ -43,7 +45,7 @@ def strengths(luma: Tensor) -> tuple[float, ...]:
     Returns:
         OCTAVES of them, finest first.
     """
-    return tuple(_STEPS * math.log2(128 * _strength(octave) / _WEAKEST) for octave in _transformed(luma))
+    return tuple(_STEPS * math.log2(128 * _strength(octave) / _WEAKEST) for octave in _octaves(luma))
 
 
 def restored(luma: Tensor, levels: tuple[int, ...], kind: Kind) -> Tensor:
@@ -51,27 +53,27 @@ def restored(luma: Tensor, levels: tuple[int, ...], kind: Kind) -> Tensor:
 
     Args:
         luma: (1, T, H, W), at the size of the video.
-        levels: OCTAVES of them, what `strengths` says of the source, rounded to 0 ... 63.
+        levels: OCTAVES of them, what `strengths` says of the source, rounded to 0 ... 63; of 0 nothing is given back.
         kind: what it was decoded from.
 
     Returns:
         (1, T, H, W).
     """
-    for octave, level, share in zip(_transformed(luma[0]), levels, _SHARES[kind], strict=True):
-        wanted = _WEAKEST / 128 * 2 ** (level / _STEPS)
-        gain = share * (wanted / _strength(octave) - 1)
-        luma = luma + min(max(gain, 0.0), _LARGEST_GAIN) * octave
-    return luma
+    wanted = [share if level else 0.0 for level, share in zip(levels, _SHARES[kind], strict=True)]
+    last = max((octave for octave, share in enumerate(wanted, 1) if share), default=0)
+    result = luma
+    for octave, level, share in zip(_octaves(luma[0], last), levels, wanted, strict=False):
+        told = _WEAKEST / 128 * 2 ** (level / _STEPS)
+        result = result + min(max(share * (told / _strength(octave) - 1), 0.0), _LARGEST_GAIN) * octave
+    return result
 
 
-def _transformed(luma: Tensor) -> list[Tensor]:
-    """The octaves (T, H, W), finest first."""
-    octaves = []
-    for octave in range(OCTAVES):
+def _octaves(luma: Tensor, count: int = OCTAVES) -> Iterator[Tensor]:
+    """The first octaves (T, H, W), finest first."""
+    for octave in range(count):
         smooth = _smoothed(luma, 2**octave)
-        octaves.append(luma - smooth)
+        yield luma - smooth
         luma = smooth
-    return octaves
 
 
 def _smoothed(luma: Tensor, spacing: int) -> Tensor:
@@ -85,4 +87,5 @@ def _smoothed(luma: Tensor, spacing: int) -> Tensor:
 
 def _strength(octave: Tensor) -> float:
     # In float64 the order of summation, and so the number of threads, makes no difference that a sample could show.
-    return max(math.sqrt(float(octave.double().square().mean())), _TINY)
+    power = float((octave * octave).sum(dtype=torch.float64)) / octave.numel()
+    return max(math.sqrt(power), _TINY)

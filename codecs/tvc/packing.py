@@ -18,7 +18,7 @@ from tvc.operating import DISCRETE_ONLY, POINTS, Point
 from tvc.slots import Memory, SlotCoder
 from tvc.video import Format
 
-_NO_DETAIL = (0.0,) * OCTAVES
+_UNTOLD = (0.0,) * OCTAVES
 _LEAST_SLOTS = 8
 _PACKET_TOKENS = 3200
 """A packet of a small video is filled up to this many tokens: there its 12 bytes weigh more."""
@@ -176,7 +176,7 @@ class _Tries:
         discrete, continuous = RangeWriter(), RangeWriter()
         self._coder.memory = self._before
         for slot in self._slots:
-            detail = self._coder.detail(discrete, slot.detail if self._layout.detail else _NO_DETAIL)
+            detail = self._coder.detail(discrete, slot.strengths if self._layout.detail else _UNTOLD)
             codes, _ = self._coder.discrete(discrete, point, slot.places, self._layout.multiplier)
             checksum.add_tokens(codes.numpy(), detail)
             if point.step_index is None:
