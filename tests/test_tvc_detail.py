@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from tvc.entropy import Reader as RangeReader
 from tvc.parts import placed
 from tvc.slots import SlotCoder
 from tvc.tables import TOTAL, level_counts
+from tvc.video import Format, write_y4m
 
 KINDS = ("tokens", "masked", "latents")
 STRENGTHS = st.floats(-200, 200)
@@ -164,3 +168,16 @@ def test_other_detail_is_damage(model):
 
 def _told(data: bytes, model) -> list[tuple[int, ...]]:
     return [slot.detail for packet in decode_tokens(Reader(data), model) for slot in packet.slots]
+
+
+def test_the_command_leaves_detail_untold_where_that_is_asked_for(weights, model, tmp_path):
+    source = tmp_path / "in.y4m"
+    with source.open("wb") as file:
+        write_y4m(file, Format(64, 48, Fraction(25)), grainy())
+    for option, told in (("--no-detail", False), ("--detail", True)):
+        output = tmp_path / "out.tvc"
+        command = [sys.executable, "-m", "tvc", "encode", source, output, "--q", "40", option, "--weights", weights]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        expected = tvc.encode(grainy(), 25, q=40, detail=told, model=model)
+        assert _told(output.read_bytes(), model) == _told(expected, model)
+        assert (max(_told(output.read_bytes(), model)) > (0, 0)) == told
