@@ -3,9 +3,9 @@
     python benchmarks/tvc_choices.py SOURCE.y4m... [--points 1:32 1.375:32 1.375:32:0 1.375:44 ...] [--frames 32]
 
 Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself). With
---no-detail nothing is said of the source's detail (`tvc.detail`). Prints
-means over the sources: share of tokens masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of
-docs/tvc.md, "Coded size" and "Choice of codes", and of docs/tvc-results.md, "Aims".
+--no-detail nothing is said of the source's detail (`tvc.detail`). Prints means over the sources: share of tokens
+masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of docs/tvc.md, "Coded size", "Choice of codes"
+and "Detail", and of docs/tvc-results.md, "Aims".
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Slot(NamedTuple):
         places: (1, D, h, w) float32, the codes before rounding.
         latents: (1, C, h, w) float32; None where the model has no continuous stream.
         intra: nothing before it was used.
-        strengths: of the frames' octaves (`tvc.detail`), those that fill the last slot counted.
+        strengths: of the frames' octaves (`tvc.detail`), those that fill the last slot included.
     """
 
     places: Tensor
@@ -74,12 +74,13 @@ class Analysis:
             for i, frame in enumerate(group):
                 check_frame(frame, self._format, self.frames + i)
             self.frames += len(group)
+            group += [group[-1]] * (SLOT_FRAMES - len(group))
             intra = number == 0 or (self._period > 0 and number % self._period == 0)
             if intra:
                 state = self._model.new_encoder_state()
             planes = _planes(group, self._format, self._coded)
             places, latents, state = self._model.place_slot(planes, state)
-            luma = _normalised(np.stack([frame[0] for frame in _filled(group)]))[0]
+            luma = _normalised(np.stack([frame[0] for frame in group]))[0]
             yield Slot(places, latents, intra, strengths(luma))
         if not self.frames:
             raise VideoError("the video has no frames", expected="at least 1")
@@ -152,14 +153,8 @@ class Store:
         return torch.from_numpy(values).reshape(shape)
 
 
-def _filled(group: list[Frame]) -> list[Frame]:
-    """As many frames as a slot has: the last one is repeated."""
-    return group + [group[-1]] * (SLOT_FRAMES - len(group))
-
-
 def _planes(group: list[Frame], format: Format, coded: tuple[int, int] | None) -> Planes:
     """Frames as the network takes them: four of them, sides multiples of 16, about -1..1; resized or edges repeated."""
-    group = _filled(group)
     if coded is not None:
         y, cb, cr = (_normalised(np.stack(planes)) for planes in zip(*group, strict=True))
         return resized((y, cb, cr), coded[0] * TOKEN_PIXELS, coded[1] * TOKEN_PIXELS)

@@ -30,7 +30,7 @@ _WEAKEST = 2.0**-2
 Kind = Literal["tokens", "masked", "latents"]
 """What a slot was decoded from: tokens alone, tokens of which some are masked, tokens with latents."""
 
-_SHARES: dict[Kind, tuple[float, float]] = {"latents": (0.8, 0.0), "tokens": (0.7, 0.6), "masked": (0.4, 0.8)}
+_SHARES: dict[Kind, tuple[float, ...]] = {"latents": (0.8,), "tokens": (0.7, 0.6), "masked": (0.4, 0.8)}
 """What is given back of the lost strength of each octave: not all of it, for what is drawn wrong is amplified too."""
 _LARGEST_GAIN = 1.5
 _TINY = 2.0**-10
@@ -59,18 +59,18 @@ def restored(luma: Tensor, levels: tuple[int, ...], kind: Kind) -> Tensor:
     Returns:
         (1, T, H, W).
     """
-    wanted = [share if level else 0.0 for level, share in zip(levels, _SHARES[kind], strict=True)]
-    last = max((octave for octave, share in enumerate(wanted, 1) if share), default=0)
     result = luma
-    for octave, level, share in zip(_octaves(luma[0], last), levels, wanted, strict=False):
-        told = _WEAKEST / 128 * 2 ** (level / _STEPS)
-        result = result + min(max(share * (told / _strength(octave) - 1), 0.0), _LARGEST_GAIN) * octave
+    # Shares first: octaves without one are not computed.
+    for share, level, octave in zip(_SHARES[kind], levels, _octaves(luma[0]), strict=False):
+        if level:
+            told = _WEAKEST / 128 * 2 ** (level / _STEPS)
+            result = result + min(max(share * (told / _strength(octave) - 1), 0.0), _LARGEST_GAIN) * octave
     return result
 
 
-def _octaves(luma: Tensor, count: int = OCTAVES) -> Iterator[Tensor]:
-    """The first octaves (T, H, W), finest first."""
-    for octave in range(count):
+def _octaves(luma: Tensor) -> Iterator[Tensor]:
+    """The octaves (T, H, W), finest first, each computed when it is asked for."""
+    for octave in range(OCTAVES):
         smooth = _smoothed(luma, 2**octave)
         yield luma - smooth
         luma = smooth

@@ -283,5 +283,5 @@ class _Receiver:
             codes = torch.where(unknown, last.codes, codes)
         latents = None if last is None or packet.point.step_index is None or not arrived else last.latents
         mask = predicted if mask is None else predicted | mask
-        self._last = DecodedSlot(False, codes, mask, latents, None, self._coder.memory.detail or ())
+        self._last = DecodedSlot(False, codes, mask, latents, None, self._coder.memory.detail)
         return Received(self._last, concealed=True)

@@ -24,7 +24,7 @@ _HARDLY = 0.75
 
 
 class Memory(NamedTuple):
-    """What a coder sees of earlier slots; None where there is none.
+    """What a coder sees of earlier slots; None, or no levels, where there is none.
 
     Attributes:
         codes1: of the slot before, (1, D, h, w).
@@ -36,7 +36,7 @@ class Memory(NamedTuple):
     codes1: Tensor | None = None
     codes2: Tensor | None = None
     latents: Tensor | None = None
-    detail: tuple[int, ...] | None = None
+    detail: tuple[int, ...] = ()
 
 
 class SlotCoder:
@@ -73,16 +73,15 @@ class SlotCoder:
         Returns:
             The levels as the decoder has them, 0 ... LEVELS - 1.
         """
-        before, levels = self.memory.detail, []
-        for octave in range(OCTAVES):
-            counts = level_counts(LEVELS, None if before is None else before[octave])
+        levels = []
+        for octave, before in enumerate(self.memory.detail or (None,) * OCTAVES):
             wanted = None
             if strengths is not None:
                 level = min(max(strengths[octave], 0.0), LEVELS - 1.0)
                 # What has hardly changed stays: that costs least, and nothing flickers.
-                stays = before is not None and abs(level - before[octave]) < _HARDLY
-                wanted = np.array([before[octave] if before is not None and stays else round(level)])
-            levels.append(int(coder.code(counts, wanted)[0]))
+                stays = before is not None and abs(level - before) < _HARDLY
+                wanted = np.array([before if stays else round(level)])
+            levels.append(int(coder.code(level_counts(LEVELS, before), wanted)[0]))
         self.memory = self.memory._replace(detail=tuple(levels))
         return tuple(levels)
 

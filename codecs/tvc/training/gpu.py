@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from tvc.detail import Kind
 from tvc.haar import Planes
-from tvc.training.objective import Draw, Kind, Logs, Objective, State
+from tvc.training.objective import Draw, Logs, Objective, State
 
 
 def prepare(device: torch.device, *networks: nn.Module | None) -> None:

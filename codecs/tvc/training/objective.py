@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tvc.config import SLOT_FRAMES
+from tvc.detail import Kind
 from tvc.haar import Planes
 from tvc.integer import through
 from tvc.latent_context import dequantised
@@ -22,8 +23,6 @@ from tvc.training.losses import Distortion, Look
 from tvc.training.stages import LATENT_BITS, STEPS, Stage
 
 Logs = dict[str, Tensor]
-Kind = Literal["tokens", "masked", "latents"]
-"""Tokens alone, tokens of which some are masked, tokens with latents."""
 
 _FINE_STEP = 2.0
 """Latents in steps up to this one are held to full fidelity."""
