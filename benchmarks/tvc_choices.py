@@ -2,10 +2,10 @@
 
     python benchmarks/tvc_choices.py SOURCE.y4m... [--points 1:32 1.375:32 1.375:32:0 1.375:44 ...] [--frames 32]
 
-Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself). With
---no-detail nothing is said of the source's detail (`tvc.detail`). Prints means over the sources: share of tokens
-masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of docs/tvc.md, "Coded size", "Choice of codes"
-and "Detail", and of docs/tvc-results.md, "Aims".
+Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself); usual:Q
+is what it does by itself at q. With --no-detail nothing is said of the source's detail (`tvc.detail`). Prints means
+over the sources: share of tokens masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of
+docs/tvc.md, "Coded size", "Choice of codes", "Detail" and "Precision", and of docs/tvc-results.md, "Aims".
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def main() -> None:
     parser.add_argument("--points", nargs="+", default=USUAL)
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--no-detail", dest="detail", action="store_false")
     arguments = parser.parse_args()
-    model = load(arguments.weights)
+    model = load(arguments.weights, arguments.precision)
     rows: dict[str, list[tuple[float, ...]]] = {point: [] for point in arguments.points}
     for path in arguments.sources:
         format, source, setting = opened(path, arguments.frames)
@@ -42,7 +43,8 @@ def main() -> None:
             scale, q, *price = point.split(":")
             output = io.BytesIO()
             multiplier = float(price[0]) if price else MULTIPLIER
-            choices = {"q": int(q), "scale": float(scale), "multiplier": multiplier, "detail": arguments.detail}
+            size = None if scale == "usual" else float(scale)
+            choices = {"q": int(q), "scale": size, "multiplier": multiplier, "detail": arguments.detail}
             encode_stream(source, format, output, model, **choices)
             facts = tvc.stats(output.getvalue(), model=model)
             decoded = tvc.decode(output.getvalue(), model=model)

@@ -1,6 +1,6 @@
 """Speed, memory and start-up of `tvc encode` and `tvc decode`, as their user meets them: processes and files.
 
-    python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2]
+    python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2] [--precision bfloat16]
 
 Scales a demo sequence to CIF and to 720p and codes two lengths of it at three operating points: q 16 (tokens and
 latents), q 32 (tokens) and q 44 (masked tokens, so that the predictor works). Frames per
@@ -61,11 +61,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequence", default="bunny")
     parser.add_argument("--threads", default="2")
+    parser.add_argument("--precision", default="float32")
     arguments = parser.parse_args()
     entry = next(one for one in load_dataset("demo").sequences if one.name == arguments.sequence)
     source = prepare(entry).path
     with tempfile.TemporaryDirectory() as name:
-        folder, threads = Path(name), ("--threads", arguments.threads)
+        folder, threads = Path(name), ("--threads", arguments.threads, "--precision", arguments.precision)
         stream, output = str(folder / "stream.tvc"), str(folder / "decoded.y4m")
         scaled(source, 176, 144, folder / "qcif.y4m")
         repeated(folder / "qcif.y4m", 4, folder / "four.y4m")

@@ -20,9 +20,10 @@ import tvc
 from tvc.analysis import Analysis
 from tvc.bitstream import Header, Reader, varint
 from tvc.cli import app
+from tvc.content import usual
 from tvc.decoder import decode_tokens
 from tvc.encoder import _usual
-from tvc.operating import MULTIPLIER, scale
+from tvc.operating import MULTIPLIER
 from tvc.resampling import resized
 from tvc.video import Format, write_y4m
 
@@ -39,16 +40,6 @@ def test_resizing_is_pillows_antialiased_bicubic(size):
             # Pillow samples beyond the edge as torch does: the filter is cut and its weights are made to sum to one.
             image = Image.fromarray(before[0, frame].numpy()).resize((width, height), Image.Resampling.BICUBIC)
             assert np.allclose(after[0, frame].numpy(), np.asarray(image), atol=2e-5)
-
-
-def test_the_usual_scale_falls_with_latents_and_with_tokens_alone():
-    assert {scale(q) for q in (*range(16, 29), 32)} == {1.75}
-    assert all(scale(q) > scale(q + 1) for q in (*range(16), *range(28, 31), *range(32, 63)))
-    # An octave in 7 steps where latents begin, in 24 where they end, in 24 without them.
-    assert scale(31) == 1.375
-    assert scale(29) == pytest.approx(1.375 * 2 ** (2 / 7))
-    assert scale(0) == pytest.approx(1.75 * 2 ** (16 / 24))
-    assert scale(56) == 1.75 / 2
 
 
 @pytest.mark.parametrize(
@@ -107,8 +98,11 @@ def test_any_size_comes_back_at_any_scale(model, width, height, frames, asked, q
 @pytest.mark.parametrize("q", [9, 16, 20, 31])
 def test_points_with_latents_have_the_tokens_of_their_scale(model, q):
     clip = moving(64, 48, 12)
-    tokens = tvc.encode(clip, 25, q=32, scale=scale(q), model=model)
-    assert tvc.thin(tvc.encode(clip, 25, q=q, model=model), model=model) == tokens
+    data = tvc.encode(clip, 25, q=q, model=model)
+    header = Reader(data).header
+    sizes = {_usual(header.format, scale): scale for _, scale in (usual(q, textured=one) for one in (False, True))}
+    tokens = tvc.encode(clip, 25, q=32, scale=sizes[header.coded], model=model)
+    assert tvc.thin(data, model=model) == tokens
 
 
 @pytest.mark.parametrize("asked", [0, 0.2, 4.1, -1, float("nan"), float("inf")])
@@ -133,17 +127,20 @@ def test_frames_are_not_coded_larger_than_tvc_codes(model):
     assert smaller.coded == (64, 32)
 
 
+@pytest.mark.parametrize("textured", [False, True])
 @pytest.mark.parametrize(("width", "height"), [(4096, 2048), (2560, 1440), (2048, 1152), (3840, 2160), (1918, 1078)])
-def test_the_usual_scale_ends_where_frames_become_too_large(width, height):
+def test_the_usual_scale_ends_where_frames_become_too_large(width, height, textured):
     format = Format(width, height, Fraction(25))
-    sizes = [_usual(format, scale(q)) for q in range(64)]
+    points, scales = zip(*(usual(q, textured=textured) for q in range(64)), strict=True)
+    sizes = [_usual(format, scale) for scale in scales]
     areas = [256 * rows * columns for rows, columns in sizes]
     assert max(areas) <= 1 << 23
     # With latents and without, never more tokens at a higher q, but for the rounding of one row and one column where
     # the largest size begins.
-    for part in (areas[:32], areas[32:]):
+    first = next(q for q in range(64) if points[q].step is None)
+    for part in (areas[:first], areas[first:]):
         assert all(after <= before + 16 * (width + height) * 1.5 for before, after in pairwise(part))
-    assert areas[0] > 0.98 * min(1 << 23, width * height * scale(0) ** 2)
+    assert areas[0] > 0.98 * min(1 << 23, width * height * scales[0] ** 2)
 
 
 @pytest.mark.parametrize("arguments", [["--q", "40"], ["--bpp", "0.1"], ["--kbps", "30"]])

@@ -6,16 +6,17 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from tvc.analysis import Analysis, Replay, Store
 from tvc.bitstream import LARGEST_AREA, MAX_SLOTS, SCALES, tokens_at
-from tvc.config import TOKEN_PIXELS
+from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
+from tvc.content import CHANNEL, LOOK_SCALE, is_textured, usual
 from tvc.errors import RequestError, VideoError
 from tvc.model import TVC
-from tvc.operating import CHANNEL, MULTIPLIER, POINTS, point
-from tvc.operating import scale as usual_scale
+from tvc.operating import MULTIPLIER, POINTS, Point, point
 from tvc.packing import Layout, LeakyBucket, Packed, fixed, lowest_q
 from tvc.video import Format, Frame
 from tvc.weights import model_hash
@@ -73,8 +74,8 @@ def encode_stream(
         intra_period: frames from one random-access point to the next, rounded up to a multiple of 4; -1: only the
             first.
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
-        scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: what
-            `operating.scale` says of q, with `kbps` of q 40, as far as tvc codes frames so large.
+        scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: size and
+            point are what `content.usual` says of q, with `kbps` the size of q 40, as far as tvc codes frames so large.
         multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes.
         detail: tell how strong the source's finest detail is, for the decoder to give it back (`tvc.detail`).
 
@@ -97,19 +98,29 @@ def encode_stream(
         raise RequestError("a bit has no such price", expected="0 or more", got=multiplier)
 
     weights = model_hash(model)
+    textured = False
+    if scale is None and model.continuous_context is not None:
+        frames = iter(frames)
+        head = list(islice(frames, SLOT_FRAMES))
+        frames = chain(head, frames)
+        looked = Layout(format, weights, 1, _usual(format, LOOK_SCALE), MULTIPLIER, detail=False)
+        textured = bool(head) and is_textured(head, looked, model)
 
-    def layout(q: int) -> Layout:
-        coded = _usual(format, usual_scale(q)) if scale is None else _asked(format, scale)
-        return Layout(format, weights, packet_slots, coded, multiplier, detail)
+    def layout(q: int) -> tuple[Point, Layout]:
+        if scale is not None:
+            return POINTS[q], Layout(format, weights, packet_slots, _asked(format, scale), multiplier, detail)
+        chosen, size = usual(q, textured=textured)
+        return chosen, Layout(format, weights, packet_slots, _usual(format, size), multiplier, detail)
 
     late = 0
     if q is not None:
-        chosen, laid = point(q, continuous=model.continuous_context is not None), layout(q)
+        point(q, continuous=model.continuous_context is not None)
+        chosen, laid = layout(q)
         analysis = Analysis(frames, format, model, intra_period, laid.coded)
         packed = Packed(analysis, laid, model, fixed(chosen))
         count = analysis.frames
     elif kbps is not None:
-        laid = layout(CHANNEL)
+        _, laid = layout(CHANNEL)
         bucket = LeakyBucket(kbps, buffer_s, format, laid.full, lowest_q(model))
         analysis = Analysis(frames, format, model, intra_period, laid.coded)
         packed = Packed(analysis, laid, model, bucket)
@@ -125,7 +136,7 @@ def encode_stream(
                 return Store(cast("BinaryIO", files.enter_context(TemporaryFile())), analyses[-1])
 
             # Where the search begins.
-            coded = layout((lowest_q(model) + len(POINTS) - 1) // 2).coded
+            coded = layout((lowest_q(model) + len(POINTS) - 1) // 2)[1].coded
             stores = {coded: store(coded)}
             count = analyses[0].frames
             packed = _nearest(stores, store, layout, model, bpp * count * format.width * format.height / 8)
@@ -138,7 +149,7 @@ def encode_stream(
 def _nearest(
     stores: dict[tuple[int, int] | None, Store],
     store: Callable[[tuple[int, int] | None], Store],
-    layout: Callable[[int], Layout],
+    layout: Callable[[int], tuple[Point, Layout]],
     model: TVC,
     target: float,
 ) -> Packed:
@@ -147,7 +158,7 @@ def _nearest(
     Args:
         stores: slots of the video by coded size, as `Header.coded`.
         store: gives them for a coded size that is not there yet.
-        layout: of the packets at each q.
+        layout: point and layout of the packets at each q.
         model: the weights.
         target: bytes of the bitstream.
     """
@@ -155,10 +166,10 @@ def _nearest(
     low, high = lowest_q(model), len(POINTS) - 1
     while low <= high:
         middle = (low + high) // 2
-        laid = layout(middle)
+        chosen, laid = layout(middle)
         if laid.coded not in stores:
             stores[laid.coded] = store(laid.coded)
-        probe = Packed(stores[laid.coded], laid, model, fixed(POINTS[middle]))
+        probe = Packed(stores[laid.coded], laid, model, fixed(chosen))
         low, high = (middle + 1, high) if probe.size > target else (low, middle - 1)
         if best is None or abs(math.log(probe.size / target)) < abs(math.log(best.size / target)):
             best, probe = probe, best or probe

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from tvc.haar import Planes
 from tvc.latent_context import ContinuousContext
 from tvc.predictor import Predictor
 from tvc.tokenizer import Encoder, EncoderState
+
+Precision = Literal["float32", "bfloat16"]
+"""What encoder, decoder and predictor compute in; the context models are integers either way."""
 
 
 class DecoderState(NamedTuple):
@@ -29,7 +33,12 @@ class TVC(nn.Module):
 
     Args:
         config: sizes and switches.
+
+    Attributes:
+        precision: of `place_slot`, `encode_slot` and `decode_slot`.
     """
+
+    precision: Precision = "float32"
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -71,7 +80,8 @@ class TVC(nn.Module):
     @torch.inference_mode()
     def place_slot(self, frames: Planes, state: EncoderState | None) -> tuple[Tensor, Tensor | None, EncoderState]:
         """As `encode_slot`, but with codes as they are before rounding: float (B, D, H/16, W/16)."""
-        activations, latents, state = self.encoder(frames, state)
+        with self._arithmetic(frames[0].device):
+            activations, latents, state = self.encoder(frames, state)
         return self.fsq.places(activations), None if latents is None else latents.float(), state
 
     @torch.inference_mode()
@@ -104,5 +114,10 @@ class TVC(nn.Module):
         Returns:
             Y (B, 4, 16h, 16w), Cb and Cr (B, 4, 8h, 8w) in about [-1, 1], and the state for the next slot.
         """
-        planes, state, _ = self.reconstruct(self.fsq.values(codes), mask, latents, state)
+        with self._arithmetic(codes.device):
+            planes, state, _ = self.reconstruct(self.fsq.values(codes), mask, latents, state)
         return planes, state
+
+    def _arithmetic(self, device: torch.device) -> AbstractContextManager[object]:
+        # Float32 is what a caller has, who may be within an autocast of his own.
+        return torch.autocast(device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()

@@ -1,6 +1,6 @@
 """The operating points: one number q, higher is fewer bits. The table is part of the bitstream format.
 
-At what size the frames are coded is another matter: the header says it, `scale` is what the encoder chooses.
+At what size the frames are coded is another matter: the header says it, `content.usual` is what the encoder chooses.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Point:
 def _threshold(number: int) -> int:
     """The nth threshold: an octave in 8 steps, then one in 4.
 
-    Frames are coded smaller meanwhile (`scale`): where guesses are mostly wrong, that costs less.
+    Frames are coded smaller meanwhile (`content.usual`): where guesses are mostly wrong, that costs less.
     """
     depth, first = 0, 0
     for last, parts in _SLOPES:
@@ -62,29 +62,8 @@ POINTS = (
 )
 
 
-CHANNEL = DISCRETE_ONLY + 8
-"""The q whose usual scale a video for a channel has: masks can still do most of what its packets may need."""
-
-_FIRST_LATENTS, _FIRST_LATENTS_SCALE, _LATENTS_OCTAVE = 31, 1.375, 7
-_REAL_TIME_SCALE = 1.75
-_LAST_LARGE, _LARGE_OCTAVE = 16, 24
-_TOKENS_OCTAVE = 24
-
 MULTIPLIER = 0.07
 """How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes."""
-
-
-def scale(q: int) -> float:
-    """How many times their height and width frames are coded at, where nothing is asked for.
-
-    Tokens alone: 1.75, and an octave less every 24 steps; more is not coded in real time at CIF. Where latents begin,
-    which cost more than all tokens, 1.375; coarse ones buy less than a larger picture, which grows by an octave in 7
-    steps, to 1.75 again. Below q 16, where they end at half a step, it grows on (docs/tvc.md, "Coded size").
-    """
-    if q >= DISCRETE_ONLY:
-        return float(_REAL_TIME_SCALE * 2 ** ((DISCRETE_ONLY - q) / _TOKENS_OCTAVE))
-    growing = min(_REAL_TIME_SCALE, _FIRST_LATENTS_SCALE * 2 ** ((_FIRST_LATENTS - q) / _LATENTS_OCTAVE))
-    return float(growing * 2 ** (max(0, _LAST_LARGE - q) / _LARGE_OCTAVE))
 
 
 def point(q: int, *, continuous: bool = True) -> Point:

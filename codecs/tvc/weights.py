@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tvc.config import ModelConfig
 from tvc.errors import WeightsError
 from tvc.integer import integer_state, load_integer_state
-from tvc.model import TVC
+from tvc.model import TVC, Precision
 
 _ENTRY = "tvc"
 _VERSION = 1
@@ -41,22 +41,24 @@ def save(model: TVC, path: Path, training: dict[str, Any]) -> None:
     path.chmod(0o644)  # safetensors writes for the owner alone
 
 
-def load(path: Path | None = None) -> TVC:
-    """The model of a weights file, ready for coding: float32, eval mode, no gradients.
+def load(path: Path | None = None, precision: Precision = "float32") -> TVC:
+    """The model of a weights file, ready for coding: eval mode, no gradients.
 
     Args:
         path: of the file; the weights that tvc ships if None.
+        precision: what its networks compute in; their weights are float32 either way.
 
     Raises:
         WeightsError: no file, damaged, of another version, or tensors that do not fit its configuration.
     """
     if path is None:
         with as_file(files("tvc").joinpath("weights", "tvc.safetensors")) as shipped:
-            return load(shipped)
+            return load(shipped, precision)
     tensors, about = _read(path)
     config = ModelConfig.from_json(about["config"])
     _check_size(tensors, config, path)
     model = TVC(config)
+    model.precision = precision
     _check_shapes(tensors, model, path)
     floats = {name: t.float() for name, t in tensors.items() if not name.startswith(_CONTEXTS)}
     model.load_state_dict(floats, strict=False)
