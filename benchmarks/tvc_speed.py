@@ -1,6 +1,6 @@
 """Speed, memory and start-up of `tvc encode` and `tvc decode`, as their user meets them: processes and files.
 
-    python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2] [--precision bfloat16]
+    python benchmarks/tvc_speed.py [--sequence bunny] [--threads 2] [--sizes CIF] [--precision bfloat16]
 
 Scales a demo sequence to CIF and to 720p and codes two lengths of it at three operating points: q 16 (tokens and
 latents), q 32 (tokens) and q 44 (masked tokens, so that the predictor works). Frames per
@@ -61,7 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequence", default="bunny")
     parser.add_argument("--threads", default="2")
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
     entry = next(one for one in load_dataset("demo").sequences if one.name == arguments.sequence)
     source = prepare(entry).path
@@ -73,7 +74,8 @@ def main() -> None:
         timed(*TVC, "encode", str(folder / "four.y4m"), stream, *threads)
         startup = min(timed(*TVC, "decode", stream, output, *threads)[0] for _ in range(3))
         print(f"start-up of decode, 4 frames of QCIF: {startup:.2f} s")
-        for label, (width, height, few, many) in SIZES.items():
+        for label in arguments.sizes:
+            width, height, few, many = SIZES[label]
             scaled(source, width, height, folder / "scaled.y4m")
             for frames in (few, many):
                 repeated(folder / "scaled.y4m", frames, folder / f"{frames}.y4m")
