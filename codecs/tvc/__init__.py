@@ -62,7 +62,7 @@ def encode(
         buffer_s: seconds from the last frame of a packet until all of it is delivered, at most; for `kbps`.
         intra_period: frames between random-access points, rounded up to a multiple of 4; -1: only the first frame.
         packet_slots: slots of four frames in a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
-        scale: how many times their height and width frames are coded at, 0.25 to 4; None: by q.
+        scale: how many times their height and width frames are coded at, 0.25 to 4; None: by q and what they show.
         detail: decoded frames are given the strength of the source's finest detail; without, PSNR is higher.
         model: weights of your own, from `tvc.weights.load`; None: those tvc ships.
 

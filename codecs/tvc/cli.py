@@ -108,7 +108,7 @@ def encode(
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(help="Of the coded height and width to those of the video, 0.25 to 4; by q if nothing is said."),
+        typer.Option(help="Of the coded height and width to those of the video, 0.25 to 4; else by q and content."),
     ] = None,
     detail: Annotated[
         bool, typer.Option(help="Tell how strong the finest detail is, and give it back; without, PSNR is higher.")

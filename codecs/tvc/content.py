@@ -17,7 +17,7 @@ CHANNEL = DISCRETE_ONLY + 4
 LOOK_SCALE = 1.375
 _LOOK = POINTS[DISCRETE_ONLY - 1]
 _DEAR = 0.7
-"""Texture: bytes of the coarsest latents over those of the tokens, from which on it is that."""
+"""Bytes of the coarsest latents over those of the tokens: above this a video counts as texture."""
 
 _TOKENS_SCALE = 1.75
 _SMOOTH_MASKED, _SMOOTH_OCTAVE, _SMOOTH_LAST_OCTAVE = 44, 12, 48

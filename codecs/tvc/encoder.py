@@ -75,7 +75,7 @@ def encode_stream(
             first.
         packet_slots: slots of a packet at most, 1 to 32; None: 8, or as many as have 3,200 tokens.
         scale: how many times their height and width frames are coded at, 0.25 to 4; 1: as they are. None: size and
-            point are what `content.usual` says of q, with `kbps` the size of q 40, as far as tvc codes frames so large.
+            point are what `content.usual` says of q, with `kbps` the size of q 36, as far as tvc codes frames so large.
         multiplier: squared distance that a bit is worth when codes are chosen; 0: the nearest codes.
         detail: tell how strong the source's finest detail is, for the decoder to give it back (`tvc.detail`).
 
