@@ -67,12 +67,12 @@ def main() -> None:
     entry = next(one for one in load_dataset("demo").sequences if one.name == arguments.sequence)
     source = prepare(entry).path
     with tempfile.TemporaryDirectory() as name:
-        folder, threads = Path(name), ("--threads", arguments.threads, "--precision", arguments.precision)
+        folder, options = Path(name), ("--threads", arguments.threads, "--precision", arguments.precision)
         stream, output = str(folder / "stream.tvc"), str(folder / "decoded.y4m")
         scaled(source, 176, 144, folder / "qcif.y4m")
         repeated(folder / "qcif.y4m", 4, folder / "four.y4m")
-        timed(*TVC, "encode", str(folder / "four.y4m"), stream, *threads)
-        startup = min(timed(*TVC, "decode", stream, output, *threads)[0] for _ in range(3))
+        timed(*TVC, "encode", str(folder / "four.y4m"), stream, *options)
+        startup = min(timed(*TVC, "decode", stream, output, *options)[0] for _ in range(3))
         print(f"start-up of decode, 4 frames of QCIF: {startup:.2f} s")
         for label in arguments.sizes:
             width, height, few, many = SIZES[label]
@@ -88,7 +88,7 @@ def main() -> None:
                         ("encode", (*TVC, "encode", clip, stream, "--q", str(q), "--intra-period", "32")),
                         ("decode", (*TVC, "decode", stream, output)),
                     ):
-                        seconds, peak = timed(*command, *threads)
+                        seconds, peak = timed(*command, *options)
                         took[work].append(seconds)
                         peaks[work].append(peak)
                 for work, (short, long) in took.items():

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 import typer
 from typer.core import TyperGroup
 
+from tvc.config import Precision
 from tvc.errors import BitstreamError, RequestError, TvcError, VideoError
 from tvc.training.command import app as train
 
 # PyTorch is imported by the commands that compute: --help and --version do without it.
 if TYPE_CHECKING:
     from tvc.bitstream import Reader
-    from tvc.model import TVC, Precision
+    from tvc.model import TVC
     from tvc.video import Format, Frame
 
 _WRONG_REQUEST = 2
@@ -64,7 +65,7 @@ app = typer.Typer(
 
 _Weights = Annotated[Path | None, typer.Option(help="A weights file of your own; default: the one that tvc ships.")]
 _Precision = Annotated[
-    Literal["float32", "bfloat16"],
+    Precision,
     typer.Option(help="Of the networks: bfloat16 is about twice as fast on processors that compute in it."),
 ]
 _Threads = Annotated[int, typer.Option(help="Threads of PyTorch; 0: as many as it likes.", min=0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from tvc.errors import WeightsError
 
@@ -19,6 +19,9 @@ TOKEN_BLOCKS = 4
 
 HAAR_CHANNELS = 96
 """64 coefficients of Y, 16 of Cb and 16 of Cr: one 4x4 block over the four frames of a slot."""
+
+Precision = Literal["float32", "bfloat16"]
+"""What encoder, decoder and predictor compute in; the context models are integers either way."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ def encode_stream(
         raise RequestError("frames are not coded at such a size", expected=f"{SCALES[0]} to {SCALES[1]}", got=scale)
     if not 0 <= multiplier < math.inf:
         raise RequestError("a bit has no such price", expected="0 or more", got=multiplier)
+    if q is not None:
+        point(q, continuous=model.continuous_context is not None)
 
     weights = model_hash(model)
     textured = False
@@ -114,7 +116,6 @@ def encode_stream(
 
     late = 0
     if q is not None:
-        point(q, continuous=model.continuous_context is not None)
         chosen, laid = layout(q)
         analysis = Analysis(frames, format, model, intra_period, laid.coded)
         packed = Packed(analysis, laid, model, fixed(chosen))

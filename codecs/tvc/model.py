@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from tvc.config import ModelConfig
+from tvc.config import ModelConfig, Precision
 from tvc.context import DiscreteContext
 from tvc.fsq import FSQ
 from tvc.fusion import Decoder, Features
@@ -16,9 +16,6 @@ from tvc.haar import Planes
 from tvc.latent_context import ContinuousContext
 from tvc.predictor import Predictor
 from tvc.tokenizer import Encoder, EncoderState
-
-Precision = Literal["float32", "bfloat16"]
-"""What encoder, decoder and predictor compute in; the context models are integers either way."""
 
 
 class DecoderState(NamedTuple):

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tvc.config import ModelConfig
+from tvc.config import ModelConfig, Precision
 from tvc.errors import WeightsError
 from tvc.integer import integer_state, load_integer_state
-from tvc.model import TVC, Precision
+from tvc.model import TVC
 
 _ENTRY = "tvc"
 _VERSION = 1
