@@ -5,7 +5,7 @@
 Each point is SCALE:Q or SCALE:Q:MULTIPLIER (`tvc.encoder.encode_stream`; without it, what tvc does by itself); usual:Q
 is what it does by itself at q. With --no-detail nothing is said of the source's detail (`tvc.detail`). Prints means
 over the sources: share of tokens masked, bits per token, bits per pixel, luma PSNR and LPIPS. The tables of
-docs/tvc.md, "Coded size", "Choice of codes", "Detail" and "Precision", and of docs/tvc-results.md, "Aims".
+docs/tvc.md, "Choice of codes", "Detail" and "Precision", and of docs/tvc-results.md, "Aims".
 """
 
 from __future__ import annotations
