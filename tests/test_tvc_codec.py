@@ -76,7 +76,7 @@ def test_trap31_round_trip_of_random_clips_in_another_process(model, weights, tm
         format, clip = Format(width, height, Fraction(25)), moving(width, height, frames, seed=i)
         price = 0 if i % 2 else MULTIPLIER
         with (tmp_path / f"{i:03}.tvc").open("wb") as file:
-            encode_stream(clip, format, file, model, q=q, intra_period=period, multiplier=price)
+            q, _ = encode_stream(clip, format, file, model, q=q, intra_period=period, multiplier=price).q
         coded = Reader((tmp_path / f"{i:03}.tvc").read_bytes()).header.coded
         expected.append((format, frames, q, price, list(Analysis(clip, format, model, period, coded))))
     _decode_elsewhere(weights, tmp_path)
@@ -319,8 +319,8 @@ def test_command_line_files_and_pipes_agree(weights, model, tmp_path):
 
 def test_command_line_errors_are_messages_and_leave_no_file(weights, tmp_path):
     (tmp_path / "short.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(100))
-    (tmp_path / "bad.tvc").write_bytes(b"TVC\x03" + bytes(30))
-    (tmp_path / "old.tvc").write_bytes(b"TVC\x02" + bytes(30))
+    (tmp_path / "bad.tvc").write_bytes(b"TVC\x04" + bytes(30))
+    (tmp_path / "old.tvc").write_bytes(b"TVC\x03" + bytes(30))
     (tmp_path / "empty.tvc").write_bytes(b"")
     out = str(tmp_path / "out")
     for arguments, message in (

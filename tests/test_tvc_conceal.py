@@ -10,6 +10,7 @@ from tvc_samples import one_thread, tiny_weights  # noqa: F401 (a fixture)
 import tvc
 from tvc.bitstream import Reader
 from tvc.decoder import DecodedSlot, decode_tokens, to_frames
+from tvc.levels import UNTOLD, Told
 from tvc.operating import POINTS
 from tvc.parts import placed
 from tvc.slots import Memory, SlotCoder
@@ -32,9 +33,9 @@ def test_a_lost_slot_is_predicted_where_that_is_asked_for(model, q, period):
         if number > 1:
             codes, mask, latents = _likeliest(coder, q), torch.ones(1, 1, 2, 3, dtype=torch.bool), None
         else:
-            coder.memory = Memory(codes, coder.memory.codes1, None, sent[number].detail)
+            coder.memory = Memory(codes, coder.memory.codes1, None, Told(sent[number].detail, UNTOLD.moved))
         planes, state = model.decode_slot(codes, mask, latents, state)
-        shown = DecodedSlot(False, codes, mask, latents, None, coder.memory.detail)
+        shown = DecodedSlot(False, codes, mask, latents, None, coder.memory.told.levels)
         expected += to_frames(planes, reader.header, shown)
     received = list(tvc.receive(without(data, lost), lost, conceal="predict", model=model))
     assert [concealed for _, concealed in received] == [False] * 8 + [True] * 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from tempfile import TemporaryFile
@@ -10,10 +11,11 @@ from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
-from tvc.detail import strengths
+from tvc.detail import Strengths, strengths
 from tvc.errors import VideoError
 from tvc.haar import Planes
 from tvc.model import TVC
@@ -28,13 +30,13 @@ class Slot(NamedTuple):
         places: (1, D, h, w) float32, the codes before rounding.
         latents: (1, C, h, w) float32; None where the model has no continuous stream.
         intra: nothing before it was used.
-        strengths: of the frames' octaves (`tvc.detail`), those that fill the last slot included.
+        strengths: of the frames' detail (`tvc.detail`), those that fill the last slot included.
     """
 
     places: Tensor
     latents: Tensor | None
     intra: bool
-    strengths: tuple[float, ...]
+    strengths: Strengths
 
 
 class Analysis:
@@ -81,7 +83,8 @@ class Analysis:
             planes = _planes(group, self._format, self._coded)
             places, latents, state = self._model.place_slot(planes, state)
             luma = _normalised(np.stack([frame[0] for frame in group]))[0]
-            yield Slot(places, latents, intra, strengths(luma))
+            tokens = places.shape[2], places.shape[3]
+            yield Slot(places, latents, intra, strengths(luma, tokens))
         if not self.frames:
             raise VideoError("the video has no frames", expected="at least 1")
 
@@ -132,25 +135,35 @@ class Store:
 
     def __init__(self, file: BinaryIO, slots: Iterable[Slot]) -> None:
         self._file = file
-        self._told: list[tuple[bool, tuple[float, ...]]] = []
+        self._intra: list[bool] = []
         self._places = self._latents = torch.Size()
+        self._strengths: dict[int, tuple[int, ...]] = {}
         for slot in slots:
-            self._told.append((slot.intra, slot.strengths))
+            self._intra.append(slot.intra)
             self._places = slot.places.shape
-            file.write(slot.places.numpy().astype("<f4").tobytes())
+            self._write(slot.places.numpy())
             if slot.latents is not None:
                 self._latents = slot.latents.shape
-                file.write(slot.latents.numpy().astype("<f4").tobytes())
+                self._write(slot.latents.numpy())
+            for side, values in slot.strengths.items():
+                self._strengths[side] = values.shape
+                self._write(values)
 
     def __iter__(self) -> Iterator[Slot]:
         """The slots again, as often as wanted."""
         self._file.seek(0)
-        for intra, told in self._told:
-            yield Slot(self._read(self._places), self._read(self._latents) if self._latents else None, intra, told)
+        for intra in self._intra:
+            places = torch.from_numpy(self._read(self._places))
+            latents = torch.from_numpy(self._read(self._latents)) if self._latents else None
+            told = {side: self._read(shape) for side, shape in self._strengths.items()}
+            yield Slot(places, latents, intra, told)
 
-    def _read(self, shape: torch.Size) -> Tensor:
-        values = np.frombuffer(self._file.read(4 * shape.numel()), "<f4").astype(np.float32)
-        return torch.from_numpy(values).reshape(shape)
+    def _write(self, values: NDArray[np.floating]) -> None:
+        self._file.write(values.astype("<f4").tobytes())
+
+    def _read(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        values = np.frombuffer(self._file.read(4 * math.prod(shape)), "<f4")
+        return values.astype(np.float32).reshape(shape)
 
 
 def _planes(group: list[Frame], format: Format, coded: tuple[int, int] | None) -> Planes:

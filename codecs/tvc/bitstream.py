@@ -22,7 +22,7 @@ from tvc.operating import POINTS, Point
 from tvc.video import CHROMA, LARGEST_SIDE, RANGES, Format
 
 MAGIC = b"TVC"
-VERSION = 3
+VERSION = 4
 HASH_BYTES = 8
 LARGEST_AREA = 1 << 23
 """Luma samples of a padded or resized frame: UHD fits. It bounds what a damaged header can make a decoder allocate."""
@@ -145,7 +145,7 @@ class Checksum:
     def __init__(self, seed: int, first: int, intra: bool, q: int) -> None:
         self.value = zlib.crc32(first.to_bytes(5, "little") + bytes([intra, q]), seed)
 
-    def add_tokens(self, codes: NDArray[np.int64], detail: tuple[int, ...]) -> None:
+    def add_tokens(self, codes: NDArray[np.int64], detail: NDArray[np.int64]) -> None:
         """Take in tokens and detail of a slot."""
         self.add(np.append(codes, detail))
 

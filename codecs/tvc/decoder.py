@@ -11,12 +11,13 @@ from torch import Tensor
 
 from tvc.bitstream import Checksum, Header, Packet, Reader
 from tvc.config import SLOT_FRAMES
-from tvc.detail import Kind, restored
+from tvc.detail import restored
 from tvc.entropy import Coder, Meter
 from tvc.entropy import Reader as RangeReader
 from tvc.errors import BitstreamError, RequestError
 from tvc.haar import Planes
 from tvc.model import TVC
+from tvc.operating import Kind
 from tvc.resampling import resized
 from tvc.slots import SlotCoder
 from tvc.tables import Ints
@@ -36,7 +37,7 @@ class DecodedSlot(NamedTuple):
         mask: (1, 1, h, w) bool, of the tokens that were not sent; None: all were.
         latents: (1, C, h, w), dequantised; None: not sent.
         symbols: (h * w, C), the latents as coded; None: not sent.
-        detail: levels of the source's, see `tvc.detail`; none where nothing is known of it.
+        detail: levels of the source's, as `SlotCoder.detail` gives them; without cells where nothing is known of it.
     """
 
     intra: bool
@@ -44,7 +45,7 @@ class DecodedSlot(NamedTuple):
     mask: Tensor | None
     latents: Tensor | None
     symbols: Ints | None
-    detail: tuple[int, ...]
+    detail: Ints
 
     @property
     def kind(self) -> Kind:
@@ -151,7 +152,7 @@ def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame
 def _read_slot(coder: SlotCoder, packet: Packet, discrete: Coder, continuous: Coder, *, intra: bool) -> DecodedSlot:
     if intra:
         coder.reset()
-    detail = coder.detail(discrete, None)
+    detail = coder.detail(discrete, packet.point, None)
     codes, mask = coder.discrete(discrete, packet.point, None)
     if packet.point.step_index is None:
         coder.skip_continuous()
@@ -185,7 +186,7 @@ def to_frames(planes: Planes, header: Header, slot: DecodedSlot) -> list[Frame]:
     if header.coded is not None:
         planes = resized(planes, format.height, format.width)
     y, cb, cr = (plane[:, :, :height, :width] for plane, (height, width) in zip(planes, format.shapes, strict=True))
-    if slot.detail:
+    if slot.detail.size:
         y = restored(y, slot.detail, slot.kind)
     luma, blue, red = (_samples(plane[0]) for plane in (y, cb, cr))
     return [(luma[i], blue[i], red[i]) for i in range(SLOT_FRAMES)]

@@ -1,9 +1,10 @@
 """Detail: what the decoder's frames have lost of the source's finest contrast is given back.
 
-A decoder that was trained on the mean of what may have been there draws too softly, now more, now less. So the encoder
-says how strong the two finest octaves of luma are in the source, and the decoder amplifies its own towards that: the
-shape is the decoder's, the strength the source's. (Audio codecs keep the energy of bands so: Valin et al., "The Opus
-codec", AES 135, 2013.) Floating point: it reaches pixels only, never the entropy decoder.
+A decoder that was trained on the mean of what may have been there draws too softly, here more, there less; and where it
+draws a texture that is not there, too strongly. So the encoder says, cell by cell, how strong the two finest octaves of
+luma are in the source, and the decoder brings its own towards that: the shape is the decoder's, the strength the
+source's. (Audio codecs keep the energy of bands so: Valin et al., "The Opus codec", AES 135, 2013.) Floating point: it
+reaches pixels only, never the entropy decoder.
 
 The octaves are those of an a trous wavelet transform with a cubic B-spline (Starck and Murtagh, "Astronomical Image and
 Data Analysis", 2006): differences of ever smoother pictures, all of the size of the video.
@@ -11,60 +12,82 @@ Data Analysis", 2006): differences of ever smoother pictures, all of the size of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from tvc.operating import Kind
+from tvc.tables import Ints
+
 OCTAVES = 2
-LEVELS = 64
-"""Strengths are told in so many levels; the lowest one tells nothing."""
-_STEPS = 8
+LEVELS = 20
+"""Strengths are told in so many levels: the strongest is beyond what 8-bit samples can have."""
+_STEPS = 2
 """Levels by which strengths differ that are an octave apart."""
 _WEAKEST = 2.0**-2
 """Root of the mean square at level 0, in units of 8-bit samples."""
 
-Kind = Literal["tokens", "masked", "latents"]
-"""What a slot was decoded from: tokens alone, tokens of which some are masked, tokens with latents."""
-
-_SHARES: dict[Kind, tuple[float, ...]] = {"latents": (0.8,), "tokens": (0.7, 0.6), "masked": (0.4, 0.8)}
-"""What is given back of the lost strength of each octave: not all of it, for what is drawn wrong is amplified too."""
+_SIDES: dict[Kind, int] = {"latents": 3, "tokens": 3, "masked": 4}
+"""Tokens along a side of a cell. That of tokens with latents is that of tokens alone: latents may be dropped."""
+_SHARES: dict[Kind, tuple[float, ...]] = {"latents": (1.0, 0.5), "tokens": (0.8, 0.8), "masked": (0.6, 0.8)}
+"""How far each octave is brought towards its strength in the source: not all the way, for what is drawn wrong is
+amplified too."""
 _LARGEST_GAIN = 1.5
 _TINY = 2.0**-10
 
+Strengths = dict[int, NDArray[np.float32]]
+"""By side of the cells in tokens: (OCTAVES, rows, columns), in levels before rounding and without bounds."""
 
-def strengths(luma: Tensor) -> tuple[float, ...]:
-    """How strong the octaves are, in levels before rounding and without bounds.
+
+def cells(kind: Kind, tokens: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of cells in a slot of so many rows and columns of tokens."""
+    return _cells(_SIDES[kind], tokens)
+
+
+def of_cells(kind: Kind, strengths: Strengths) -> NDArray[np.float32]:
+    """Strengths in the cells of a kind; without any where nothing is to be said."""
+    return strengths.get(_SIDES[kind], np.zeros((OCTAVES, 0, 0), np.float32))
+
+
+def strengths(luma: Tensor, tokens: tuple[int, int]) -> Strengths:
+    """How strong the octaves are, finest first, in cells of every size that there is.
 
     Args:
         luma: (T, H, W) float, (code - 128) / 128.
-
-    Returns:
-        OCTAVES of them, finest first.
+        tokens: rows and columns of them.
     """
-    return tuple(_STEPS * math.log2(128 * _strength(octave) / _WEAKEST) for octave in _octaves(luma))
+    powers = [_power(octave) for octave in _octaves(luma)]
+    told: Strengths = {}
+    for side in sorted(set(_SIDES.values())):
+        roots = np.stack([_roots(power, _cells(side, tokens)) for power in powers])
+        told[side] = (_STEPS * np.log2(128 / _WEAKEST * roots)).astype(np.float32)
+    return told
 
 
-def restored(luma: Tensor, levels: tuple[int, ...], kind: Kind) -> Tensor:
-    """Decoded luma of a slot with more of the source's detail; where it has as much, nothing changes.
+def restored(luma: Tensor, levels: Ints, kind: Kind) -> Tensor:
+    """Decoded luma of a slot with detail as strong as the source's; where it is, nothing changes.
 
     Args:
         luma: (1, T, H, W), at the size of the video.
-        levels: OCTAVES of them, what `strengths` says of the source, rounded to 0 ... 63; of 0 nothing is given back.
+        levels: (OCTAVES, rows, columns), what `strengths` says of the source's cells, rounded.
         kind: what it was decoded from.
 
     Returns:
         (1, T, H, W).
     """
     result = luma
-    # Shares first: octaves without one are not computed.
-    for share, level, octave in zip(_SHARES[kind], levels, _octaves(luma[0]), strict=False):
-        if level:
-            told = _WEAKEST / 128 * 2 ** (level / _STEPS)
-            result = result + min(max(share * (told / _strength(octave) - 1), 0.0), _LARGEST_GAIN) * octave
+    for share, told, octave in zip(_SHARES[kind], levels, _octaves(luma[0]), strict=True):
+        own = _roots(_power(octave), (told.shape[0], told.shape[1]))
+        gains = np.minimum(share * (_WEAKEST / 128 * 2.0 ** (told / _STEPS) / own - 1), _LARGEST_GAIN)
+        # Cells are squares that the picture is divided into: between their middles gains change evenly.
+        spread = functional.interpolate(
+            torch.from_numpy(gains).float()[None, None], luma.shape[2:], mode="bilinear", align_corners=False
+        )
+        result = result + spread * octave
     return result
 
 
@@ -85,7 +108,16 @@ def _smoothed(luma: Tensor, spacing: int) -> Tensor:
     return luma
 
 
-def _strength(octave: Tensor) -> float:
-    # In float64 the order of summation, and so the number of threads, makes no difference that a sample could show.
-    power = float((octave * octave).sum(dtype=torch.float64)) / octave.numel()
-    return max(math.sqrt(power), _TINY)
+def _power(octave: Tensor) -> Tensor:
+    """Mean square over time (H, W), in float64: the order of summation makes no difference that a sample could show."""
+    return octave.square().mean(dim=0).double()
+
+
+def _roots(power: Tensor, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Root of the mean square in each cell: (rows, columns)."""
+    pooled: NDArray[np.float64] = functional.adaptive_avg_pool2d(power[None, None], shape)[0, 0].sqrt().numpy()
+    return np.maximum(pooled, _TINY)
+
+
+def _cells(side: int, tokens: tuple[int, int]) -> tuple[int, int]:
+    return -(-tokens[0] // side), -(-tokens[1] // side)

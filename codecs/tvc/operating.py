@@ -6,6 +6,7 @@ At what size the frames are coded is another matter: the header says it, `conten
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tvc.errors import RequestError
 from tvc.tables import TOTAL, root
@@ -19,6 +20,10 @@ _SLOPES = (10, 3), (_THRESHOLDS, 6)
 
 DISCRETE_ONLY = _STEPS
 """The q that sends every token and nothing else."""
+
+
+Kind = Literal["tokens", "masked", "latents"]
+"""What a slot is decoded from: tokens alone, tokens of which some are masked, tokens with latents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,13 @@ class Point:
     def step(self) -> float | None:
         """The quantisation step of the latents, about 2**(step_index / 8); None without latents."""
         return None if self.step_index is None else 2 ** (self.step_index / 8)
+
+    @property
+    def kind(self) -> Kind:
+        """What slots are decoded from."""
+        if self.step_index is not None:
+            return "latents"
+        return "tokens" if self.threshold is None else "masked"
 
 
 def _threshold(number: int) -> int:

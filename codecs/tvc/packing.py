@@ -10,7 +10,6 @@ from typing import BinaryIO, Protocol, cast
 from tvc.analysis import Slot
 from tvc.bitstream import SPOOL_BYTES, Checksum, Header, Packet, Writer
 from tvc.config import SLOT_FRAMES
-from tvc.detail import OCTAVES
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError
 from tvc.model import TVC
@@ -18,7 +17,6 @@ from tvc.operating import DISCRETE_ONLY, POINTS, Point
 from tvc.slots import Memory, SlotCoder
 from tvc.video import Format
 
-_UNTOLD = (0.0,) * OCTAVES
 _LEAST_SLOTS = 8
 _PACKET_TOKENS = 3200
 """A packet of a small video is filled up to this many tokens: there its 12 bytes weigh more."""
@@ -176,7 +174,7 @@ class _Tries:
         discrete, continuous = RangeWriter(), RangeWriter()
         self._coder.memory = self._before
         for slot in self._slots:
-            detail = self._coder.detail(discrete, slot.strengths if self._layout.detail else _UNTOLD)
+            detail = self._coder.detail(discrete, point, slot.strengths if self._layout.detail else {})
             codes, _ = self._coder.discrete(discrete, point, slot.places, self._layout.multiplier)
             checksum.add_tokens(codes.numpy(), detail)
             if point.step_index is None:

@@ -164,7 +164,7 @@ class _Payload:
                 results.append(None)
         symbols = [recorder.symbols for recorder in recorders]
         sure = [same[0] for same in itertools.takewhile(_equal, zip(*symbols, strict=False))]
-        whole = all(len(read) == len(sure) for read in symbols) and None not in results[:1]
+        whole = all(len(read) == len(sure) for read in symbols) and results[0] is not None
         if whole:
             return results[0], sure
         coder.memory = before
@@ -211,11 +211,13 @@ class _Receiver:
             earlier = self._coder.memory
             if packet.intra and i == 0:
                 self._coder.reset()
-            detail: tuple[int, ...] | None = None
+            detail: Ints | None = None
             read: tuple[Tensor, Tensor | None] | None = None
             sure: list[Ints] = []
             if self._tokens:
-                detail, _ = discrete.read(self._coder, at.first + i, lambda coder: self._coder.detail(coder, None))
+                detail, _ = discrete.read(
+                    self._coder, at.first + i, lambda coder: self._coder.detail(coder, point, None)
+                )
             if detail is not None:
                 read, sure = discrete.read(
                     self._coder, at.first + i, lambda coder: self._coder.discrete(coder, point, None)
@@ -283,5 +285,5 @@ class _Receiver:
             codes = torch.where(unknown, last.codes, codes)
         latents = None if last is None or packet.point.step_index is None or not arrived else last.latents
         mask = predicted if mask is None else predicted | mask
-        self._last = DecodedSlot(False, codes, mask, latents, None, self._coder.memory.detail)
+        self._last = DecodedSlot(False, codes, mask, latents, None, self._coder.memory.told.levels)
         return Received(self._last, concealed=True)

@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvc.checkerboard import halves
-from tvc.detail import LEVELS, OCTAVES
+from tvc.detail import Strengths, cells, of_cells
 from tvc.entropy import Coder
 from tvc.latent_context import LATENT_ONE
+from tvc.levels import UNTOLD, Told, code_levels
 from tvc.masking import guess
 from tvc.model import TVC
 from tvc.operating import Point
-from tvc.tables import REACH, TOTAL, Ints, level_counts, steps
+from tvc.tables import REACH, TOTAL, Ints, steps
 
 _LARGEST_SYMBOL = 1 << 14
-_HARDLY = 0.75
-"""Levels by which detail may differ from what was told before."""
 
 
 class Memory(NamedTuple):
@@ -30,13 +29,13 @@ class Memory(NamedTuple):
         codes1: of the slot before, (1, D, h, w).
         codes2: of the slot before that.
         latents: of the slot before, dequantised, (1, C, h, w).
-        detail: levels of the slot before, one for each octave (`tvc.detail`).
+        told: of the detail of the slot before.
     """
 
     codes1: Tensor | None = None
     codes2: Tensor | None = None
     latents: Tensor | None = None
-    detail: tuple[int, ...] = ()
+    told: Told = UNTOLD
 
 
 class SlotCoder:
@@ -63,27 +62,22 @@ class SlotCoder:
         """Forget earlier slots: the next one is intra."""
         self.memory = Memory()
 
-    def detail(self, coder: Coder, strengths: tuple[float, ...] | None) -> tuple[int, ...]:
+    def detail(self, coder: Coder, point: Point, strengths: Strengths | None) -> Ints:
         """Code how strong the detail of a slot is.
 
         Args:
             coder: writes or reads it.
-            strengths: of each octave, in levels before rounding; None to read.
+            point: gives the size of the cells.
+            strengths: as `tvc.detail.strengths` gives them; none at all: nothing is said; None to read.
 
         Returns:
-            The levels as the decoder has them, 0 ... LEVELS - 1.
+            The levels as the decoder has them, (OCTAVES, rows, columns) of cells; without these: nothing was said.
         """
-        levels = []
-        for octave, before in enumerate(self.memory.detail or (None,) * OCTAVES):
-            wanted = None
-            if strengths is not None:
-                level = min(max(strengths[octave], 0.0), LEVELS - 1.0)
-                # What has hardly changed stays: that costs least, and nothing flickers.
-                stays = before is not None and abs(level - before) < _HARDLY
-                wanted = np.array([before if stays else round(level)])
-            levels.append(int(coder.code(level_counts(LEVELS, before), wanted)[0]))
-        self.memory = self.memory._replace(detail=tuple(levels))
-        return tuple(levels)
+        wanted = None if strengths is None else of_cells(point.kind, strengths)
+        shape = cells(point.kind, (self._shape[2], self._shape[3]))
+        told = code_levels(coder, wanted, shape, self.memory.told)
+        self.memory = self.memory._replace(told=told)
+        return told.levels
 
     @torch.inference_mode()
     def discrete(

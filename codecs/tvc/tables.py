@@ -34,8 +34,8 @@ REACH = 31
 _EXP_ONE = 1 << 20
 _EXP_RANGE = 20 * OCTAVE
 
-_STAYS = 12
-"""Weight of the same level again beside 3/4 for its neighbours, 9/16 for theirs: all moves together weigh 6."""
+CHANCE = 64
+"""Parts of a chance that a level moves."""
 
 _CDF_STEP = 64
 """Entries of the normal table per deviation."""
@@ -79,17 +79,32 @@ def gaussian_counts() -> Ints:
 
 
 @cache
-def level_counts(levels: int, before: int | None) -> Ints:
-    """Counts (1, levels) of a level that mostly stays, and seldom moves far; all the same where none was before.
+def near_counts(levels: int, twice: int | None, decay: tuple[int, int]) -> Ints:
+    """Counts (1, levels) of a level that is likely to be near to an expected one; all the same where there is none.
 
     Args:
         levels: how many there are.
-        before: the level before.
+        twice: the expected level, times two; beyond the ends it counts as the end.
+        decay: numerator and denominator of how likely a level is beside one that is half a level nearer.
     """
-    if before is None:
+    if twice is None:
         return _counts(np.ones((1, levels), np.int64))
-    moves = [abs(level - before) for level in range(levels)]
-    return _counts(np.array([[(3**move << 20) // 4**move if move else _STAYS << 20 for move in moves]]))
+    middle = min(max(twice, 0), 2 * levels - 2)
+    distances = [abs(2 * level - middle) for level in range(levels)]
+    return _counts(np.array([[(decay[0] ** far << 20) // decay[1] ** far for far in distances]]))
+
+
+@cache
+def moved_counts(levels: int) -> Ints:
+    """Counts of a level by what it was: (CHANCE, levels, levels).
+
+    Entry [c, b] is of a level that was b and moves with a chance of c / CHANCE, by d levels with a weight of 3**-d.
+    """
+    number = np.arange(levels)
+    moves = np.array([(1 << 20) // 3**move if move else 0 for move in range(levels)])[np.abs(number[:, None] - number)]
+    chances = np.arange(CHANCE)[:, None, None]
+    stays = (CHANCE - chances) * moves.sum(axis=1)[:, None] * np.eye(levels, dtype=np.int64)
+    return _counts((chances * moves + stays).reshape(-1, levels)).reshape(CHANCE, levels, levels)
 
 
 def steps(index: int) -> tuple[int, int]:

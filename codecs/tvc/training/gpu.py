@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from tvc.detail import Kind
 from tvc.haar import Planes
+from tvc.operating import Kind
 from tvc.training.objective import Draw, Logs, Objective, State
 
 

@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from tvc.config import SLOT_FRAMES
-from tvc.detail import Kind
 from tvc.haar import Planes
 from tvc.integer import through
 from tvc.latent_context import dequantised
 from tvc.model import TVC, DecoderState
-from tvc.operating import MULTIPLIER, POINTS
+from tvc.operating import MULTIPLIER, POINTS, Kind
 from tvc.resampling import resized
 from tvc.tables import TOTAL
 from tvc.tokenizer import EncoderState
