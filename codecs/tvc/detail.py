@@ -1,4 +1,4 @@
-"""Detail: what the decoder's frames have lost of the source's finest contrast is given back.
+"""Detail: the decoder's frames are given the strength of the source's finest contrast.
 
 A decoder that was trained on the mean of what may have been there draws too softly, here more, there less; and where it
 draws a texture that is not there, too strongly. So the encoder says, cell by cell, how strong the two finest octaves of
@@ -29,15 +29,17 @@ LEVELS = 20
 _STEPS = 2
 """Levels by which strengths differ that are an octave apart."""
 _WEAKEST = 2.0**-2
-"""Root of the mean square at level 0, in units of 8-bit samples."""
+"""Root of the mean square at level 0, in units of 8-bit samples; level 0 stands for less, too."""
 
 _SIDES: dict[Kind, int] = {"latents": 3, "tokens": 3, "masked": 4}
 """Tokens along a side of a cell. That of tokens with latents is that of tokens alone: latents may be dropped."""
 _SHARES: dict[Kind, tuple[float, ...]] = {"latents": (1.0, 0.5), "tokens": (0.8, 0.8), "masked": (0.6, 0.8)}
-"""How far each octave is brought towards its strength in the source: not all the way, for what is drawn wrong is
+"""How far each octave is brought towards its strength in the source: mostly not all the way, for what is drawn wrong is
 amplified too."""
 _LARGEST_GAIN = 1.5
+"""As much is added of an octave at most."""
 _TINY = 2.0**-10
+"""What is weaker counts as this strong: an eighth of an 8-bit sample."""
 
 Strengths = dict[int, NDArray[np.float32]]
 """By side of the cells in tokens: (OCTAVES, rows, columns), in levels before rounding and without bounds."""
@@ -48,9 +50,9 @@ def cells(kind: Kind, tokens: tuple[int, int]) -> tuple[int, int]:
     return _cells(_SIDES[kind], tokens)
 
 
-def of_cells(kind: Kind, strengths: Strengths) -> NDArray[np.float32]:
-    """Strengths in the cells of a kind; without any where nothing is to be said."""
-    return strengths.get(_SIDES[kind], np.zeros((OCTAVES, 0, 0), np.float32))
+def of_cells(kind: Kind, measured: Strengths) -> NDArray[np.float32]:
+    """What was measured in the cells of a kind; without any where nothing is to be said."""
+    return measured.get(_SIDES[kind], np.zeros((OCTAVES, 0, 0), np.float32))
 
 
 def strengths(luma: Tensor, tokens: tuple[int, int]) -> Strengths:
@@ -73,7 +75,7 @@ def restored(luma: Tensor, levels: Ints, kind: Kind) -> Tensor:
 
     Args:
         luma: (1, T, H, W), at the size of the video.
-        levels: (OCTAVES, rows, columns), what `strengths` says of the source's cells, rounded.
+        levels: (OCTAVES, rows, columns), what `strengths` says of the source's cells, rounded, 0 ... LEVELS - 1.
         kind: what it was decoded from.
 
     Returns:
@@ -109,7 +111,7 @@ def _smoothed(luma: Tensor, spacing: int) -> Tensor:
 
 
 def _power(octave: Tensor) -> Tensor:
-    """Mean square over time (H, W), in float64: the order of summation makes no difference that a sample could show."""
+    """Mean square over time (H, W), float64: then the order in which cells are summed shows in no sample."""
     return octave.square().mean(dim=0).double()
 
 

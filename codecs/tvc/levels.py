@@ -23,7 +23,8 @@ _CHANCES = np.array(
         [[1, 7, 10, 14], [32, 35, 37, 45]],
     ]
 )
-"""Chance that a cell's level moves, in 64ths: of each octave; whether the cell moved before; and how many cells did."""
+"""Chance that a cell's level moves, in 64ths: by octave; by whether its finest level moved in the slot before, in the
+second octave whether it moves now; by how many eighths of all levels moved in the slot before."""
 
 
 class Told(NamedTuple):
@@ -75,19 +76,16 @@ def _fresh(coder: Coder, wanted: Ints | None, shape: tuple[int, int]) -> Told:
 
 def _twice_expected(levels: Ints, octave: int, row: int, column: int) -> int | None:
     """Twice the level that is likeliest, by the cells that come before; None where there is none."""
-    finest = levels[0]
+    sides = [(row - 1, column)] * (row > 0) + [(row, column - 1)] * (column > 0)
     if octave:
-        # As much above the finest octave as in the cells beside.
-        beyond = levels[octave] - finest if row or column else finest
-        sides = ([int(beyond[row - 1, column])] if row else []) + ([int(beyond[row, column - 1])] if column else [])
-        return 2 * int(finest[row, column]) + (2 * sum(sides) // len(sides) if sides else 0)
-    if row and column:
-        above, left = int(finest[row - 1, column]), int(finest[row, column - 1])
+        # As much above the finest octave as in the cells beside: the mean of one or two, twice.
+        beyond = [int(levels[octave][side] - levels[0][side]) for side in sides]
+        return 2 * int(levels[0][row, column]) + (2 * sum(beyond) // len(beyond) if beyond else 0)
+    finest = [int(levels[0][side]) for side in sides]
+    if len(finest) == 2:
         # The median edge detector of JPEG-LS.
-        return 2 * sorted((above, left, above + left - int(finest[row - 1, column - 1])))[1]
-    if row or column:
-        return 2 * int(finest[row - 1, 0] if row else finest[0, column - 1])
-    return None
+        return 2 * sorted([*finest, sum(finest) - int(levels[0][row - 1, column - 1])])[1]
+    return 2 * finest[0] if finest else None
 
 
 def _moved(coder: Coder, wanted: Ints | None, before: Told) -> Told:
@@ -95,7 +93,7 @@ def _moved(coder: Coder, wanted: Ints | None, before: Told) -> Told:
     levels, moved = np.zeros_like(before.levels), np.zeros_like(before.moved)
     busy = min(8 * int(before.moved.sum()) // before.moved.size, _CHANCES.shape[2] - 1)
     for octave, earlier in enumerate(before.levels):
-        # The finest octave is likely to move where it did before, the others where it does now.
+        # The finest octave is likely to move where it did before, the second where the finest does now.
         hint = (moved if octave else before.moved)[0]
         chances = _CHANCES[octave, hint.astype(np.int64), busy]
         symbols = None if wanted is None else wanted[octave].reshape(-1)

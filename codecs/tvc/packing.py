@@ -32,7 +32,7 @@ class Layout:
         packet_slots: slots of a packet at most; None: as the encoder sees fit.
         coded: as in the header.
         multiplier: of bits in the choice of codes (`slots.rounded`).
-        detail: that of the source is told; else that there is none, and the decoder adds nothing.
+        detail: that of the source is told; else nothing is, and the decoder's frames stay as they are.
     """
 
     format: Format

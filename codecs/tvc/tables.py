@@ -34,8 +34,8 @@ REACH = 31
 _EXP_ONE = 1 << 20
 _EXP_RANGE = 20 * OCTAVE
 
-CHANCE = 64
-"""Parts of a chance that a level moves."""
+_CHANCE_PARTS = 64
+"""In so many parts the chance is given that a level moves."""
 
 _CDF_STEP = 64
 """Entries of the normal table per deviation."""
@@ -96,15 +96,15 @@ def near_counts(levels: int, twice: int | None, decay: tuple[int, int]) -> Ints:
 
 @cache
 def moved_counts(levels: int) -> Ints:
-    """Counts of a level by what it was: (CHANCE, levels, levels).
+    """Counts of a level by what it was: (64, levels, levels).
 
-    Entry [c, b] is of a level that was b and moves with a chance of c / CHANCE, by d levels with a weight of 3**-d.
+    Entry [c, b] is of a level that was b and moves with a chance of c / 64, by d levels with a weight of 3**-d.
     """
     number = np.arange(levels)
     moves = np.array([(1 << 20) // 3**move if move else 0 for move in range(levels)])[np.abs(number[:, None] - number)]
-    chances = np.arange(CHANCE)[:, None, None]
-    stays = (CHANCE - chances) * moves.sum(axis=1)[:, None] * np.eye(levels, dtype=np.int64)
-    return _counts((chances * moves + stays).reshape(-1, levels)).reshape(CHANCE, levels, levels)
+    chances = np.arange(_CHANCE_PARTS)[:, None, None]
+    stays = (_CHANCE_PARTS - chances) * moves.sum(axis=1)[:, None] * np.eye(levels, dtype=np.int64)
+    return _counts((chances * moves + stays).reshape(-1, levels)).reshape(_CHANCE_PARTS, levels, levels)
 
 
 def steps(index: int) -> tuple[int, int]:
