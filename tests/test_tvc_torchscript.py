@@ -120,7 +120,9 @@ def test_the_tokenizer_from_elsewhere_is_as_good_as_tvc_itself_and_takes_the_bit
     passed = [from_rgb(to_rgb(frame, bt709, 8), bt709, 8) for frame in sources]
     # Tokenizers take the nearest codes, whatever they cost, and are told nothing of detail.
     stream = io.BytesIO()
-    encode_stream(passed, Format(WIDTH, HEIGHT, Fraction(25)), stream, load(), q=32, scale=1, multiplier=0, detail=False)
+    encode_stream(
+        passed, Format(WIDTH, HEIGHT, Fraction(25)), stream, load(), q=32, scale=1, multiplier=0, detail=False
+    )
     own = list(tvc.decode(stream.getvalue()))
     assert abs(psnr_y(frames, sources) - psnr_y(own, sources)) < 0.1
     # Magic, flags, four one-byte fields, 25/1, checksum; 16 bits a token.
