@@ -54,9 +54,8 @@ def near(expected: Fraction, octave: int) -> list[int]:
 
 def fresh(levels: np.ndarray) -> list[list[int]]:
     """Of each cell by its neighbours."""
-    found = []
+    found, own = [], [[[Fraction(int(one)) for one in line] for line in plane] for plane in levels]
     for octave, row, column in itertools.product(*map(range, levels.shape)):
-        own = [[[Fraction(int(one)) for one in line] for line in plane] for plane in levels]
         sides = [(row - 1, column)] * (row > 0) + [(row, column - 1)] * (column > 0)
         finest = [own[0][r][c] for r, c in sides]
         if octave:

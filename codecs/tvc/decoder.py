@@ -17,7 +17,7 @@ from tvc.entropy import Reader as RangeReader
 from tvc.errors import BitstreamError, RequestError
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.operating import Kind
+from tvc.operating import Kind, kind_of
 from tvc.resampling import resized
 from tvc.slots import SlotCoder
 from tvc.tables import Ints
@@ -50,9 +50,7 @@ class DecodedSlot(NamedTuple):
     @property
     def kind(self) -> Kind:
         """What its frames are decoded from."""
-        if self.latents is not None:
-            return "latents"
-        return "tokens" if self.mask is None else "masked"
+        return kind_of(latents=self.latents is not None, masked=self.mask is not None)
 
 
 class DecodedPacket(NamedTuple):

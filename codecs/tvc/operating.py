@@ -26,6 +26,13 @@ Kind = Literal["tokens", "masked", "latents"]
 """What a slot is decoded from: tokens alone, tokens of which some are masked, tokens with latents."""
 
 
+def kind_of(*, latents: bool, masked: bool) -> Kind:
+    """The kind of a slot with latents or without, some of whose tokens are masked or none."""
+    if latents:
+        return "latents"
+    return "masked" if masked else "tokens"
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """What is sent at one operating point.
@@ -48,9 +55,7 @@ class Point:
     @property
     def kind(self) -> Kind:
         """What slots are decoded from."""
-        if self.step_index is not None:
-            return "latents"
-        return "tokens" if self.threshold is None else "masked"
+        return kind_of(latents=self.step_index is not None, masked=self.threshold is not None)
 
 
 def _threshold(number: int) -> int:

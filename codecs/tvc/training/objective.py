@@ -14,7 +14,7 @@ from tvc.haar import Planes
 from tvc.integer import through
 from tvc.latent_context import dequantised
 from tvc.model import TVC, DecoderState
-from tvc.operating import MULTIPLIER, POINTS, Kind
+from tvc.operating import MULTIPLIER, POINTS, Kind, kind_of
 from tvc.resampling import resized
 from tvc.tables import TOTAL
 from tvc.tokenizer import EncoderState
@@ -145,7 +145,7 @@ class Objective:
         masked = not with_latents and self._chance(self.stage.masks)
         looked_at = torch.randperm(count, generator=self._random)[: self.looks].tolist()
         return Draw(
-            kind="latents" if with_latents else "masked" if masked else "tokens",
+            kind=kind_of(latents=with_latents, masked=masked),
             rounds=1 + int(self._uniform() * 3) if self._chance(_LONG_STREAM) else 0,
             step=step,
             threshold=self._threshold(),
