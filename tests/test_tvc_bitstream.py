@@ -38,7 +38,7 @@ def _crc(data: bytes, seed: int = 0) -> bytes:
 
 def test_header_byte_by_byte():
     header = Header(Format(176, 144, Fraction(30000, 1001), "420mpeg2", False), 90, MODEL)
-    body = b"TVC\x04" + MODEL
+    body = b"TVC\x05" + MODEL
     body += b"\xb0\x01"  # 176 = 1 * 128 + 48
     body += b"\x90\x01"  # 144
     body += b"\xb0\xea\x01"  # 30000 = 1 * 16384 + 106 * 128 + 48
@@ -129,7 +129,7 @@ def test_every_flipped_bit_outside_the_payloads_is_found():
             _read_all(bytes(broken))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 6])
 def test_unknown_version_says_so(version):
     data = bytearray(_file([_packet(intra=True)], 32))
     data[3] = version
@@ -181,7 +181,7 @@ def test_spliced_packets_are_not_where_the_index_says():
 
 
 def _header_with(*numbers: int, flags: int = 0) -> bytes:
-    body = b"TVC\x04" + MODEL + b"".join(map(varint, numbers)) + bytes([flags])
+    body = b"TVC\x05" + MODEL + b"".join(map(varint, numbers)) + bytes([flags])
     return body + _crc(body)
 
 

@@ -319,7 +319,7 @@ def test_command_line_files_and_pipes_agree(weights, model, tmp_path):
 
 def test_command_line_errors_are_messages_and_leave_no_file(weights, tmp_path):
     (tmp_path / "short.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(100))
-    (tmp_path / "bad.tvc").write_bytes(b"TVC\x04" + bytes(30))
+    (tmp_path / "bad.tvc").write_bytes(b"TVC\x05" + bytes(30))
     (tmp_path / "old.tvc").write_bytes(b"TVC\x03" + bytes(30))
     (tmp_path / "empty.tvc").write_bytes(b"")
     out = str(tmp_path / "out")

@@ -22,7 +22,7 @@ from tvc.operating import POINTS, Point
 from tvc.video import CHROMA, LARGEST_SIDE, RANGES, Format
 
 MAGIC = b"TVC"
-VERSION = 4
+VERSION = 5
 HASH_BYTES = 8
 LARGEST_AREA = 1 << 23
 """Luma samples of a padded or resized frame: UHD fits. It bounds what a damaged header can make a decoder allocate."""

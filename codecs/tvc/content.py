@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from tvc.analysis import Analysis
 from tvc.bitstream import Packet
 from tvc.model import TVC
@@ -22,6 +24,8 @@ _DEAR = 0.7
 _TOKENS_SCALE = 1.75
 _SMOOTH_MASKED, _SMOOTH_OCTAVE, _SMOOTH_LAST_OCTAVE = 44, 12, 48
 _TEXTURE_OCTAVE = 24
+_TEXTURE_Q, _TEXTURE_POINTS = (32, 35, 54, 63), (32, 47, 54, 63)
+"""Of texture, from tokens alone on: some q and the numbers of their points, between which the others lie evenly."""
 _LARGER_OCTAVE = 14
 _TEXTURE_LATENTS, _TEXTURE_LATENTS_SCALE = 23, 2.2
 _FIRST_LATENTS, _FIRST_LATENTS_SCALE, _LATENTS_OCTAVE = 31, 1.375, 7
@@ -50,10 +54,12 @@ def _of_smooth_ground(q: int) -> tuple[Point, float]:
 
 
 def _of_texture(q: int) -> tuple[Point, float]:
-    # It hides wrong guesses, and a small picture has none: frames shrink half as fast. A larger picture of tokens alone
-    # is better than latents, which begin only at q 23, and large.
+    # It hides guesses that are a little wrong, those that are far off are corrected, and a small picture has none: many
+    # masks early, and frames shrink half as fast. A larger picture of tokens alone is better than latents, which begin
+    # only at q 23, and large.
     if q >= DISCRETE_ONLY:
-        return POINTS[q], _TOKENS_SCALE * 2 ** ((DISCRETE_ONLY - q) / _TEXTURE_OCTAVE)
+        number = round(float(np.interp(q, _TEXTURE_Q, _TEXTURE_POINTS)))
+        return POINTS[number], _TOKENS_SCALE * 2 ** ((DISCRETE_ONLY - q) / _TEXTURE_OCTAVE)
     if q > _TEXTURE_LATENTS:
         return POINTS[DISCRETE_ONLY], _TOKENS_SCALE * 2 ** ((DISCRETE_ONLY - q) / _LARGER_OCTAVE)
     point, scale = _of_smooth_ground(round(q * _FIRST_LATENTS / _TEXTURE_LATENTS))

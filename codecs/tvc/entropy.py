@@ -93,3 +93,18 @@ class Meter:
         coded = self._coder.code(counts, symbols)
         self.bits += float(np.log2(TOTAL / counts[np.arange(len(coded)), coded]).sum())
         return coded
+
+
+class Tally:
+    """Writes nothing, and adds up what each row of symbols would take: for symbols that may be sent or not."""
+
+    def __init__(self) -> None:
+        self.bits: NDArray[np.float64] = np.zeros(1)
+        """Ideal length of each row so far."""
+
+    def code(self, counts: Ints, symbols: Ints | None) -> Ints:
+        """Note the cost of `symbols`."""
+        if symbols is None:
+            raise ValueError("a tally needs the symbols")
+        self.bits = self.bits + np.log2(TOTAL / counts[np.arange(len(symbols)), symbols])
+        return symbols

@@ -82,6 +82,18 @@ POINTS = (
 MULTIPLIER = 0.07
 """How much squared distance from a code before rounding a bit is worth, in the encoder's choice of codes."""
 
+_CORRECTION = 0.4
+_CHEAP, _CORRECTION_OCTAVE = 50, 4
+
+
+def correction(point: Point) -> float:
+    """How much squared distance a bit is worth where a guess would do (`tvc.masking`).
+
+    More than where codes are chosen, for what comes after takes the token to be the guess; and by an octave in 4 points
+    more from q 50 on, where few bits are left for corrections.
+    """
+    return _CORRECTION * 2 ** (max(0, point.q - _CHEAP) / _CORRECTION_OCTAVE)
+
 
 def point(q: int, *, continuous: bool = True) -> Point:
     """The operating point of a number.

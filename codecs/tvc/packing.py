@@ -13,7 +13,7 @@ from tvc.config import SLOT_FRAMES
 from tvc.entropy import Writer as RangeWriter
 from tvc.errors import RequestError
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, POINTS, Point
+from tvc.operating import DISCRETE_ONLY, POINTS, Point, correction
 from tvc.slots import Memory, SlotCoder
 from tvc.video import Format
 
@@ -175,7 +175,8 @@ class _Tries:
         self._coder.memory = self._before
         for slot in self._slots:
             detail = self._coder.detail(discrete, point, slot.strengths if self._layout.detail else {})
-            codes, _ = self._coder.discrete(discrete, point, slot.places, self._layout.multiplier)
+            prices = self._layout.multiplier, correction(point)
+            codes, _ = self._coder.discrete(discrete, point, slot.places, *prices)
             checksum.add_tokens(codes.numpy(), detail)
             if point.step_index is None:
                 self._coder.skip_continuous()

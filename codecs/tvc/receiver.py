@@ -21,6 +21,7 @@ from tvc.entropy import Coder, Meter
 from tvc.entropy import Reader as RangeReader
 from tvc.errors import BitstreamError
 from tvc.model import TVC
+from tvc.operating import Point
 from tvc.parts import Lost, Placed, placed
 from tvc.slots import SlotCoder
 from tvc.tables import Ints
@@ -225,7 +226,7 @@ class _Receiver:
             if detail is None or read is None:
                 self._tokens = False
                 self._concealed = True
-                if not self._half(sure):
+                if not self._half(point, sure):
                     self._coder.memory = earlier
                 slots.append(self._missing(packet, sure))
                 continue
@@ -260,9 +261,9 @@ class _Receiver:
             self._latents = False
         return None, None
 
-    def _half(self, sure: list[Ints]) -> bool:
+    def _half(self, point: Point, sure: list[Ints]) -> bool:
         """Whether the first half of a slot arrived."""
-        return len(self._coder.halves) > 1 and len(sure) >= len(self._model.config.levels)
+        return len(self._coder.halves) > 1 and len(sure) >= self._coder.parts(point)
 
     def _missing(self, packet: Packet, sure: list[Ints]) -> Received:
         """A slot of which some tokens are missing.
@@ -271,12 +272,12 @@ class _Receiver:
             packet: that it is in.
             sure: the symbols that arrived, in the order of coding.
         """
-        last, arrived = self._last, self._half(sure)
+        last, arrived = self._last, self._half(packet.point, sure)
         if last is not None and not arrived and self._conceal == "still":
             return Received(None, concealed=True)
         if last is None and not arrived:
             self._coder.reset()
-        known = sure[: len(self._model.config.levels)] if arrived else []
+        known = sure[: self._coder.parts(packet.point)] if arrived else []
         codes, mask = self._coder.discrete(_Replay(known), packet.point, None)
         predicted = ~(self._coder.halves[0] & arrived)[None, None]  # (1, 1, h, w)
         # A token that is not sent is the same guess as on the other side, as long as all before it arrived.

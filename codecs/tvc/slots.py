@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import Tensor
 
 from tvc.checkerboard import halves
 from tvc.detail import Strengths, cells, of_cells
-from tvc.entropy import Coder
+from tvc.entropy import Coder, Tally
 from tvc.latent_context import LATENT_ONE
 from tvc.levels import UNTOLD, Told, code_levels
-from tvc.masking import guess
+from tvc.masking import Bools, Guess, code_flags, guess, worth_sending
 from tvc.model import TVC
 from tvc.operating import Point
 from tvc.tables import REACH, TOTAL, Ints, steps
@@ -30,12 +31,14 @@ class Memory(NamedTuple):
         codes2: of the slot before that.
         latents: of the slot before, dequantised, (1, C, h, w).
         told: of the detail of the slot before.
+        corrected: where the slot before had corrections (`tvc.masking`), (h, w).
     """
 
     codes1: Tensor | None = None
     codes2: Tensor | None = None
     latents: Tensor | None = None
     told: Told = UNTOLD
+    corrected: Bools | None = None
 
 
 class SlotCoder:
@@ -62,6 +65,10 @@ class SlotCoder:
         """Forget earlier slots: the next one is intra."""
         self.memory = Memory()
 
+    def parts(self, point: Point) -> int:
+        """In how many goes the tokens of one half are coded: the flags of sure ones, then each dimension."""
+        return self._shape[1] + (point.threshold is not None)
+
     def detail(self, coder: Coder, point: Point, strengths: Strengths | None) -> Ints:
         """Code how strong the detail of a slot is.
 
@@ -81,7 +88,12 @@ class SlotCoder:
 
     @torch.inference_mode()
     def discrete(
-        self, coder: Coder, point: Point, places: Tensor | None, multiplier: float = 0.0
+        self,
+        coder: Coder,
+        point: Point,
+        places: Tensor | None,
+        multiplier: float = 0.0,
+        correction: float = math.inf,
     ) -> tuple[Tensor, Tensor | None]:
         """Code the tokens of a slot.
 
@@ -90,6 +102,7 @@ class SlotCoder:
             point: gives the masking threshold.
             places: (1, D, h, w), the codes to write before they are rounded; None to read.
             multiplier: of the bits when a code is chosen, see `rounded`.
+            correction: likewise where a guess may do, see `masking.worth_sending`; infinite: it always does.
 
         Returns:
             The codes as the decoder has them, and the mask (1, 1, h, w) of those that are guesses, or None.
@@ -97,6 +110,8 @@ class SlotCoder:
         past = features = self._discrete.past_features(self.memory.codes1, self.memory.codes2, self._shape)
         known = torch.full(self._shape, -1)
         mask = torch.zeros(1, 1, *self._shape[2:], dtype=torch.bool)
+        corrected = np.zeros(self._shape[2:], np.bool_)
+        before = corrected if self.memory.corrected is None else self.memory.corrected
         for half, squares in enumerate(self.halves):
             if half:
                 features = self._discrete.present_features(past, known)
@@ -105,12 +120,16 @@ class SlotCoder:
             masked = torch.zeros(len(rows), dtype=torch.bool)
             decoded = torch.zeros(len(rows), self._shape[1], dtype=torch.int64)
             if point.threshold is not None:
-                masked, decoded = guess(self._discrete, half, rows, point.threshold)
+                guessed = guess(self._discrete, half, rows, point.threshold)
+                prices = multiplier, correction
+                worth = None if wanted is None else self._worth(half, rows, guessed, wanted, *prices)
+                corrected = code_flags(coder, squares.numpy(), guessed, corrected, before, worth)
+                decoded, masked = guessed.codes, guessed.sure & ~torch.from_numpy(corrected)[squares]
             here = None if wanted is None else wanted[~masked]
             decoded[~masked] = self._coded(coder, half, rows[~masked], here, multiplier)
             known[0][:, squares] = decoded.T
             mask[0, 0][squares] = masked
-        self.memory = self.memory._replace(codes1=known, codes2=self.memory.codes1)
+        self.memory = self.memory._replace(codes1=known, codes2=self.memory.codes1, corrected=corrected)
         return known, mask if point.threshold is not None else None
 
     @torch.inference_mode()
@@ -156,6 +175,15 @@ class SlotCoder:
     def skip_continuous(self) -> None:
         """Note that this slot has no latents."""
         self.memory = self.memory._replace(latents=None)
+
+    def _worth(
+        self, half: int, rows: Tensor, guessed: Guess, places: Tensor, multiplier: float, correction: float
+    ) -> Bools:
+        """Which of the sure tokens the encoder sends all the same."""
+        sure = guessed.sure
+        tally = Tally()
+        codes = self._coded(tally, half, rows[sure], places[sure], multiplier)
+        return worth_sending(places[sure], guessed.codes[sure], codes, tally.bits, correction)
 
     def _coded(self, coder: Coder, half: int, rows: Tensor, places: Tensor | None, multiplier: float) -> Tensor:
         """Codes (N, D) of the tokens that are sent; each dimension sees the earlier ones."""
