@@ -164,7 +164,7 @@ def test_trap04_padded_tokens_are_counted(model):
 
 
 def test_statistics_against_the_tokens_themselves(model):
-    reader = Reader(tvc.encode(moving(64, 64, 30), 25, q=50, scale=1, model=model))
+    reader = Reader(tvc.encode(moving(64, 64, 30), 25, q=60, scale=1, model=model))
     facts = bitstream_stats(reader, model)
     slots = [slot for packet in decode_tokens(reader, model) for slot in packet.slots]
     tokens = [tuple(t) for slot in slots for t in slot.codes[0].flatten(1).T.tolist()]

@@ -154,8 +154,10 @@ def test_what_arrived_before_a_hole_is_used_and_never_wrong(model, q):
     assert whole[-1] >= 7
 
 
-def test_half_a_slot_is_predicted_from_the_other_half(model):
-    data = stream(model, 32, frames=8, period=-1, slots=1)
+@pytest.mark.parametrize("q", [32, 52, 63])
+def test_half_a_slot_is_predicted_from_the_other_half(model, q):
+    """Flags of what is corrected stand before the tokens of each half."""
+    data = stream(model, q, frames=8, period=-1, slots=1)
     reader = Reader(data)
     second = list(placed(reader))[1]
     sent = next(packet.slots[0] for packet in decode_tokens(reader, model) if packet.first == 1)
@@ -163,8 +165,9 @@ def test_half_a_slot_is_predicted_from_the_other_half(model):
     seen = 0
     for hole in range(second.discrete, second.end):
         slot = list(receive_slots(reader, model, Lost([(hole, second.end)], len(data))))[1].slot
-        if slot is not None and slot.mask is not None:
-            assert torch.equal(slot.mask[0, 0], odd)
+        if slot is not None and slot.mask is not None and not torch.equal(slot.codes, sent.codes):
+            assert slot.mask[0, 0][odd].all()
+            assert torch.equal(slot.mask[0, 0][~odd], torch.zeros(3, dtype=bool) if q == 32 else sent.mask[0, 0][~odd])
             assert torch.equal(slot.codes[0][:, ~odd], sent.codes[0][:, ~odd])
             seen += 1
     assert seen

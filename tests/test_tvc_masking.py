@@ -18,7 +18,7 @@ from tvc.decoder import decode_tokens
 from tvc.entropy import Meter, Tally, Writer
 from tvc.entropy import Reader as RangeReader
 from tvc.masking import Guess, code_flags, guess, worth_sending
-from tvc.operating import POINTS
+from tvc.operating import MULTIPLIER, POINTS, correction
 from tvc.slots import SlotCoder
 from tvc.tables import TOTAL
 
@@ -116,6 +116,29 @@ def test_a_guess_that_is_far_off_is_worth_its_bits():
     # What would be sent anyway is never a correction.
     assert worth_sending(places, guesses, codes, bits, 0.0).tolist() == [True, True, False]
     assert not worth_sending(places, guesses, codes, bits, math.inf).any()
+
+
+def test_corrections_are_dearer_where_few_bits_are_left():
+    assert {correction(point) for point in POINTS[33:51]} == {0.4}
+    assert [correction(POINTS[q]) for q in (54, 58, 62)] == pytest.approx([0.8, 1.6, 3.2])
+
+
+def test_the_encoder_sends_what_is_worth_it():
+    """Of a whole bitstream, what is sent of the sure tokens, against what a coder at the same price sends."""
+    model = tvc.weights.load()
+    clip = moving(96, 80, 24, seed=3)
+    data = tvc.encode(clip, 25, q=52, scale=1, model=model)
+    slots = [slot for packet in decode_tokens(Reader(data), model) for slot in packet.slots]
+    coder, state, told = SlotCoder(model, 5, 6), model.new_encoder_state(), 0
+    for number, slot in enumerate(slots):
+        planes = [np.stack([frame[i] for frame in clip[4 * number : 4 * number + 4]]) for i in range(3)]
+        samples = tuple((torch.from_numpy(plane)[None].float() - 128) / 128 for plane in planes)
+        places, _, state = model.place_slot(samples, state)
+        codes, mask = coder.discrete(Writer(), POINTS[52], places, MULTIPLIER, 0.4 * 2 ** (2 / 4))
+        assert torch.equal(codes, slot.codes)
+        assert torch.equal(mask, slot.mask)
+        told += int(coder.memory.corrected.sum())
+    assert told > 0
 
 
 def test_a_tally_is_what_a_meter_measures():

@@ -89,8 +89,8 @@ _CHEAP, _CORRECTION_OCTAVE = 50, 4
 def correction(point: Point) -> float:
     """How much squared distance a bit is worth where a guess would do (`tvc.masking`).
 
-    More than where codes are chosen, for what comes after takes the token to be the guess; and by an octave in 4 points
-    more from q 50 on, where few bits are left for corrections.
+    More than where codes are chosen (`MULTIPLIER`): the predictor mends much of what a guess gets wrong. By an octave
+    in 4 points more from q 50 on, where a larger picture would buy more for the bits.
     """
     return _CORRECTION * 2 ** (max(0, point.q - _CHEAP) / _CORRECTION_OCTAVE)
 

@@ -280,7 +280,7 @@ class _Receiver:
         known = sure[: self._coder.parts(packet.point)] if arrived else []
         codes, mask = self._coder.discrete(_Replay(known), packet.point, None)
         predicted = ~(self._coder.halves[0] & arrived)[None, None]  # (1, 1, h, w)
-        # A token that is not sent is the same guess as on the other side, as long as all before it arrived.
+        # A guess is what the other side has too, as long as all before it arrived and it was not corrected, as few are.
         unknown = predicted if mask is None else predicted & ~(mask & arrived)
         if last is not None and arrived:
             codes = torch.where(unknown, last.codes, codes)
