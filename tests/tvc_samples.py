@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tvc.config import ModelConfig
+from tvc.entropy import Writer
 from tvc.model import TVC
 from tvc.video import Format, Frame
 from tvc.weights import load, save
@@ -88,3 +89,15 @@ def moving(width: int, height: int, frames: int, seed: int = 0) -> list[Frame]:
             planes.append(plane.clip(0, 255).astype(np.uint8))
         result.append((planes[0], planes[1], planes[2]))
     return result
+
+
+class Recorder:
+    """A writer that keeps what it was told of each symbol."""
+
+    def __init__(self) -> None:
+        self._writer = Writer()
+        self.counts: list[list[int]] = []
+
+    def code(self, counts, symbols):
+        self.counts += counts.tolist()
+        return self._writer.code(counts, symbols)

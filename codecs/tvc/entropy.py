@@ -91,7 +91,7 @@ class Meter:
     def code(self, counts: Ints, symbols: Ints | None = None) -> Ints:
         """As the other coder."""
         coded = self._coder.code(counts, symbols)
-        self.bits += float(np.log2(TOTAL / counts[np.arange(len(coded)), coded]).sum())
+        self.bits += float(_lengths(counts, coded).sum())
         return coded
 
 
@@ -106,5 +106,11 @@ class Tally:
         """Note the cost of `symbols`."""
         if symbols is None:
             raise ValueError("a tally needs the symbols")
-        self.bits = self.bits + np.log2(TOTAL / counts[np.arange(len(symbols)), symbols])
+        self.bits = self.bits + _lengths(counts, symbols)
         return symbols
+
+
+def _lengths(counts: Ints, symbols: Ints) -> NDArray[np.float64]:
+    """Ideal length of each symbol, in bits."""
+    lengths: NDArray[np.float64] = np.log2(TOTAL / counts[np.arange(len(symbols)), symbols])
+    return lengths

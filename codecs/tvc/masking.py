@@ -95,11 +95,12 @@ def code_flags(
     Returns:
         Where this slot has corrections now, (h, w).
     """
+    of_half = guessed.sure.numpy()
     sure = np.zeros_like(squares)
-    sure[squares] = guessed.sure.numpy()
+    sure[squares] = of_half
     framed = np.pad(corrected, 1).astype(np.int64)
     hints = framed[:-2, 1:-1] + framed[2:, 1:-1] + framed[1:-1, :-2] + framed[1:-1, 2:] + before
-    unsure = (guessed.probability[guessed.sure.numpy(), None] <= _EDGES).sum(axis=1)
+    unsure = (guessed.probability[of_half, None] <= _EDGES).sum(axis=1)
     chances = _CORRECTED[unsure, np.minimum(hints[sure], _CORRECTED.shape[1] - 1)] * (TOTAL // _PARTS)
     symbols = None if wanted is None else wanted.astype(np.int64)
     flags = coder.code(np.stack((TOTAL - chances, chances), axis=1), symbols)
