@@ -9,7 +9,7 @@ import pytest
 from conftest import moving_frames
 
 from evalsuite.engine import measure as module
-from evalsuite.engine.measure import Measured, measure
+from evalsuite.engine.measure import Measured, Unavailable, measure
 from evalsuite.errors import EvalError, MediaError
 from evalsuite.metrics.base import Family, FrameMeter, NotMeasured, Setting
 from evalsuite.metrics.registry import select
@@ -103,6 +103,31 @@ def test_a_metric_that_breaks_says_why_and_the_rest_goes_on(monkeypatch: pytest.
     assert states["refuses"] == ("unavailable", "its weights are not here (fetch them)")
     assert states["strays"] == ("failed", "it was asked for strays and gave another")
     assert set(states) == {"psnr_y", "explodes", "refuses", "strays"}
+
+
+@pytest.mark.parametrize(("again_s", "asked"), [(300, 1), (0, 4)])
+def test_what_cannot_be_had_is_not_asked_for_by_every_pass(
+    monkeypatch: pytest.MonkeyPatch, again_s: float, asked: int
+) -> None:
+    info = MetricInfo("refuses", "test", "", True, "1", "a test", "here", (0, 1))
+    opened = []
+
+    def refuse(setting: Setting, names: tuple[str, ...]) -> FrameMeter:
+        opened.append(names)
+        raise NotMeasured("unavailable", "its weights are not here")
+
+    known = module.family_of
+    refuses = Family((info,), refuse, {}, str)
+    monkeypatch.setattr(module, "family_of", lambda name: refuses if name == "refuses" else known(name))
+    unavailable = Unavailable(again_s)
+    for _ in range(2):
+        decoded = {"one": iter(FRAMES), "two": iter(FRAMES)}
+        for result in measure(FRAMES, SETTING, decoded, (*PSNR, info), unavailable=unavailable).values():
+            assert isinstance(result, Measured)
+            states = {series.metric: (series.status, series.reason) for series in result.series}
+            assert states["psnr_y"][0] == "ok"
+            assert states["refuses"] == ("unavailable", "its weights are not here")
+    assert len(opened) == asked
 
 
 def test_no_process_is_left_behind() -> None:

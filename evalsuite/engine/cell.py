@@ -13,13 +13,16 @@ from evalsuite.codec.recipe import Recipe
 from evalsuite.codec.report import report
 from evalsuite.codec.run import Encoded, encode
 from evalsuite.engine.features import FeatureCache
-from evalsuite.engine.measure import Measured, measure
+from evalsuite.engine.measure import Measured, Unavailable, measure
 from evalsuite.engine.store import StoredEncode
 from evalsuite.errors import EvalError
 from evalsuite.metrics.base import Report, Setting
 from evalsuite.sources.colour import RGB_VERSION
 from evalsuite.sources.reader import open_video
 from evalsuite.types import CodecReport, MetricInfo, OperatingPoint, Sequence, Usage
+
+_unavailable = Unavailable()
+"""Of this process."""
 
 
 class _AskedOnce:
@@ -100,6 +103,7 @@ def measure_cells(
             stack.enter_context(kept),
             {key: partial(packets, recipe, stored.path, reports[key]) for key, stored in encodes.items()},
             {key: decoder.delivered for key, decoder in decoders.items()} if recipe.channel else {},
+            _unavailable,
         )
         found = [_conclude(key, results[key], decoder.command, decoder.usage) for key, decoder in decoders.items()]
         return found + [MeasuredCell(key, None, error=error) for key, error in refused.items()]

@@ -6,6 +6,7 @@ features) is computed once. Two frames of each are in memory at a time, whatever
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,28 @@ class Measured:
     series: list[Series]
     cost_s: dict[str, float] = field(default_factory=dict)
     """CPU seconds spent on each family, by the family's first metric."""
+
+
+class Unavailable:
+    """Metrics that could not be had: not asked for again for a while, as a dead network may take a minute to say so.
+
+    Args:
+        again_s: seconds until they are.
+    """
+
+    def __init__(self, again_s: float = 300.0) -> None:
+        self._again_s = again_s
+        self._found: dict[str, tuple[float, Series]] = {}
+
+    def __getitem__(self, metric: str) -> Series | None:
+        """What was told of it not long ago; None: it may be there."""
+        since, series = self._found.get(metric, (-math.inf, None))
+        return series if time.monotonic() - since < self._again_s else None
+
+    def add(self, series: Iterable[Series]) -> None:
+        """Remember those whose status says so."""
+        found = ((one.metric, (time.monotonic(), one)) for one in series if one.status == "unavailable")
+        self._found.update(found)
 
 
 class _GuardedMeter:
@@ -67,6 +90,13 @@ class _GuardedMeter:
                 self._failure = _failed(error)
             finally:
                 self.close()
+        return self.failed
+
+    @property
+    def failed(self) -> list[Series]:
+        """What there is instead of scores; nothing while it may still have some."""
+        if self._meter is not None:
+            return []
         failure = self._failure or Series("", "failed")
         return [Series(name, failure.status, reason=failure.reason) for name in self.names]
 
@@ -88,7 +118,9 @@ def _failed(error: Exception) -> Series:
 class _Track:
     """One decoded sequence on its way through the meters of every family."""
 
-    def __init__(self, frames: Iterator[Frame], setting: Setting, infos: Iterable[MetricInfo]) -> None:
+    def __init__(
+        self, frames: Iterator[Frame], setting: Setting, infos: Iterable[MetricInfo], absent: Unavailable
+    ) -> None:
         self._frames = frames
         self._setting = setting
         self._settled: list[Series] = []
@@ -109,11 +141,14 @@ class _Track:
             elif side < needed:
                 reason = f"needs {needed} samples on the shorter side, this has {side}"
                 self._settled.append(Series(info.name, "too_small", reason=reason))
+            elif known := absent[info.name]:
+                self._settled.append(known)
             else:
                 by_family.setdefault(id(family), (family, []))[1].append(info.name)
         try:
             for family, names in by_family.values():
                 self._meters.append(_GuardedMeter(family, tuple(names), setting))
+                absent.add(self._meters[-1].failed)
         except BaseException:
             self.close()
             raise
@@ -184,6 +219,7 @@ def measure(
     features: Recall | None = None,
     packets: Mapping[str, Packets] | None = None,
     deliveries: Mapping[str, Deliveries] | None = None,
+    unavailable: Unavailable | None = None,
 ) -> dict[str, Measured | EvalError]:
     """Score any number of decoded sequences against one source in a single pass.
 
@@ -196,6 +232,7 @@ def measure(
         features: where costly features of the source are kept between passes.
         packets: by the same keys, how to take the bitstream apart; none where there is none.
         deliveries: by the same keys, what became of it on its way, known at the end; none where there is no channel.
+        unavailable: what earlier passes could not get, and what this one cannot.
 
     Returns:
         For each key the scores, or the error that ended it: a frame count or geometry that differs from the source's is
@@ -205,6 +242,7 @@ def measure(
         MediaError: the source itself cannot be read to its end.
     """
     wanted = tuple(infos)
+    absent = unavailable or Unavailable()
     tracks: dict[str, _Track] = {}
     try:
         for key, frames in decoded.items():
@@ -214,7 +252,7 @@ def measure(
                 packets=(packets or {}).get(key),
                 delivery=(deliveries or {}).get(key),
             )
-            tracks[key] = _Track(frames, own, wanted)
+            tracks[key] = _Track(frames, own, wanted, absent)
         view: View | None = None
         for index, frame in enumerate(source):
             view = View(frame, setting, index, view, features)
