@@ -209,6 +209,7 @@ def test_headers_that_no_encoder_writes_are_refused_before_anything_is_allocated
     "entries",
     [
         [0, 4],  # not after the first
+        [6, 4],  # inside it: no packet is so short
         [27, 0],
         [27, 100],
         [10_000, 4],

@@ -147,6 +147,17 @@ def test_random_access_reads_only_what_it_needs(model):
     assert len(list(tvc.decode(bytes(data), 8, 16, model=model))) == 16
 
 
+@pytest.mark.parametrize(("count", "slots"), [(1, 1), (4, 1), (5, 2), (8, 2)])
+def test_what_follows_the_wanted_frames_is_not_looked_at(model, count, slots):
+    data = tvc.encode(moving(32, 32, 24), 25, q=32, packet_slots=slots, scale=1, model=model)
+    after = list(Reader(data).packets())[1][1].discrete
+    damaged = data.replace(after, after[:3] + bytes([after[3] ^ 1]) + after[4:])
+    assert damaged != data
+    assert _same(list(tvc.decode(damaged, 0, count, model=model)), list(tvc.decode(data, 0, count, model=model)))
+    with pytest.raises(tvc.BitstreamError, match="damaged"):
+        list(tvc.decode(damaged, 0, 4 * slots + 1, model=model))
+
+
 def test_intra_period_is_in_frames_rounded_up_to_slots(model):
     for period, expected in ((-1, 1), (1, 6), (4, 6), (5, 3), (100, 1)):
         assert Reader(tvc.encode(moving(16, 16, 24), 25, q=32, intra_period=period, model=model)).gops == expected
@@ -328,12 +339,14 @@ def test_command_line_errors_are_messages_and_leave_no_file(weights, tmp_path):
         (("encode", str(tmp_path / "none.y4m"), out), b"cannot be read"),
         (("encode", str(tmp_path / "short.y4m"), out, "--size", "16by16"), b"not a size"),
         (("encode", str(tmp_path / "short.y4m"), str(tmp_path / "no" / "folder")), b"cannot be written"),
+        (("encode", str(tmp_path / "short.y4m"), str(tmp_path)), b"Is a directory"),
+        (("encode", "-", "/dev/full"), b"No space left on device"),
         (("decode", str(tmp_path / "bad.tvc"), out), b"checksum"),
         (("decode", str(tmp_path / "empty.tvc"), out), b"cannot be read"),
         (("decode", str(tmp_path / "old.tvc"), out), b"of a version that this tvc does not know"),
         (("info", str(tmp_path / "bad.tvc")), b"checksum"),
     ):
-        done = _run(weights, *arguments, code=2)
+        done = _run(weights, *arguments, stdin=b"YUV4MPEG2 W16 H16 F25:1\nFRAME\n" + bytes(384), code=2)
         assert done.stderr.startswith(b"error: ")
         assert message in done.stderr
         assert b"Traceback" not in done.stderr

@@ -173,6 +173,27 @@ def test_half_a_slot_is_predicted_from_the_other_half(model, q):
     assert seen
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_predicted_slot_has_its_own_detail_where_that_arrived(model, number):
+    soft = tuple(plane // 4 + 96 for plane in moving(48, 32, 1)[0])
+    clip = [soft] * 4 + moving(48, 32, 4, seed=1)
+    data = tvc.encode(clip, 25, q=32, packet_slots=1, scale=1, model=model)
+    reader = Reader(data)
+    at = list(placed(reader))[number]
+    sent = [packet.slots[0].detail for packet in decode_tokens(reader, model)]
+    assert not np.array_equal(*sent)
+    got = []
+    for hole in range(at.discrete, at.end):
+        received = receive_slots(reader, model, Lost([(hole, at.end)], len(data)), "predict")
+        slot = list(received)[number].slot
+        assert slot is not None
+        got.append(np.array_equal(slot.detail, sent[number]))
+    # From some byte on it arrived, and then it is there whatever became of the tokens.
+    assert got == sorted(got)
+    assert not got[0]
+    assert got.index(True) < len(got) // 4
+
+
 @pytest.mark.parametrize("kind", ["key", "tokens", "latents"])
 def test_a_packet_that_arrives_damaged_is_concealed_not_an_error(model, kind):
     data = stream(model, 0)

@@ -74,3 +74,16 @@ def test_the_commands_take_a_precision(tmp_path: Path) -> None:
         _, frames = read_y4m(stream, decoded)
         for frame, expected in zip(frames, tvc.decode(Path(encoded).read_bytes(), model=model), strict=True):
             assert all(map(np.array_equal, frame, expected))
+
+
+@pytest.mark.parametrize("q", [20, 32, 44])
+def test_trap31_an_autocast_of_the_caller_changes_no_symbol(models: tuple[TVC, TVC], q: int) -> None:
+    """Evaluation loops have one around them: networks may be a little off in it, context models must not."""
+    clip, (model, _) = moving(64, 48, 8), models
+    data = tvc.encode(clip, 25, q=q, model=model)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = tvc.encode(clip, 25, q=q, model=model)
+        decoded = [slot for packet in decode_tokens(Reader(data), model) for slot in packet.slots]
+    for one, other in zip(decoded, (s for p in decode_tokens(Reader(data), model) for s in p.slots), strict=True):
+        assert torch.equal(one.codes, other.codes)
+    assert len(list(tvc.decode(within, model=model))) == 8

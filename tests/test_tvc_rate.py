@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
+import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -49,6 +52,16 @@ def test_trap29_bpp_finds_the_nearest_of_all_points(model):
         assert abs(np.log(found / target)) <= best
 
 
+def test_trap29_the_index_counts_when_the_nearest_is_chosen(model):
+    """It is a third of such a file: between two sizes the nearer one is taken."""
+    clip, options = moving(64, 64, 24), {"intra_period": 4, "packet_slots": 1, "scale": 1, "model": model}
+    sizes = sorted({len(tvc.encode(clip, 25, q=q, **options)) for q in range(20)})
+    for smaller, larger in itertools.pairwise(sizes):
+        middle = math.sqrt(smaller * larger)
+        for target, nearest in ((middle * 0.999, smaller), (middle * 1.001, larger)):
+            assert len(tvc.encode(clip, 25, bpp=target * 8 / (64 * 64 * 24), **options)) == nearest
+
+
 @pytest.mark.parametrize(("share", "seconds", "slots"), [(1.0, 0.4, 1), (0.6, 1.0, 2), (1.6, 1.0, 2)])
 def test_a_channel_delivers_every_packet_in_time(model, share, seconds, slots):
     still = [moving(64, 48, 1, seed=1)[0]] * 24
@@ -71,6 +84,31 @@ def test_a_channel_delivers_every_packet_in_time(model, share, seconds, slots):
     assert all(map(equal, decoded[40:], tvc.decode(data, 40, model=model)))
 
 
+@pytest.mark.parametrize("kbps", [2.0, 3.0, 4.0, 30.0])
+def test_the_last_packet_has_the_time_of_its_own_frames(model, kbps):
+    """Sixteen frames that stand still, then a single one of noise, which fills no slot."""
+    noise = np.random.default_rng(1).integers(0, 256, (96, 144), dtype=np.uint8)
+    last = noise[:64, :96], noise[64:, :48], noise[64:, 48:96]
+    clip, format, output = [moving(96, 64, 1)[0]] * 16 + [last], Format(96, 64, Fraction(25)), io.BytesIO()
+    made = encode_stream(clip, format, output, model, kbps=kbps, buffer_s=0.3, packet_slots=1, scale=1)
+    waiting, late = 0.0, 0
+    for first, packet in Reader(output.getvalue()).packets():
+        frames = min(4, len(clip) - 4 * first)
+        waiting = max(0.0, waiting - frames / 25) + 8 * len(packet.to_bytes()) / (1000 * kbps)
+        late += waiting > 0.3 + 1e-9
+    assert made.late == late
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "slots"), [(Fraction(25), 2.0, 12), (Fraction(30000, 1001), 1.0, 7), (10, 0.5, 1)]
+)
+def test_packets_for_a_channel_fit_its_buffer(model, rate, seconds, slots):
+    """Those of a small video are as long as the buffer allows, not so long that it could not hold them."""
+    format, output = Format(32, 32, Fraction(rate)), io.BytesIO()
+    encode_stream(moving(32, 32, 60), format, output, model, kbps=100, buffer_s=seconds)
+    assert max(packet.slots for _, packet in Reader(output.getvalue()).packets()) == slots
+
+
 def test_a_channel_that_is_too_narrow_gets_the_least_and_says_so(model):
     clip, output = moving(64, 48, 32), io.BytesIO()
     format = Format(64, 48, Fraction(25))
@@ -82,3 +120,9 @@ def test_a_channel_that_is_too_narrow_gets_the_least_and_says_so(model):
     assert output.getvalue() in least
     with pytest.raises(tvc.RequestError, match="less than the frames of a packet take"):
         encode_stream(clip, format, output, model, kbps=10, buffer_s=0.5, packet_slots=4)
+    # What is asked for is enough.
+    wanted = Format(64, 48, Fraction(30000, 1001))
+    with pytest.raises(tvc.RequestError) as refused:
+        encode_stream(clip, wanted, output, model, kbps=10, buffer_s=0.1, packet_slots=1)
+    seconds = float(re.fullmatch(r"at least ([0-9.]+) s", str(refused.value.expected))[1])
+    encode_stream(clip, wanted, output, model, kbps=10, buffer_s=seconds, packet_slots=1)

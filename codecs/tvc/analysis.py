@@ -31,12 +31,14 @@ class Slot(NamedTuple):
         latents: (1, C, h, w) float32; None where the model has no continuous stream.
         intra: nothing before it was used.
         strengths: of the frames' detail (`tvc.detail`), those that fill the last slot included.
+        frames: of the video; fewer than four in the last slot, which repeats its last one.
     """
 
     places: Tensor
     latents: Tensor | None
     intra: bool
     strengths: Strengths
+    frames: int
 
 
 class Analysis:
@@ -75,8 +77,9 @@ class Analysis:
                 break
             for i, frame in enumerate(group):
                 check_frame(frame, self._format, self.frames + i)
-            self.frames += len(group)
-            group += [group[-1]] * (SLOT_FRAMES - len(group))
+            count = len(group)
+            self.frames += count
+            group += [group[-1]] * (SLOT_FRAMES - count)
             intra = number == 0 or (self._period > 0 and number % self._period == 0)
             if intra:
                 state = self._model.new_encoder_state()
@@ -84,7 +87,7 @@ class Analysis:
             places, latents, state = self._model.place_slot(planes, state)
             luma = _normalised(np.stack([frame[0] for frame in group]))[0]
             tokens = places.shape[2], places.shape[3]
-            yield Slot(places, latents, intra, strengths(luma, tokens))
+            yield Slot(places, latents, intra, strengths(luma, tokens), count)
         if not self.frames:
             raise VideoError("the video has no frames", expected="at least 1")
 
@@ -135,11 +138,11 @@ class Store:
 
     def __init__(self, file: BinaryIO, slots: Iterable[Slot]) -> None:
         self._file = file
-        self._intra: list[bool] = []
+        self._facts: list[tuple[bool, int]] = []
         self._places = self._latents = torch.Size()
         self._strengths: dict[int, tuple[int, ...]] = {}
         for slot in slots:
-            self._intra.append(slot.intra)
+            self._facts.append((slot.intra, slot.frames))
             self._places = slot.places.shape
             self._write(slot.places.numpy())
             if slot.latents is not None:
@@ -152,11 +155,11 @@ class Store:
     def __iter__(self) -> Iterator[Slot]:
         """The slots again, as often as wanted."""
         self._file.seek(0)
-        for intra in self._intra:
+        for intra, frames in self._facts:
             places = torch.from_numpy(self._read(self._places))
             latents = torch.from_numpy(self._read(self._latents)) if self._latents else None
             told = {side: self._read(shape) for side, shape in self._strengths.items()}
-            yield Slot(places, latents, intra, told)
+            yield Slot(places, latents, intra, told, frames)
 
     def _write(self, values: NDArray[np.floating]) -> None:
         self._file.write(values.astype("<f4").tobytes())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
 from tvc.errors import BitstreamError
+from tvc.fields import Fields, varint
 from tvc.operating import POINTS, Point
 from tvc.video import CHROMA, LARGEST_SIDE, RANGES, Format
 
@@ -41,8 +42,9 @@ SPOOL_BYTES = 8 << 20
 
 _SYNC = 0b10
 _CRC_BYTES = 4
-_LARGEST_VARINT = (1 << 35) - 1
 _LARGEST_HEADER = 64
+_LEAST_PACKET = 7
+"""Bytes of a packet without payloads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +170,22 @@ class Writer:
 
     def __init__(self, spool: BinaryIO) -> None:
         self._spool = spool
-        self.bytes = 0
-        """Size of the packets so far."""
+        self._bytes = 0
         self._slots = 0
         self._entries: list[tuple[int, int]] = []
 
     def add(self, packet: Packet) -> None:
         """Append a packet."""
         if packet.intra:
-            self._entries.append((self.bytes, self._slots))
+            self._entries.append((self._bytes, self._slots))
         data = packet.to_bytes()
         self._spool.write(data)
-        self.bytes += len(data)
+        self._bytes += len(data)
         self._slots += packet.slots
+
+    def size(self, header: Header) -> int:
+        """Bytes of a bitstream that ends here."""
+        return len(header.to_bytes()) + self._bytes + len(index_bytes(self._entries, 0))
 
     def finish(self, header: Header, output: BinaryIO) -> int:
         """Write the whole bitstream; returns its size in bytes."""
@@ -191,7 +196,7 @@ class Writer:
         while chunk := self._spool.read(1 << 20):
             output.write(chunk)
         output.write(index)
-        return len(head) + self.bytes + len(index)
+        return self.size(header)
 
 
 class Reader:
@@ -253,7 +258,7 @@ class Reader:
             raise self._damaged("there are fewer frames in the packets than the header says", position)
 
     def _parse_packet(self, start: int) -> tuple[Packet, int]:
-        fields = _Fields(bytes(self._data[start : min(start + 16, self._end)]), start, self._where)
+        fields = Fields(bytes(self._data[start : min(start + 16, self._end)]), start, self._where)
         flags, q = fields.byte(), fields.byte()
         if flags >> 6 != _SYNC:
             raise self._damaged("a packet does not begin where it should", start)
@@ -272,7 +277,7 @@ class Reader:
     def _parse_index(self) -> tuple[list[tuple[int, int]], int]:
         """Position and first slot of every intra packet, and where the index begins."""
         # The length stands last, its bytes in reverse order, so that it can be read from the end.
-        tail = _Fields(bytes(self._data[max(self.size - 5, self._start) :])[::-1], 0, self._where)
+        tail = Fields(bytes(self._data[max(self.size - 5, self._start) :])[::-1], 0, self._where)
         length = tail.varint()
         footer = tail.position + _CRC_BYTES
         end = self.size - footer - length
@@ -281,11 +286,12 @@ class Reader:
         body = bytes(self._data[end : end + length])
         if bytes(self._data[end + length : end + length + _CRC_BYTES]) != _crc(body + varint(length), self._seed):
             raise self._damaged("the end of the file is missing or not its own", end)
-        fields = _Fields(body, end, self._where)
+        fields = Fields(body, end, self._where)
         entries = [(self._start, 0)]
         while fields.position < length:
             position, slot = entries[-1][0] + fields.varint(), entries[-1][1] + fields.varint()
-            if position <= entries[-1][0] or position >= end or not entries[-1][1] < slot < self.header.slots:
+            room = entries[-1][0] + _LEAST_PACKET <= position <= end - _LEAST_PACKET
+            if not room or not entries[-1][1] < slot < self.header.slots:
                 raise self._damaged("the index points outside the file", end)
             entries.append((position, slot))
         return entries, end
@@ -308,56 +314,10 @@ def index_bytes(entries: list[tuple[int, int]], seed: int) -> bytes:
     return body + _crc(body + length, seed) + length[::-1]
 
 
-def varint(number: int) -> bytes:
-    """A whole number in groups of seven bits, least first (LEB128)."""
-    groups = bytearray()
-    while number > 127:
-        groups.append(number & 127 | 128)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
-
-
-class _Fields:
-    """Reads numbers off a few bytes."""
-
-    def __init__(self, data: bytes, start: int, where: object) -> None:
-        self._data = data
-        self._start = start
-        self._where = where
-        self.position = 0
-
-    def take(self, count: int) -> bytes:
-        taken = self._data[self.position : self.position + count]
-        if len(taken) < count:
-            place = f"byte {self._start + self.position}"
-            raise BitstreamError(
-                "the bitstream ends inside a field",
-                where=place if self._where is None else f"{self._where}, {place}",
-                fix="fetch or make it again",
-            )
-        self.position += count
-        return taken
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def varint(self) -> int:
-        number = shift = 0
-        while True:
-            group = self.byte()
-            number |= (group & 127) << shift
-            shift += 7
-            if number > _LARGEST_VARINT or (group == 0 and shift > 7):
-                raise BitstreamError("a number in the bitstream is out of range", where=self._where)
-            if group < 128:
-                return number
-
-
 def _parse_header(data: bytes, where: object) -> tuple[Header, int]:
     if not data.startswith(MAGIC):
         raise BitstreamError("this is not a tvc bitstream", where=where, expected=MAGIC, got=data[: len(MAGIC)])
-    fields = _Fields(data, 0, where)
+    fields = Fields(data, 0, where)
     fields.take(len(MAGIC))
     version = fields.byte()
     if version != VERSION:

@@ -51,6 +51,10 @@ class _Guarded(TyperGroup):
             # Nobody reads the rest; without this, closing stdout at exit would complain again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except OSError as error:
+            told = RequestError("a file cannot be read or written", where=error.filename, got=error.strerror or error)
+            typer.echo(f"error: {told}", err=True)
+            raise typer.Exit(_WRONG_REQUEST) from error
 
 
 app = typer.Typer(

@@ -79,7 +79,7 @@ def is_textured(head: list[Frame], layout: Layout, model: TVC) -> bool:
     """
     packets: list[Packet] = []
 
-    def look(code: Callable[[Point], Packet], slots: int) -> Packet:  # noqa: ARG001 (the protocol's)
+    def look(code: Callable[[Point], Packet], frames: int) -> Packet:  # noqa: ARG001 (the protocol's)
         packets.append(code(_LOOK))
         return packets[0]
 

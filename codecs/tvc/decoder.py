@@ -138,13 +138,14 @@ def _frames(reader: Reader, model: TVC, start: int, stop: int) -> Iterator[Frame
     state = model.new_decoder_state()
     for decoded in decode_tokens(reader, model, start // SLOT_FRAMES):
         for number, slot in enumerate(decoded.slots, decoded.first):
-            if number * SLOT_FRAMES >= stop:
-                return
             if slot.intra:
                 state = model.new_decoder_state()
             planes, state = model.decode_slot(slot.codes, slot.mask, slot.latents, state)
             frames = to_frames(planes, reader.header, slot)
             yield from frames[max(start - number * SLOT_FRAMES, 0) : stop - number * SLOT_FRAMES]
+            # What follows is not looked at, unless this was the end, which the file has to agree with.
+            if stop < reader.header.frames and (number + 1) * SLOT_FRAMES >= stop:
+                return
 
 
 def _read_slot(coder: SlotCoder, packet: Packet, discrete: Coder, continuous: Coder, *, intra: bool) -> DecodedSlot:

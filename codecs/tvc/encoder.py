@@ -17,7 +17,7 @@ from tvc.content import CHANNEL, LOOK_SCALE, is_textured, usual
 from tvc.errors import RequestError, VideoError
 from tvc.model import TVC
 from tvc.operating import MULTIPLIER, POINTS, Point, point
-from tvc.packing import Layout, LeakyBucket, Packed, fixed, lowest_q
+from tvc.packing import Layout, LeakyBucket, Packed, fitting, fixed, lowest_q
 from tvc.video import Format, Frame
 from tvc.weights import model_hash
 
@@ -121,7 +121,7 @@ def encode_stream(
         packed = Packed(analysis, laid, model, fixed(chosen))
         count = analysis.frames
     elif kbps is not None:
-        _, laid = layout(CHANNEL)
+        laid = fitting(layout(CHANNEL)[1], buffer_s)
         bucket = LeakyBucket(kbps, buffer_s, format, laid.full, lowest_q(model))
         analysis = Analysis(frames, format, model, intra_period, laid.coded)
         packed = Packed(analysis, laid, model, bucket)

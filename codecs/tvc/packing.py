@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Protocol, cast
 
@@ -55,17 +56,24 @@ class Layout:
         return min(wanted, self.header.most_slots)
 
 
+def fitting(layout: Layout, seconds: float) -> Layout:
+    """The same with packets whose frames take so many seconds at most, where it leaves their size open."""
+    if layout.packet_slots is not None or not 0 < seconds < math.inf:
+        return layout
+    return replace(layout, packet_slots=max(1, min(layout.full, int(seconds * layout.format.rate / SLOT_FRAMES))))
+
+
 class Control(Protocol):
     """Chooses the operating point of a packet."""
 
-    def __call__(self, code: Callable[[Point], Packet], slots: int) -> Packet:
-        """One of the packets that `code` makes of the next slots; `slots` says how many these are."""
+    def __call__(self, code: Callable[[Point], Packet], frames: int) -> Packet:
+        """One of the packets that `code` makes of the next slots, which are so many frames of the video."""
         ...
 
 
 def fixed(point: Point) -> Control:
     """The same operating point for all packets."""
-    return lambda code, slots: code(point)  # noqa: ARG005 (the protocol's)
+    return lambda code, frames: code(point)  # noqa: ARG005 (the protocol's)
 
 
 class LeakyBucket:
@@ -88,13 +96,14 @@ class LeakyBucket:
     """
 
     def __init__(self, kbps: float, seconds: float, format: Format, full: int, lowest: int) -> None:
-        self._slot_s = float(SLOT_FRAMES / format.rate)
+        self._rate = float(format.rate)
         if not (0 < kbps < float("inf") and 0 < seconds < float("inf")):
             raise RequestError("a channel has a positive rate and wait", got=f"{kbps} kbps, {seconds} s")
-        if seconds < full * self._slot_s:
+        needed = full * SLOT_FRAMES / self._rate
+        if seconds < needed:
             raise RequestError(
                 "the buffer holds less than the frames of a packet take",
-                expected=f"at least {full * self._slot_s:g} s",
+                expected=f"at least {math.ceil(1000 * needed) / 1000:g} s",
                 got=f"{seconds:g} s",
                 fix="allow a longer wait, or fewer slots in a packet",
             )
@@ -105,9 +114,9 @@ class LeakyBucket:
         self.late = 0
         """Packets that did not fit."""
 
-    def __call__(self, code: Callable[[Point], Packet], slots: int) -> Packet:
+    def __call__(self, code: Callable[[Point], Packet], frames: int) -> Packet:
         """As `Control`."""
-        self._level = max(0.0, self._level - self._bits_per_s * slots * self._slot_s)
+        self._level = max(0.0, self._level - self._bits_per_s * frames / self._rate)
         room = self._size - self._level
         best = None
         low, high = self._lowest, len(POINTS) - 1
@@ -119,7 +128,7 @@ class LeakyBucket:
             else:
                 low = middle + 1
         if best is None:
-            best = code(POINTS[-1])
+            best = packet  # that of the last point
             self.late += 1
         self._level += _bits(best)
         return best
@@ -147,7 +156,7 @@ class Packed:
             if group[0].intra:
                 coder.reset()
             tries = _Tries(coder, group, layout, first)
-            packet = control(tries.code, len(group))
+            packet = control(tries.code, sum(slot.frames for slot in group))
             tries.settle(packet)
             self.writer.add(packet)
             self.used.add(packet.point.q)
@@ -155,8 +164,8 @@ class Packed:
 
     @property
     def size(self) -> int:
-        """Bytes of header and packets, about: the number of frames is not known here."""
-        return len(self.layout.header.to_bytes()) + self.writer.bytes
+        """Bytes of the bitstream, but for those that the number of frames takes in the header beyond one."""
+        return self.writer.size(self.layout.header)
 
 
 class _Tries:

@@ -23,7 +23,7 @@ from tvc.errors import BitstreamError
 from tvc.model import TVC
 from tvc.operating import Point
 from tvc.parts import Lost, Placed, placed
-from tvc.slots import SlotCoder
+from tvc.slots import Memory, SlotCoder
 from tvc.tables import Ints
 from tvc.video import Frame
 from tvc.weights import model_hash
@@ -227,7 +227,9 @@ class _Receiver:
                 self._tokens = False
                 self._concealed = True
                 if not self._half(point, sure):
-                    self._coder.memory = earlier
+                    # Detail that did arrive is still the slot's own.
+                    told = earlier.told if detail is None else self._coder.memory.told
+                    self._coder.memory = earlier._replace(told=told)
                 slots.append(self._missing(packet, sure))
                 continue
             codes, mask = read
@@ -276,7 +278,7 @@ class _Receiver:
         if last is not None and not arrived and self._conceal == "still":
             return Received(None, concealed=True)
         if last is None and not arrived:
-            self._coder.reset()
+            self._coder.memory = Memory(told=self._coder.memory.told)
         known = sure[: self._coder.parts(packet.point)] if arrived else []
         codes, mask = self._coder.discrete(_Replay(known), packet.point, None)
         predicted = ~(self._coder.halves[0] & arrived)[None, None]  # (1, 1, h, w)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,13 @@ from tvc.operating import Point
 from tvc.tables import REACH, TOTAL, Ints, steps
 
 _LARGEST_SYMBOL = 1 << 14
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _exact(method: _Method) -> _Method:
+    """Context models count the same everywhere: also within an autocast of the caller's."""
+    return cast("_Method", torch.inference_mode()(torch.autocast("cpu", enabled=False)(method)))
 
 
 class Memory(NamedTuple):
@@ -86,7 +94,7 @@ class SlotCoder:
         self.memory = self.memory._replace(told=told)
         return told.levels
 
-    @torch.inference_mode()
+    @_exact
     def discrete(
         self,
         coder: Coder,
@@ -132,7 +140,7 @@ class SlotCoder:
         self.memory = self.memory._replace(codes1=known, codes2=self.memory.codes1, corrected=corrected)
         return known, mask if point.threshold is not None else None
 
-    @torch.inference_mode()
+    @_exact
     def continuous(self, coder: Coder, point: Point, codes: Tensor, latents: Tensor | None) -> tuple[Tensor, Ints]:
         """Code the latents of a slot.
 
