@@ -32,7 +32,7 @@ def index_url() -> str:
         return url
     try:
         # Not `pip config get`: older ones do not see a file that PIP_CONFIG_FILE names.
-        answer = process.output([sys.executable, "-m", "pip", "config", "list"])
+        answer = process.output([sys.executable, "-P", "-m", "pip", "config", "list"])
     except ProcessError:
         return PYPI_SIMPLE_ENDPOINT  # no pip here
     found = re.findall(r"^global\.index-url='(https?://[^']+)'$", answer, re.MULTILINE)

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import math
 import os
+import re
 import resource
 import shlex
 import signal
@@ -74,6 +75,7 @@ class Running:
         cwd: working directory.
         env: environment variables on top of this process's own.
         stderr_lines: how many of the last lines of stderr are kept.
+        alarm: regular expression that is looked for in every line of stderr; empty for none.
 
     Raises:
         ProcessError: the program cannot be started.
@@ -90,8 +92,12 @@ class Running:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
         stderr_lines: int = STDERR_LINES,
+        alarm: str = "",
     ) -> None:
         self.command = tuple(command)
+        self.alarmed = ""
+        """The first line of stderr that `alarm` matched, as far as they have been read."""
+        self._alarm = re.compile(alarm) if alarm else None
         self.timeout = timeout
         """Seconds that `restart_timeout` gives; None for no limit."""
         self._timed_out = False
@@ -181,6 +187,8 @@ class Running:
             # Encoders rewrite a progress line with carriage returns; a bounded read keeps such a "line" small.
             while line := stream.readline(4096):
                 self._tail.append(line)
+                if self._alarm and not self.alarmed and self._alarm.search(line.decode("utf-8", "replace")):
+                    self.alarmed = line.decode("utf-8", "replace").strip()
                 if line.startswith(LOAD_LINE):
                     self._load_s = _seconds(line.removeprefix(LOAD_LINE))
 

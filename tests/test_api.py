@@ -204,6 +204,22 @@ def test_load_takes_a_store_and_its_history(ran: tuple[Bench, str], tmp_path: Pa
         evalsuite.load(str(tmp_path))
 
 
+def test_a_codec_that_was_changed_between_two_runs_is_another(tmp_path: Path) -> None:
+    """In one script: an encoder that was built again must not be answered for by what the old one made."""
+    bench = Bench(tmp_path)
+    source = """
+import evalsuite, os, pathlib
+program = pathlib.Path(os.environ["EVALSUITE_TOYCODEC"])
+for out in ("first", "second"):
+    evalsuite.run("toy", CLIPS[0], metrics="psnr_y", match="none", jobs=1, out=out, store="store")
+    program.write_text(program.read_text().replace("/ 8)", "/ 4)").replace("version 1.0", "version 2.0"))
+"""
+    script(bench, source)
+    first, second = (evalsuite.load(tmp_path / name) for name in ("first", "second"))
+    assert set(first.points["cell_key"]).isdisjoint(second.points["cell_key"])
+    assert (second.points["bytes"] < first.points["bytes"]).all()
+
+
 def test_failures_are_rows(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     source = SCRIPT.replace("CLIPS", "CLIPS[:1]").replace("jobs=2", "match='none', jobs=1")

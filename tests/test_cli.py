@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import make_clip
+from conftest import make_clip, moving_frames
 
 import evalsuite
+from evalsuite.sources.y4m import write_y4m
+from evalsuite.types import Colour, VideoFormat
 
 COMMANDS = (
     ["run"],
@@ -122,6 +125,17 @@ def test_trap09_measure_refuses_what_does_not_fit(
     a = make_clip(tmp_path / "a.y4m", 64, 48, 3)
     b = make_clip(tmp_path / "b.y4m", *size, frames)
     assert words in run("measure", str(a), str(b), "--metrics", "psnr_y", expect=2).stderr
+
+
+def test_measure_refuses_colours_that_contradict_each_other(tmp_path: Path) -> None:
+    """The source's range would be taken for both, and every figure of RGB would be of other pictures."""
+    format = VideoFormat(64, 48)
+    for name, full in (("limited", False), ("full", True)):
+        frames = moving_frames(format, 3)
+        write_y4m(tmp_path / f"{name}.y4m", format, Fraction(25), frames, Colour("bt709", full_range=full))
+    command = ("measure", str(tmp_path / "limited.y4m"), str(tmp_path / "full.y4m"), "--metrics", "psnr_rgb")
+    assert "say that their colour differs" in run(*command, expect=2).stderr
+    assert "infinite" in run(*command, "--range", "limited").stdout
 
 
 def test_measure_refuses_files_that_are_not_video(tmp_path: Path) -> None:

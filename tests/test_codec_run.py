@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -290,6 +291,24 @@ def test_a_decoder_that_only_complains_has_failed(
     with pytest.raises(ProcessError, match="reports damage") as caught:
         decoded_frames(strict, clip.path, clip)
     assert "concealing errors" in str(caught.value)
+
+
+@pytest.mark.parametrize("stream", ["stderr", "stdout"])
+def test_a_complaint_at_the_beginning_counts_too(
+    clip: Sequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    """Reference decoders have a line for every picture: what is shown of the log is its end."""
+    frames = "pathlib.Path(sys.argv[2]).read_bytes()"
+    write = f"sys.stdout.buffer.write({frames})" if stream == "stderr" else f"open(sys.argv[3], 'wb').write({frames})"
+    words = (
+        f'{write}; out = sys.{stream}; print("POC 0 MD5 mismatch", file=out); print("POC 1 fine\\n" * 9000, file=out)'
+    )
+    recipe = script_recipe(monkeypatch, tmp_path, failing(f"decode {words}"), extra="decode_errors = 'mismatch'")
+    if stream == "stdout":
+        recipe = replace(recipe, decode=(*recipe.decode, "{output}"))
+    with pytest.raises(ProcessError, match="reports damage") as caught:
+        decoded_frames(recipe, clip.path, clip)
+    assert caught.value.got == "POC 0 MD5 mismatch"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from publish_samples import add, board_of, edited, sha
 
@@ -118,6 +120,16 @@ def test_a_mean_is_over_all_frames(copied, kept):
     assert "tvc on face: psnr_y, ssim, vmaf is over other frames than all of them: 7 of 8" in said(copied)
 
 
+def test_a_bad_frame_is_not_left_out_as_no_number(copied):
+    path = copied.folder / "frames.parquet"
+    table = pq.read_table(path)
+    scores = np.where(table["frame"].to_numpy() == 3, np.nan, table["score"].to_numpy())
+    at = table.schema.get_field_index("score")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(scores)), path)
+    edited(copied)
+    assert "a score of a frame is no number" in said(copied)
+
+
 def test_a_change_has_every_frame_but_the_first(tmp_path):
     entry = real("conferencing", "x264:lowdelay", tmp_path)
     edited(entry, frames=lambda one: one[(one["metric"] != "flicker") | (one["frame"] != 20)])
@@ -192,6 +204,25 @@ def test_a_profile_does_not_stop_to_apply(tmp_path):
 def test_a_bad_point_does_not_leave_a_curve_by_its_status(copied, status, expected):
     change = with_({"score": None, "status": status, "reason": "so there"}, metric="vmaf", q=40)
     assert expected in said(edited(copied, points=change))
+
+
+@pytest.mark.parametrize(
+    ("board", "metric", "expected"),
+    [
+        ("ultra-low", "lpips", "lpips mean is inf, outside 0 to inf"),
+        ("streaming", "psnr_yuv", "psnr_yuv is infinite, but none of its planes is"),
+    ],
+)
+def test_a_bad_point_does_not_leave_a_curve_as_endless(tmp_path, board, metric, expected):
+    entry = real(board, "svtav1", tmp_path)
+    q = read_run(entry.folder).points.query("codec == 'svtav1' and sequence == 'face'")["q"].iloc[0]
+
+    def change(table):
+        kept = rows(table, "svtav1", metric=metric, q=q) & (table["statistic"] == "mean")
+        table.loc[kept, ["score", "status"]] = [np.inf, "infinite"]
+        return table
+
+    assert expected in said(edited(entry, points=change), load_board(board))
 
 
 def test_no_number_is_no_score(copied):

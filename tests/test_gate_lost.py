@@ -146,6 +146,45 @@ def test_a_percentage_of_nothing(judged):
     assert only(judged(before, before, rule)).verdict == "pass"
 
 
+PROFILE = {"metric": "profile:conferencing", "unit": "", "log_domain_ceiling": 100.0}
+
+
+@pytest.mark.parametrize("shift", [3.0, -3.0])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rate_rule("profile:conferencing", allowed=5),
+        rate_rule("profile:conferencing", allowed=5, over="each"),
+        {"measure": "score", "metric": "profile:conferencing", "allowed": 1},
+        {"measure": "score_percent", "metric": "profile:conferencing", "allowed": 1, "over": "each"},
+    ],
+)
+def test_a_term_that_dropped_out_of_a_profile(judged, rule, shift):
+    """Without the faces that it lost its score may be higher: that is another formula, not a gain."""
+    before = [row | PROFILE for row in rows(metrics=("vmaf",))]
+    lost = {"reason": "without identity_cos (identity_cos: no face)"}
+    after = [
+        row | (lost | {"score": row["score"] + shift} if row["sequence"] == "face" else {"score": row["score"] + 0.1})
+        for row in before
+    ]
+    one = only(judged(before, after, rule))
+    assert one.verdict == "undecided"
+    assert "not the same formula: with all metrics against without identity_cos" in one.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "column"),
+    [
+        ({"measure": "score", "metric": "vmaf", "at_least": 10}, None),
+        ({"measure": "score", "metric": "vmaf", "at_least": 10}, {"metric_version": "of long ago"}),
+        ({"measure": "decode_time", "at_most": 1e6}, {"decode_ran_alone": False}),
+    ],
+)
+def test_a_limit_of_the_candidates_own_figure_does_not_ask_the_baseline(judged, rule, column):
+    before = rows(metrics=("psnr_yuv",)) if column is None else [row | column for row in rows()]
+    assert only(judged(before, rows(), rule)).verdict == "pass"
+
+
 @pytest.mark.parametrize(
     ("column", "rule"),
     [

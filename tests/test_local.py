@@ -238,6 +238,34 @@ def fail_oddly() -> None:
     raise TwoArgumentsError("odd", "one")
 
 
+def test_a_worker_that_was_killed_in_the_middle_of_its_answer_costs_nothing() -> None:
+    """The answer is more than a pipe holds, so that the worker waits until somebody reads it."""
+    with LocalPool[str](1) as pool:
+        pool.submit("pid", Task(os.getpid, ()))
+        (outcome,) = pool.outcomes()
+        worker = psutil.Process(outcome.value)
+        pool.submit("large", Task(bytes, (20_000_000,)))
+        deadline = time.monotonic() + 60
+        while worker.memory_info().rss < 60_000_000 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        worker.kill()
+        (outcome,) = pool.outcomes()
+        assert outcome.error is None
+        assert outcome.value == bytes(20_000_000)
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("json", "sys", "re", "enum"):
+        (tmp_path / f"{name}.py").write_text("import pathlib; pathlib.Path('ran').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    with LocalPool[str](1) as pool:
+        pool.submit("one", Task(abs, (-1,)))
+        assert [outcome.value for outcome in pool.outcomes()] == [1]
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_error_that_cannot_be_read_again_costs_only_its_task() -> None:
     with LocalPool[str](1) as pool:
         pool.submit("odd", Task(fail_oddly, ()))

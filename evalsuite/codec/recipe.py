@@ -376,6 +376,12 @@ def _own_recipe(name: str) -> tuple[Path, dict[str, Any]]:
     return Path(described["folder"]) / f"{name}.toml", {"name": name, **described["recipe"], "python": name}
 
 
+def look_again() -> None:
+    """Forget what programs and classes were when they were last looked at: between two runs they may have changed."""
+    for known in (_identity, version_of, describe):
+        known.cache_clear()
+
+
 @functools.cache
 def _identity(recipe: Recipe) -> str:
     files = recipe.files_sha256()

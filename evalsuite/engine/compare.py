@@ -45,7 +45,7 @@ def compare_files(
 
     Raises:
         MediaError: a file cannot be read to its end.
-        ShapeError: the two differ in size, chroma format, depth or number of frames.
+        ShapeError: the two differ in size, chroma format, depth, stated colour or number of frames.
         RequestError: an unknown matrix, range or transfer.
     """
     said = stated(matrix, colour_range, transfer)
@@ -58,6 +58,16 @@ def compare_files(
             got=test.format,
             fix="compare at the source's size and bit depth; scaling or rounding is part of the codec under test",
         )
+    for what in ("matrix", "full_range", "transfer"):
+        ours, theirs = getattr(reference.told, what), getattr(test.told, what)
+        if getattr(said, what) is None and None not in (ours, theirs) and ours != theirs:
+            raise ShapeError(
+                "source and decoded video say that their colour differs",
+                where=decoded,
+                expected=f"{what} {ours}",
+                got=f"{what} {theirs}",
+                fix="convert one of them, or say which it is where a file is wrong: --matrix, --range, --transfer",
+            )
     colour = resolve_colour(reference.format, reference.told, said)
     setting = Setting(reference.format, colour, reference.frame_rate)
     result = measure(reference, setting, {"decoded": iter(test)}, infos)["decoded"]

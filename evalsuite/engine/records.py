@@ -63,14 +63,20 @@ def _add_profiles(
 
 
 def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
-    """Rows of results.parquet for what failed: one for each failure and metric, with the reason and no score."""
+    """Rows of results.parquet for what failed: one for each failure and metric, with the reason and no score.
+
+    A metric that the rate point was scored by before keeps that score.
+    """
     lanes = {(lane.recipe.name, lane.sequence.name): lane for lane in outcome.lanes}
     for failure in outcome.failures:
         lane = lanes[failure.codec, failure.sequence]
         point = next((one for one in lane.points if one.cell_key == failure.cell_key), None)
         shared = _point_columns(plan, lane, point, None)
-        profiles = (profile.info for profile in plan.profiles.get(failure.sequence, ()))
+        known = set(outcome.scores[failure.cell_key]) if failure.cell_key in outcome.scores else set()
+        profiles = () if known else (profile.info for profile in plan.profiles.get(failure.sequence, ()))
         for info in (*plan.metrics, *profiles):
+            if info.name in known:
+                continue
             yield {
                 **shared,
                 "q": failure.q,

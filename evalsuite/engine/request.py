@@ -15,7 +15,7 @@ from typing import Any
 from evalsuite import provenance
 from evalsuite.assets import cache_dir
 from evalsuite.codec.channel import parse_channel
-from evalsuite.codec.recipe import Recipe, load_recipe
+from evalsuite.codec.recipe import Recipe, load_recipe, look_again
 from evalsuite.codec.taking import check_format
 from evalsuite.codec.transport import through
 from evalsuite.engine.board import check_plan
@@ -107,6 +107,7 @@ def make_plan(request: Request) -> Plan:
     Raises:
         EvalError: anything about it that is wrong or cannot be had; nothing has been encoded then.
     """
+    look_again()
     recipes = _recipes(request.codecs)
     names = [recipe.name for recipe in recipes]
     # Variants may be named in any order, a recipe by its path: what was typed means the codec that it made.

@@ -53,7 +53,7 @@ class Worker:
         hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), json.dumps(setting)],
+                [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path), json.dumps(setting)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, **hidden, _MARK: self._mark},
@@ -74,7 +74,12 @@ class Worker:
         Raises:
             EOFError: it has died; one of `DEATHS`.
         """
-        value, error = pickle.loads(self.connection.recv_bytes())  # noqa: S301 - from our own child
+        try:
+            packed = self.connection.recv_bytes()
+        except OSError as cut:
+            # It was killed in the middle of its answer.
+            raise EOFError from cut
+        value, error = pickle.loads(packed)  # noqa: S301 - from our own child
         return value, error
 
     def stop(self, *, busy: bool) -> int:

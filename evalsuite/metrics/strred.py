@@ -36,7 +36,7 @@ def _info(name: str, definition: str, traps: str = "", *, per_frame: bool = True
         family="temporal",
         unit="",
         higher_is_better=False,
-        version="1 opencv 5",
+        version="2 opencv 5",
         definition=definition,
         source=_SOURCE,
         range=(0, math.inf),
@@ -76,9 +76,11 @@ _SMALLEST = 96
 _BLOCK = 3
 _NOISE = 0.1
 """Variance of the neural noise, in squared levels of 8 bits."""
+_NOTHING = 1e-6
+"""Variance, in the same, of what float32 makes of a flat frame, and more."""
 _CONSTANT = math.log(2 * math.pi * math.e)
 """Of the entropy of a Gaussian: a natural logarithm beside binary ones, as in the authors' code."""
-_VERSION = f"1 opencv {OPENCV}"
+_VERSION = f"2 opencv {OPENCV}"
 
 
 def _unfold(quadrant: list[list[float]]) -> NDArray[np.float32]:
@@ -147,7 +149,7 @@ def entropies(band: Signal) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     spectrum, axes = np.linalg.eigh(np.cov(windows.reshape(-1, _BLOCK**2), rowvar=False, bias=True))
     tiles = windows[::_BLOCK, ::_BLOCK].reshape(-1, _BLOCK**2)
     # A direction without variance has no information, and cannot be divided by.
-    kept = spectrum > spectrum[-1] * 1e-12
+    kept = spectrum > max(spectrum[-1] * 1e-12, _NOTHING)
     spectrum, axes = spectrum[kept], axes[:, kept]
     variance = np.square(tiles @ axes) @ (1 / spectrum) / _BLOCK**2
     return variance, np.log2(np.outer(variance, spectrum) + _NOISE).sum(axis=1) + _CONSTANT * len(spectrum)

@@ -91,11 +91,11 @@ class Curve:
         )
 
     def once(self, what: str, method: str, make: Callable[[], T]) -> T | None:
-        """What `make` gives, made the first time that it is asked for; None where it raises ValueError."""
+        """What `make` gives, made the first time that it is asked for; None where there is no such line."""
         if (what, method) not in self._made:
             try:
                 self._made[what, method] = make()
-            except ValueError:  # slopes that overflow, or points too close together
+            except (ValueError, ZeroDivisionError):  # slopes that overflow, or points too close together
                 self._made[what, method] = None
         found: T | None = self._made[what, method]
         return found

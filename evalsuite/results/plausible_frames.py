@@ -39,6 +39,8 @@ def implausible_frames(run: RunResults) -> Iterator[str]:
         return
     if frames.duplicated(["cell_key", "metric", "frame"]).any():
         yield "frames.parquet: a frame stands there twice"
+    if frames["score"].isna().any():
+        yield "frames.parquet: a score of a frame is no number"
     cells = run.points.drop_duplicates("cell_key").set_index("cell_key")
     if unknown := set(frames["cell_key"]) - set(cells.index):
         yield f"frames.parquet: {len(unknown)} bitstreams that results.parquet does not have"

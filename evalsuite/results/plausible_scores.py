@@ -30,6 +30,8 @@ _CONTINUOUS = ("fidelity", "perceptual", "sharpness", "temporal", "profile")
 Limits = dict[str, tuple[float, float]]
 """Lowest and highest score of each metric."""
 
+_PLANES = ("psnr_y", "psnr_cb", "psnr_cr")
+
 SCORED = ("ok", "infinite")
 """Statuses that have a score to be judged."""
 
@@ -50,7 +52,9 @@ def _ranges(run: RunResults, limits: Limits) -> Iterator[str]:
     for name, rows in scored.groupby("metric"):
         low, high = limits.get(str(name), (-math.inf, math.inf))
         scores = rows["score"].astype(float)
-        outside = scores[(scores < low - _slack(low)) | (scores > high + _slack(high))]
+        # Endless is as good as can be: nothing ends worse, and no distance is so.
+        endless = np.isinf(scores) & ((rows["higher_is_better"] != True) | (scores < 0))  # noqa: E712 - may be null
+        outside = scores[endless | (scores < low - _slack(low)) | (scores > high + _slack(high))]
         if len(outside):
             row = rows.loc[outside.index[0]]
             at = f"{row['codec']} on {row['sequence']}, q {said(row['q'])}"
@@ -125,6 +129,10 @@ def _perfect(points: pd.DataFrame) -> Iterator[str]:
     wide = means.pivot_table(index=["codec", "sequence", "q"], columns="metric", values="score", aggfunc="first")
     if "psnr_y" not in wide:
         return
+    planes = wide[[name for name in _PLANES if name in wide]]
+    if "psnr_yuv" in wide:
+        for codec, sequence, q in wide.index[np.isinf(wide["psnr_yuv"]) & ~np.isinf(planes).any(axis=1)][:1]:
+            yield f"{codec} on {sequence}, q {said(q)}: psnr_yuv is infinite, but none of its planes is"
     same = np.isinf(wide["psnr_y"])
     best = {"ssim": 1.0, "ms_ssim": 1.0}
     for name in best.keys() & set(wide.columns):

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RAW_SUFFIXES = frozenset((".yuv", ".raw", ".rgb"))
 """Of files without a header."""
 
+_SLACK_FRAMES = 2
+"""By which the last frame may end before the stream does."""
+
 _CONTAINER_FORMATS = {
     **PIXEL_FORMATS,
     **{f"{name[:-2]}be": sample for name, sample in PIXEL_FORMATS.items() if name.endswith("le")},
@@ -98,7 +101,7 @@ class ContainerReader:
                 stream = container.streams.video[0]
                 first = next(container.decode(stream), None)
                 rate = stream.average_rate or stream.guessed_rate
-                self.frames: int | None = stream.frames or None
+                stated = stream.frames
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise MediaError(
                 f"the file is not a video that can be read: {getattr(error, 'strerror', None) or error}",
@@ -109,6 +112,7 @@ class ContainerReader:
             raise MediaError("the video stream holds no frame", where=path)
         if not rate:
             raise MediaError("the file does not say its frame rate", where=path, fix="convert it to Y4M first")
+        self.frames: int | None = stated - _discarded(self.path) if stated else None
         self.frame_rate = Fraction(rate)
         self.format = _format_of(first, path)
         self.told = told(
@@ -122,10 +126,10 @@ class ContainerReader:
             self.told = replace(self.told, full_range=True)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in presentation order; a damaged stream raises MediaError."""
+        """Frames in presentation order; MediaError where FFmpeg's libraries see that the stream is damaged or cut."""
         import av
 
-        count = 0
+        count, end = 0, 0.0
         try:
             with av.open(str(self.path)) as container:
                 stream = container.streams.video[0]
@@ -144,20 +148,43 @@ class ContainerReader:
                         )
                     yield _planes(frame)
                     count += 1
+                    end = (frame.time or 0.0) + float(1 / self.frame_rate)
+                missing = _seconds(stream.metadata.get("DURATION", "")) - end
         except av.FFmpegError as error:
             raise MediaError(
                 f"decoding fails at frame {count}: {error.strerror}",
                 where=self.path,
                 fix="fetch or make the file again",
             ) from error
-        if self.frames is not None and count < self.frames:
+        known = self.frames
+        if known is None and missing > _SLACK_FRAMES / self.frame_rate:
+            # Matroska says how long a stream is, not how many frames it has.
+            known = count + round(missing * self.frame_rate)
+        if known is not None and count < known:
             raise MediaError(
                 "the file ends early",
                 where=self.path,
-                expected=f"{self.frames} frames, as its header says",
+                expected=f"{known} frames, as its header says",
                 got=f"{count} frames",
                 fix="fetch or make the file again",
             )
+
+
+def _discarded(path: Path) -> int:
+    """Frames that are in the file and not in the video: what was cut without coding has an edit list."""
+    import av
+
+    with av.open(str(path)) as container:
+        return sum(packet.is_discard and packet.size > 0 for packet in container.demux(container.streams.video[0]))
+
+
+def _seconds(duration: str) -> float:
+    """Matroska's `DURATION`, hours:minutes:seconds; 0 where it is something else."""
+    try:
+        hours, minutes, seconds = (float(part) for part in duration.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _format_of(frame: VideoFrame, where: Path) -> VideoFormat:

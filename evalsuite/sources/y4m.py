@@ -117,8 +117,23 @@ def read_raw_frames(stream: BinaryIO, format: VideoFormat, where: object) -> Ite
                 expected=f"{format.frame_bytes} bytes ({format})",
                 got=f"{len(data)} bytes",
             )
-        yield split_planes(data, format)
+        yield _checked(split_planes(data, format), format, index, where)
         index += 1
+
+
+def _checked(frame: Frame, format: VideoFormat, index: int, where: object) -> Frame:
+    """The frame; MediaError where it holds what its depth cannot."""
+    if format.bit_depth % 8:
+        most = max(int(plane.max()) for plane in frame)
+        if most >> format.bit_depth:
+            raise MediaError(
+                f"frame {index} has samples of more than {format.bit_depth} bit",
+                where=where,
+                expected=f"0 to {(1 << format.bit_depth) - 1}",
+                got=most,
+                fix="they may be of another depth, big-endian, or in the upper bits (P010): convert them first",
+            )
+    return frame
 
 
 def _read_up_to(stream: BinaryIO, size: int) -> bytes:
@@ -193,7 +208,7 @@ class Y4MReader:
                         got=f"{len(data)} bytes",
                         fix="the file is truncated: make or fetch it again",
                     )
-                yield split_planes(data, self.format)
+                yield _checked(split_planes(data, self.format), self.format, index, self.path)
                 index += 1
 
 

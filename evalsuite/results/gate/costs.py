@@ -20,6 +20,8 @@ def cost_values(rule: Rule, match: Matched, points: pd.DataFrame, covered: list[
     if rule.bound == "allowed" and match.same_machine:
         return [], match.same_machine
     cells = points[points["statistic"] == "mean"].drop_duplicates(["codec", "cell_key"])
+    if rule.bound != "allowed":
+        cells = cells[cells["codec"] == CANDIDATE]
     if cost.time and not cells[cost.alone].astype("boolean").fillna(False).all():
         # What else runs slows a whole run down: it shifts every sequence alike, which no interval over them can tell.
         return [], "times were taken beside other work: make both runs with --timing"
@@ -29,12 +31,11 @@ def cost_values(rule: Rule, match: Matched, points: pd.DataFrame, covered: list[
 def _cost(rule: Rule, cells: pd.DataFrame, name: str) -> Found:
     cost = COSTS[rule.measure]
     if rule.bound != "allowed":
-        after = cells[cells["codec"] == CANDIDATE]
-        own = after[cost.column].to_numpy(dtype=float, na_value=np.nan)
+        own = cells[cost.column].to_numpy(dtype=float, na_value=np.nan)
         known = np.isfinite(own)
         if not known.any():
             return name, None, "not recorded", True, 0
-        frames = after["frames"].to_numpy(dtype=float)
+        frames = cells["frames"].to_numpy(dtype=float)
         figure = (1000 * own[known] / frames[known]).mean() if cost.time else own[known].max() / 1e6
         note = "" if known.all() else f"not recorded at {int((~known).sum())} points"
         return name, float(figure), note, not known.all(), int(known.sum())

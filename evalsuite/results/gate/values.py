@@ -20,6 +20,7 @@ from evalsuite.results.curve import MIN_POINTS, Curve, make_curve
 from evalsuite.results.gate.costs import cost_values
 from evalsuite.results.gate.matching import BASELINE, CANDIDATE, Matched
 from evalsuite.results.gate.rules import COSTS, Rule
+from evalsuite.results.profile import formula_of
 from evalsuite.results.tables import bd_table
 
 Array = NDArray[np.float64]
@@ -94,6 +95,9 @@ def _with_lost(value: Value, match: Matched) -> Value:
 
 def _metric_refusal(rule: Rule, rows: pd.DataFrame) -> str:
     sides = {side: rows[rows["codec"] == side] for side in (BASELINE, CANDIDATE)}
+    if rule.bound != "allowed":
+        # A limit of the candidate's own figure: what the baseline has is no matter.
+        return f"{rule.metric} was not measured in the candidate" if sides[CANDIDATE].empty else ""
     for side, own in sides.items():
         if own.empty:
             return f"{rule.metric} was not measured in the {'runs' if rows.empty else side}"
@@ -144,6 +148,9 @@ def _bd_value(rule: Rule, rows: pd.DataFrame, whole: Curve, row: BDRow | None, n
     if value is not None:
         half = _half_width(rule, rows, lambda result: _measured(rule, result, sign)) if rule.over == "each" else None
         return Value(name, value, note, half, points, blocks=bool(broken))
+    if row.overlap is None:
+        # Refused for something else than where the curves lie, which they cannot make up for.
+        return Value(name, None, note, None, points, blocks=True)
     # Curves too far apart for a number: what happens at equal rate still tells which one is worse.
     match _at_equal_rate(rows, higher):
         case "worse":
@@ -295,6 +302,10 @@ def _change(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, more
         reason = str(before["reason"].iloc[0]) if len(before) else ""
         return Value(name, None, reason or "no score in the baseline", applies=False)
     lost = _lost_scores(means)
+    formulas = {formula_of(str(reason)) for reason in means["reason"][means["status"] == "ok"].fillna("")}
+    if len(formulas) > 1:
+        said = " against ".join(one or "with all metrics" for one in sorted(formulas))
+        return Value(name, None, f"not the same formula: {said}", blocks=True)
     pairs = paired(rows, "score")
     if pairs is None:
         said = "points do not pair: a score is compared at the same point only"
