@@ -56,6 +56,7 @@ def rate_point(
         "frame_rate": frame_rate,
         "frames": len(bits) or 50,
         "means": means,
+        "infinite": frozenset(),
         "higher_is_better": {name: known[name] for name in means if name in known},
         "versions": dict.fromkeys(means, "1"),
         "decode": {},

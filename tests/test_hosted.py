@@ -186,6 +186,13 @@ def test_a_class_that_fails_or_dies_fails_its_cell_and_is_replaced(
     assert len({line[2] for line in notes(tmp_path) if line[:2] == ["load", role]}) == 2
 
 
+def test_loading_is_part_of_the_timeout(tmp_path: Path, clip: Sequence) -> None:
+    """A second and a half of loading and half a one of encoding, both within two, take longer together."""
+    slow = logged(tmp_path, "load = 1.5\nhold = 'child'")
+    with pytest.raises(ProcessError, match="killed with its process group"):
+        coded(slow, clip, timeout=2)
+
+
 @pytest.mark.parametrize("role", ["encode", "decode"])
 def test_a_class_that_hangs_is_killed_with_its_children(role: str, tmp_path: Path, clip: Sequence) -> None:
     encoded = coded(python_recipe(tmp_path), clip)

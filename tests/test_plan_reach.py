@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,16 @@ def test_what_is_not_reached_is_named_with_the_best_there_is() -> None:
     # Of several targets it is the one that fails; for lower-is-better the best is the smallest.
     (one,) = cheapest(LADDER, [Target("vmaf", 80), Target("lpips", 0.05)]).missed
     assert (one.target.metric, one.best) == ("lpips", 0.1)
+
+
+def test_a_lossless_point_reaches_every_target_of_fidelity() -> None:
+    lossy = [rate_point(kbps=kbps, means={"psnr_y": score}) for kbps, score in ((10, 30.0), (20, 37.0))]
+    lossless = rate_point(
+        kbps=80, means={}, infinite=frozenset({"psnr_y"}), higher_is_better={}, versions={"psnr_y": "1"}
+    )
+    points = [*lossy, replace(lossless, higher_is_better={"psnr_y": True})]
+    assert cheapest(points, [Target("psnr_y", 37)]).points["x265", "face"].kbps == 20
+    assert cheapest(points, [Target("psnr_y", 39)]).points["x265", "face"].kbps == 80
 
 
 def test_targets_that_only_different_points_reach() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -62,8 +63,9 @@ def encode(
         "transfer": sequence.colour.transfer,
     }
     request = {"do": "encode", "source": str(source.absolute()), "output": str(output.absolute()), "job": job}
+    started = time.monotonic()
     with opened(hosted(recipe), "encode", point.threads, timeout) as host:
-        reply = host.ask(request, timeout)
+        reply = host.ask(request, _left(timeout, started))
         digest = reply["value"]
         if digest is not None and not (isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest)):
             raise ProcessError(
@@ -75,6 +77,11 @@ def encode(
         return host.usage(reply), digest or ""
 
 
+def _left(timeout: float | None, started: float) -> float | None:
+    """What is left of it since then, of which loading has taken its part."""
+    return None if timeout is None else max(0.001, started + timeout - time.monotonic())
+
+
 def info(recipe: Recipe, bitstream: Path, timeout: float | None) -> tuple[Usage, dict[str, float]]:
     """What the class tells about a bitstream, and what asking cost; nothing where it has no `info`.
 
@@ -82,8 +89,9 @@ def info(recipe: Recipe, bitstream: Path, timeout: float | None) -> tuple[Usage,
         EvalError: the class is not there.
         ProcessError: it fails, or takes too long.
     """
+    started = time.monotonic()
     with opened(hosted(recipe), "info", 1, timeout) as host:
-        reply = host.ask({"do": "info", "bitstream": str(bitstream.absolute())}, timeout)
+        reply = host.ask({"do": "info", "bitstream": str(bitstream.absolute())}, _left(timeout, started))
         return host.usage(reply), reply["value"]
 
 

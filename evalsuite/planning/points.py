@@ -35,6 +35,8 @@ class RatePoint:
     frames: int
     means: Mapping[str, float]
     """Means of metrics and figures, by name; those without a finite score are not here."""
+    infinite: frozenset[str]
+    """Metrics without a finite mean because nothing is lost, such as PSNR of a lossless point."""
     higher_is_better: Mapping[str, bool]
     """Directions of the metrics that judge; figures that describe have none."""
     versions: Mapping[str, str]
@@ -70,7 +72,8 @@ class RatePoint:
         """This one with what only an earlier run of the same cell measured."""
         return replace(
             self,
-            means={**earlier.means, **self.means},
+            means={**{name: mean for name, mean in earlier.means.items() if name not in self.infinite}, **self.means},
+            infinite=self.infinite | (earlier.infinite - self.means.keys()),
             higher_is_better={**earlier.higher_is_better, **self.higher_is_better},
             versions={**earlier.versions, **self.versions},
             decode={**earlier.decode, **self.decode},
@@ -140,7 +143,9 @@ def _point(
 ) -> RatePoint:
     first = rows.iloc[0]
     ok = rows[rows["status"] == "ok"]
-    judged = ok[ok["higher_is_better"].notna()]
+    endless = rows[rows["status"] == "infinite"]
+    scored = rows[rows["status"].isin(("ok", "infinite"))]
+    judged = scored[scored["higher_is_better"].notna()]
     decode = {name: first[name] for name in rows.columns if name.startswith("decode_") and pd.notna(first[name])}
     return RatePoint(
         codec=label,
@@ -152,8 +157,9 @@ def _point(
         frame_rate=float(first["frame_rate"]),
         frames=int(first["frames"]),
         means=dict(zip(ok["metric"], ok["score"].astype(float), strict=True)),
+        infinite=frozenset(map(str, endless["metric"])),
         higher_is_better=dict(zip(judged["metric"], judged["higher_is_better"].astype(bool), strict=True)),
-        versions=dict(zip(ok["metric"], ok["metric_version"].astype(str), strict=True)),
+        versions=dict(zip(scored["metric"], scored["metric_version"].astype(str), strict=True)),
         decode={name.removeprefix("decode_"): float(value) for name, value in decode.items()},
         facts=next((one for one in run.summary["codecs"] if one["name"] == codec), {}),
         cell_key=str(first["cell_key"]),

@@ -128,6 +128,8 @@ def cheapest(points: Sequence[RatePoint], targets: Sequence[Target]) -> Reach:
 
 
 def _reaches(point: RatePoint, target: Target, higher: bool) -> bool:
+    if target.metric in point.infinite:
+        return higher
     mean = point.means.get(target.metric)
     return mean is not None and (mean >= target.value if higher else mean <= target.value)
 
