@@ -138,6 +138,12 @@ def test_lossless_that_is_lossless_no_more(judged):
     assert only(judged(before, before, rule)).verdict == "pass"
 
 
+def test_lossless_everywhere_has_no_figure_to_hold_to_a_limit(judged):
+    after = changed(rows(), {"score": math.inf, "status": "infinite"}, metric=["psnr_yuv"])
+    one = only(judged(rows(), after, {"measure": "score", "metric": "psnr_yuv", "at_least": 30}))
+    assert (one.verdict, one.reason) == ("undecided", "no value on any sequence: infinite at every point")
+
+
 def test_a_percentage_of_nothing(judged):
     rule = {"measure": "score_percent", "metric": "lpips", "allowed": 5, "over": "each"}
     before = changed(rows(), {"score": 0.0}, metric=["lpips"], q=[16])

@@ -289,6 +289,8 @@ def _figure(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, _: b
     good = rows[(rows["codec"] == CANDIDATE) & (rows["status"] == "ok")]
     note = "" if bad.empty else f"{len(bad)} points {bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"
     value = float(good["score"].mean()) if len(good) else None
+    if value is None and not note and not after.empty:
+        note = "infinite at every point"
     # Infinite is beyond any lower limit; of an upper one it is the other side.
     infinite = rule.bound == "at_most" and bool((after["status"] == "infinite").any())
     return Value(name, value, note, points=len(good), blocks=applies and (not bad.empty or infinite), applies=applies)
