@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,6 +200,35 @@ def test_trap30_a_time_taken_in_company_never_replaces_one_taken_alone(tmp_path:
         assert store.decode("cell") == alone
         store.add_decode("cell", again)
         assert store.decode("cell") == again
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"bitx"), lambda path: None]
+)
+def test_trap30_an_encode_again_in_company_keeps_the_time_taken_alone(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    sha256 = hashlib.sha256(b"bits").hexdigest()
+
+    def add_timed(store: Store, seconds: float, timing: Timing) -> None:
+        made = store.scratch / "made.bin"
+        made.write_bytes(b"bits")
+        usage = Usage(seconds, seconds)
+        store.add_encode(
+            "cell", 30.0, made, sha256=sha256, payload_bytes=4, usage=usage, commands=(("enc",),), timing=timing
+        )
+
+    with Store(tmp_path / "store") as store:
+        add_timed(store, 1.0, ALONE)
+        damage(store.bitstream(sha256))
+        add_timed(store, 9.0, Timing(ran_alone=False, timed_on=""))
+        found = store.encode("cell")
+        assert found is not None
+        assert (found.usage.wall_s, found.timing) == (1.0, ALONE)
+        add_timed(store, 2.0, ALONE)
+        found = store.encode("cell")
+        assert found is not None
+        assert found.usage.wall_s == 2.0
 
 
 def test_timing_again_changes_no_bitstream(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,10 @@ class Store(StoreFolder):
                     return first
                 self.forget_others(cell_key, sha256)
                 self.move_in(bitstream, sha256)
+                # The same bytes as before, whose file was missing or damaged: a time that was taken alone stays.
+                before = self._encode("cells WHERE cell_key = ?", (cell_key,))
+                if before is not None and before.timing.ran_alone and not timing.ran_alone:
+                    stored = replace(stored, usage=before.usage, timing=before.timing)
                 self._record(cell_key, stored, origin)
         return stored
 
