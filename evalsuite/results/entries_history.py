@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
 
-from evalsuite.results.bdrate import bd_rate
+from evalsuite.results.bdrate import BDResult, bd_rate
 from evalsuite.results.bdrows import BDRow, bd_row, mean_row, not_alike
 from evalsuite.results.comparable import PROPERTIES
 from evalsuite.results.entries_rank import verdict
 from evalsuite.results.entry import Entry
 from evalsuite.results.load import RunResults
+from evalsuite.results.profile import formula_of, other_formula
 
 StepKind = Literal["better", "worse", "same", "unknown", "first", "protocol"]
 """same: not told apart. unknown: cannot be told. protocol: the protocol changed, nothing is comparable."""
@@ -39,6 +41,8 @@ class Snapshot:
     entry: Entry
     curves: Mapping[tuple[str, str], tuple[list[float], list[float]]]
     """Rates in bpp and means over frames of the codec, by metric and sequence."""
+    formulas: Mapping[tuple[str, str], frozenset[str]]
+    """What their scores' reasons say of the formula, likewise (`profile.formula_of`)."""
     scales: Mapping[str, tuple[bool, float | None]]
     """By metric: whether higher is better, and the ceiling of a saturating one."""
     properties: Mapping[str, str]
@@ -59,6 +63,11 @@ def snapshot(entry: Entry, run: RunResults, metrics: Sequence[str]) -> Snapshot:
     mine = (points["codec"] == manifest.codec) & (points["statistic"] == "mean") & points["metric"].isin(metrics)
     curves: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     scales = {}
+    scored = points[mine & (points["status"] == "ok")]
+    formulas = {
+        (str(metric), str(sequence)): frozenset(map(formula_of, of["reason"].fillna("")))
+        for (metric, sequence), of in scored.groupby(["metric", "sequence"])
+    }
     columns = ("metric", "sequence", "bpp", "score", "higher_is_better", "log_domain_ceiling")
     rows = points.loc[mine, list(columns)]
     for metric, sequence, bpp, score, higher, ceiling in zip(*(rows[name] for name in columns), strict=True):
@@ -73,7 +82,7 @@ def snapshot(entry: Entry, run: RunResults, metrics: Sequence[str]) -> Snapshot:
         for column, known in PROPERTIES.items()
         if known.marks
     }
-    return Snapshot(entry, curves, scales, properties, _identity(codecs[manifest.anchor]))
+    return Snapshot(entry, curves, formulas, scales, properties, _identity(codecs[manifest.anchor]))
 
 
 def _identity(codec: Mapping[str, Any]) -> str:
@@ -113,6 +122,9 @@ def _row(before: Snapshot, after: Snapshot, metric: str) -> BDRow | None:
         sides = [one.curves.get((metric, sequence), ([], [])) for one in (before, after)]
         higher, ceiling = after.scales.get(metric, (True, None))
         result = bd_rate(*sides[0], *sides[1], higher_is_better=higher, log_domain_ceiling=ceiling)
+        formulas = (one.formulas.get((metric, sequence), frozenset[str]()) for one in (before, after))
+        if other := other_formula(itertools.chain(*formulas)):
+            result = BDResult("refused", other)
         rows.append(bd_row(metric, _BEFORE, _AFTER, sequence, result))
     return mean_row(rows) if metric in after.scales else None
 

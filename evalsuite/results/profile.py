@@ -8,7 +8,7 @@ a profile ranks for a use, and is never the only number.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -155,6 +155,17 @@ def formula_of(reason: str) -> str:
     'without text_cer'
     """
     return reason.partition(" (")[0]
+
+
+def other_formula(reasons: Iterable[str]) -> str:
+    """How the formulas of scores of one metric differ, by the scores' reasons; empty where they are one.
+
+    >>> other_formula(["", "without text_cer (text_cer: no text)"])
+    'not the same formula: with all metrics against without text_cer'
+    """
+    found = sorted(set(map(formula_of, reasons)))
+    said = " against ".join(one or "with all metrics" for one in found)
+    return f"not the same formula: {said}" if len(found) > 1 else ""
 
 
 def _counts(mean: Pooled | None) -> bool:

@@ -18,7 +18,7 @@ from evalsuite.results.bdrate import BDResult, check_request, compare_curves
 from evalsuite.results.bdrows import BDRow, Likeness, bd_row, mean_row, not_alike, with_caveats
 from evalsuite.results.comparable import rate_caveats
 from evalsuite.results.curve import Method
-from evalsuite.results.profile import formula_of
+from evalsuite.results.profile import other_formula
 from evalsuite.results.sides import CurveTable, Scale, Side
 
 _AVERAGED = "the curve is an average over sequences, which the sequences with the highest rates rule"
@@ -147,8 +147,8 @@ def _compare(
     for name, side in sides:
         if several := table.mixed(side):
             return BDResult("refused", f"the {name} mixes codecs: {several}"), found
-    if other := _other_formula(anchor, test):
-        return BDResult("refused", f"not the same formula: {other}"), found
+    if other := other_formula(reason for side in (anchor, test) for reason in side.reasons[side.statuses == "ok"]):
+        return BDResult("refused", other), found
     result = compare_curves(table.curve(anchor, scale), table.curve(test, scale), method)
     if found.unlike:
         caveats.insert(0, not_alike(found.unlike))
@@ -158,13 +158,6 @@ def _compare(
     if table.averaged(anchor, test):
         caveats.append(_AVERAGED)
     return with_caveats(result, caveats), found
-
-
-def _other_formula(anchor: Side, test: Side) -> str:
-    """How the formulas of a profile's scores differ; empty where they are one."""
-    good = (side.reasons[side.statuses == "ok"] for side in (anchor, test))
-    found = sorted({formula_of(reason) for reasons in good for reason in set(reasons)})
-    return " against ".join(one or "with all metrics" for one in found) if len(found) > 1 else ""
 
 
 def _without_score(side: Side) -> str:

@@ -20,7 +20,7 @@ from evalsuite.results.curve import MIN_POINTS, Curve, make_curve
 from evalsuite.results.gate.costs import cost_values
 from evalsuite.results.gate.matching import BASELINE, CANDIDATE, Matched
 from evalsuite.results.gate.rules import COSTS, Rule
-from evalsuite.results.profile import formula_of
+from evalsuite.results.profile import other_formula
 from evalsuite.results.tables import bd_table
 
 Array = NDArray[np.float64]
@@ -304,10 +304,8 @@ def _change(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, more
         reason = str(before["reason"].iloc[0]) if len(before) else ""
         return Value(name, None, reason or "no score in the baseline", applies=False)
     lost = _lost_scores(means)
-    formulas = {formula_of(str(reason)) for reason in means["reason"][means["status"] == "ok"].fillna("")}
-    if len(formulas) > 1:
-        said = " against ".join(one or "with all metrics" for one in sorted(formulas))
-        return Value(name, None, f"not the same formula: {said}", blocks=True)
+    if other := other_formula(means["reason"][means["status"] == "ok"].fillna("")):
+        return Value(name, None, other, blocks=True)
     pairs = paired(rows, "score")
     if pairs is None:
         said = "points do not pair: a score is compared at the same point only"
