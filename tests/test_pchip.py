@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
+from evalsuite.results.bdrate import bd_rate
 from evalsuite.results.pchip import pchip
 
 steps = st.lists(st.floats(1e-3, 10), min_size=2, max_size=12)
@@ -34,3 +35,9 @@ def test_monotone_points_have_a_monotone_curve():
 def test_slopes_that_overflow_are_refused():
     with pytest.raises(ValueError, match="too close"):
         pchip(np.array([0, 5e-324, 1.0]), np.array([0.0, 1e300, 2e300]))
+
+
+@pytest.mark.parametrize("method", ["pchip", "akima", "cubic"])
+def test_curves_whose_slopes_are_beyond_all_numbers_are_refused(method):
+    rates, tiny = [1, 2, 4, 8], [0, 5e-324, 1e-323, 1.5e-323]
+    assert bd_rate(rates, tiny, rates, tiny, method=method, higher_is_better=True).status == "refused"

@@ -101,7 +101,7 @@ class ContainerReader:
                 stream = container.streams.video[0]
                 first = next(container.decode(stream), None)
                 rate = stream.average_rate or stream.guessed_rate
-                stated = stream.frames
+                self.frames: int | None = stream.frames - _discarded(self.path) if stream.frames else None
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise MediaError(
                 f"the file is not a video that can be read: {getattr(error, 'strerror', None) or error}",
@@ -112,7 +112,6 @@ class ContainerReader:
             raise MediaError("the video stream holds no frame", where=path)
         if not rate:
             raise MediaError("the file does not say its frame rate", where=path, fix="convert it to Y4M first")
-        self.frames: int | None = stated - _discarded(self.path) if stated else None
         self.frame_rate = Fraction(rate)
         self.format = _format_of(first, path)
         self.told = told(
