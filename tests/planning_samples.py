@@ -59,6 +59,7 @@ def rate_point(
         "infinite": frozenset(),
         "higher_is_better": {name: known[name] for name in means if name in known},
         "versions": dict.fromkeys(means, "1"),
+        "reasons": {},
         "decode": {},
         "facts": {},
         "cell_key": key,

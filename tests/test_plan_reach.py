@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planning_samples import rate_point
+from report_sample import write_sample
 
 from evalsuite.errors import RequestError
+from evalsuite.planning.points import rate_points
 from evalsuite.planning.reach import Missed, Target, cheapest, parse_target
+from evalsuite.results.load import read_run
 
 LADDER = [
     rate_point("x265", "face", kbps=kbps, means={"vmaf": vmaf, "lpips": lpips, "token_rate": 100})
@@ -70,6 +74,22 @@ def test_a_metric_that_nobody_measured_or_that_does_not_judge_is_refused() -> No
         cheapest(LADDER, [Target("vmax", 80)])
     with pytest.raises(RequestError, match="token_rate describes"):
         cheapest(LADDER, [Target("token_rate", 80)])
+
+
+def test_a_profile_of_other_terms_is_another_metric(tmp_path: Path) -> None:
+    run = read_run(write_sample(tmp_path, codecs=["x265"], sequences=["face", "bikes"], metrics=["vmaf"]))
+    points = run.points.assign(reason=run.points["reason"].astype(object))
+    points.loc[points["sequence"] == "bikes", "reason"] = "without text_cer (text_cer: no text)"
+    whole = rate_points([replace(run, points=points)])
+    assert {point.sequence: dict(point.reasons) for point in whole} == {
+        "face": {},
+        "bikes": {"vmaf": "without text_cer (text_cer: no text)"},
+    }
+    # What does not apply to one sequence is left out there, for all codecs.
+    assert cheapest(whole, [Target("vmaf", 1)]).points.keys() == {("x265", "face"), ("x265", "bikes")}
+    other = [replace(point, codec="tvc", reasons={}) for point in whole]
+    with pytest.raises(RequestError, match=r"vmaf on bikes of different terms[\s\S]*with all metrics against without"):
+        cheapest([*whole, *other], [Target("vmaf", 1)])
 
 
 @pytest.mark.parametrize("text", ["", "vmaf", "vmaf=", "=80", "vmaf=nan", "vmaf=inf", "vmaf=8o", "vmaf>80"])

@@ -41,6 +41,8 @@ class RatePoint:
     """Directions of the metrics that judge; figures that describe have none."""
     versions: Mapping[str, str]
     """Of the metrics that have a mean."""
+    reasons: Mapping[str, str]
+    """What dropped out of a mean, such as terms of a profile, by metric; those of which all is there are not here."""
     decode: Mapping[str, float]
     """The run's decode_* columns that have a value, by name without the prefix: cpu_s, latency_p95_s and so on."""
     facts: Mapping[str, Any]
@@ -76,6 +78,10 @@ class RatePoint:
             infinite=self.infinite | (earlier.infinite - self.means.keys()),
             higher_is_better={**earlier.higher_is_better, **self.higher_is_better},
             versions={**earlier.versions, **self.versions},
+            reasons={
+                **{name: said for name, said in earlier.reasons.items() if name not in self.versions},
+                **self.reasons,
+            },
             decode={**earlier.decode, **self.decode},
             runs=(*self.runs, *earlier.runs),
         )
@@ -160,6 +166,7 @@ def _point(
         infinite=frozenset(map(str, endless["metric"])),
         higher_is_better=dict(zip(judged["metric"], judged["higher_is_better"].astype(bool), strict=True)),
         versions=dict(zip(scored["metric"], scored["metric_version"].astype(str), strict=True)),
+        reasons={metric: said for metric, said in zip(ok["metric"], ok["reason"].fillna(""), strict=True) if said},
         decode={name.removeprefix("decode_"): float(value) for name, value in decode.items()},
         facts=next((one for one in run.summary["codecs"] if one["name"] == codec), {}),
         cell_key=str(first["cell_key"]),

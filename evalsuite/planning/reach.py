@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.planning.points import RatePoint
+from evalsuite.results.profile import other_formula
 
 Place = tuple[str, str]
 """Codec and sequence."""
@@ -71,8 +72,10 @@ def directions(points: Iterable[RatePoint], targets: Iterable[Target]) -> dict[s
     """Whether higher is better, for the metric of each target.
 
     Raises:
-        RequestError: no point has the metric, it describes and does not judge, or the points have several versions.
+        RequestError: no point has the metric, it describes and does not judge, or the points have several versions or,
+            on one sequence, several formulas of it.
     """
+    points = list(points)
     known: dict[str, bool] = {}
     described: set[str] = set()
     versions: dict[str, set[str]] = {}
@@ -88,6 +91,7 @@ def directions(points: Iterable[RatePoint], targets: Iterable[Target]) -> dict[s
                 got=", ".join(sorted(versions[metric])),
                 fix="make the runs again with one version",
             )
+        _one_formula(metric, points)
         if metric in known:
             continue
         if metric in described:
@@ -100,6 +104,20 @@ def directions(points: Iterable[RatePoint], targets: Iterable[Target]) -> dict[s
             fix=f"{did_you_mean(metric, known)} (or measure it: `evalsuite run --metrics`; a profile: `--profile`)",
         )
     return {target.metric: known[target.metric] for target in targets}
+
+
+def _one_formula(metric: str, points: Iterable[RatePoint]) -> None:
+    reasons: dict[str, set[str]] = {}
+    for point in points:
+        if metric in point.means:
+            reasons.setdefault(point.sequence, set()).add(point.reasons.get(metric, ""))
+    for sequence, said in reasons.items():
+        if other := other_formula(said):
+            raise RequestError(
+                f"these runs made {metric} on {sequence} of different terms: one target does not mean the same for all",
+                got=other,
+                fix="make the runs again with the same metrics, or name another target",
+            )
 
 
 def cheapest(points: Sequence[RatePoint], targets: Sequence[Target]) -> Reach:
