@@ -41,6 +41,26 @@ def test_an_existing_report_is_replaced(tmp_path):
     assert not {"pair-1.html", "sequence-1.html", "sequence-1.js"} & names
 
 
+@pytest.mark.parametrize("name", ["site", "run", "run/pictures", "run/data"])
+def test_a_folder_of_other_files_is_not_a_place_for_a_report(tmp_path, name):
+    run = write_sample(tmp_path / "run")
+    other = tmp_path / name
+    for path in ("index.html", "data/app.js", "pictures/holiday.jpg"):
+        (other / path).parent.mkdir(parents=True, exist_ok=True)
+        (other / path).write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(RequestError, match="not a report, and it is not empty"):
+        build_report([run], other)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_report_of_a_run_is_its_own_whatever_made_it(tmp_path):
+    run = write_sample(tmp_path / "run")
+    (run / "report").mkdir()
+    (run / "report" / "index.html").write_text("a report of an earlier version")
+    assert "x265" in build_report([run], run / "report").read_text(encoding="utf-8")
+
+
 def test_plotly_may_be_beside_several_reports(tmp_path):
     index = build_report([write_sample(tmp_path / "run")], tmp_path / "site" / "report", plotly="../plotly.min.js")
     assert 'src="../plotly.min.js"' in (index.parent / "curves.html").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from report_sample import TARGETS, write_sample
 
+from evalsuite.planning.devices import standard_devices
 from evalsuite.report import complexity, devices, means
 from evalsuite.report.comparisons import groups
 from evalsuite.report.merge import merge
@@ -35,12 +36,39 @@ def test_the_codec_that_others_were_matched_to_stands_at_their_targets(tmp_path)
     one = [point for point in found.points if point.sequence == "face"]
     assert [[point.codec for point in held] for held in places(one).values()] == [["vvenc", "x265"]] * len(TARGETS)
     made = means.document(found)
-    assert made["words"] == means.WORDS
+    assert made["words"] == means.EQUAL_RANKS
     assert [(point["codec"], point["lines"][0]) for point in made["points"]] == [
         (codec, f"target {rank}") for codec in ("vvenc", "x265") for rank in range(1, len(TARGETS) + 1)
     ]
     needs = devices.needs(found)
     assert [row.sequences for row in needs.rows] == [5] * len(needs.rows)
+
+
+def test_a_codec_that_others_are_matched_to_in_one_run_alone_stands_at_their_targets(tmp_path):
+    # In the second run x265 is matched to vvenc, so it has targets there and none in the first.
+    shared = {"sequences": ["face"], "metrics": ["vmaf"]}
+    first = read_run(write_sample(tmp_path / "first", codecs=["x265", "x264"], **shared))
+    points = first.points.assign(target_bpp=first.points["target_bpp"].where(first.points["codec"] != "x265"))
+    second = read_run(write_sample(tmp_path / "second", codecs=["vvenc", "x265"], targets=[0.015, 0.03], **shared))
+    found = merge([dataclasses.replace(first, points=points), second])
+    held = {place.target: {point.codec for point in own} for place, own in places(found.points).items()}
+    assert all({"x265", "x264"} <= held[target] for target in TARGETS)
+    assert None not in held
+
+
+def test_a_time_that_is_not_known_everywhere_is_no_yes(tmp_path):
+    run = read_run(write_sample(tmp_path / "run", codecs=["x265"], costs={"x265": {"decode_cpu_s": 0.01}}))
+    fast = dataclasses.replace(standard_devices()[0], speed=1.0)
+    assert {row.in_time(fast) for row in devices.needs(merge([run])).rows} == {True}
+    unknown = run.points["decode_cpu_s"].mask(run.points["sequence"] == "face")
+    rows = devices.needs(merge([dataclasses.replace(run, points=run.points.assign(decode_cpu_s=unknown))])).rows
+    assert {row.in_time(fast) for row in rows} == {None}
+    slow = dataclasses.replace(fast, speed=1e-9)
+    assert {row.in_time(slow) for row in rows} == {False}
+
+
+def test_targets_that_sequences_share_are_called_equal(tmp_path):
+    assert means.document(merge([read_run(write_sample(tmp_path / "run"))]))["words"] == means.EQUAL_TARGETS
 
 
 def test_without_targets_points_of_equal_rank_are_brought_together(tmp_path):

@@ -32,7 +32,9 @@ def report(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the report; its files are replaced.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the report: a new one, or one whose report is replaced.", show_default=False)
+    ],
     store: Annotated[
         Path | None,
         typer.Option(help="Results store of the runs: makes the pictures that a run lacks.", show_default=False),

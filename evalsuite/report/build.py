@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import evalsuite
 from evalsuite.errors import AssetError, RequestError
 from evalsuite.report import data, page, pictures
 from evalsuite.report.merge import merge
@@ -16,6 +18,8 @@ from evalsuite.report.model import Report
 from evalsuite.results.load import RunResults, read_run
 
 PLOTLY = "plotly.min.js"
+MARKER = "report.json"
+"""Says that a folder is a report: what is in another one is not replaced."""
 
 _GENERATED = (
     *("pair-*.html", "sequence-*.html", "data/*.js"),
@@ -40,24 +44,26 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plot
 
     Args:
         runs: result folders, or what was read from them. See `merge` for what several runs come to.
-        out: the report's folder; made where missing, its files replaced where not.
+        out: the report's folder; made where missing, its files replaced where it is a report.
         plotly: where plotly.js already is, relative to `out`; it is copied into `out` where this is None.
 
     Returns:
         The page to open, `index.html` in `out`.
 
     Raises:
-        RequestError: no runs, or `out` cannot be written.
+        RequestError: no runs, or `out` cannot be written or holds something else than a report.
         AssetError: the installed plotly package lacks plotly.min.js.
     """
     if not runs:
         raise RequestError("a report needs at least one run", fix="name a folder that `evalsuite run` wrote")
     read = [read_run(run) if isinstance(run, Path) else run for run in runs]
+    _check_folder(out, read)
     report = merge(read)
     report = replace(report, pictures=pictures.gather(read, report))
     bundle = plotly_js()
     try:
         (out / "data").mkdir(parents=True, exist_ok=True)
+        _replace(out / MARKER, json.dumps({"schema": 1, "evalsuite": evalsuite.__version__}).encode() + b"\n")
         written = set()
         if plotly is None:
             _replace(out / PLOTLY, bundle)
@@ -76,6 +82,17 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plot
             fix="give a folder that can be written, with 20 MB free",
         ) from error
     return out / "index.html"
+
+
+def _check_folder(out: Path, runs: Sequence[RunResults]) -> None:
+    if not out.is_dir() or out.resolve() in {run.folder.resolve() / "report" for run in runs}:
+        return
+    if not (out / MARKER).is_file() and any(out.iterdir()):
+        raise RequestError(
+            "this is not a report, and it is not empty: its files would be replaced",
+            where=out,
+            fix="give a new folder",
+        )
 
 
 def _files(report: Report, plotly: str, bundle: bytes) -> Iterator[tuple[str, bytes]]:

@@ -93,6 +93,27 @@ def check_run(run: RunResults) -> None:
                 got="nothing" if value is ... else repr(value)[:100],
                 fix=RERUN,
             )
+    _check_points(run)
+
+
+def _check_points(run: RunResults) -> None:
+    """Points of what the summary does not describe, or that no encode can have."""
+    for column, key in (("codec", "codecs"), ("sequence", "sequences")):
+        described = {entry["name"] for entry in run.summary[key]}
+        if unknown := [name for name in run.points[column].unique() if name not in described]:
+            raise StoreError(
+                f"results that cannot be reported: summary.json does not describe the {column} of some points",
+                where=run.folder,
+                got=", ".join(map(str, unknown[:4])),
+                fix=RERUN,
+            )
+    for column in ("bpp", "kbps", "bytes", "frames", "frame_rate"):
+        if (run.points[column] <= 0).any():
+            raise StoreError(
+                f"results that cannot be reported: {column} of some points is not above zero",
+                where=run.folder,
+                fix=RERUN,
+            )
 
 
 def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, tuple[type, ...]]]:
@@ -104,6 +125,8 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, tuple[ty
             yield from (
                 (where, key, entry[key], kinds) for key, kinds in _OPTIONAL.get(name, {}).items() if key in entry
             )
+            for key in ("tags", "traits"):
+                yield from ((where, key, one, _TEXT) for one in entry.get(key, ()) if isinstance(entry[key], list))
     for name, fields in _RECORDS.items():
         record = summary[name]
         yield from ((name, key, record[key], kinds) for key, kinds in fields.items() if key in record)

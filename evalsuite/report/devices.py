@@ -34,10 +34,14 @@ class Need:
     """The largest over the sequences, in the order of the columns; None where it is known of none."""
     cores: float | None
     """Of the machine that measured, that decoding in real time takes."""
+    whole: bool
+    """Whether that is known of every sequence."""
 
     def in_time(self, device: Device) -> bool | None:
-        """Whether one core of the device would decode every sequence in real time."""
-        return None if self.cores is None else self.cores <= device.speed
+        """Whether one core of the device would decode every sequence in real time; None where nobody knows."""
+        if self.cores is not None and self.cores > device.speed:
+            return False
+        return True if self.cores is not None and self.whole else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ def needs(report: Report) -> Needs:
         # Of what was only published nothing but the rate is known.
         if any(value is not None for value in found[1:]):
             count = len({point.sequence for point in points})
-            rows.append(Need(report.codecs[codec], rate, count, found, _most(cores, points)))
+            whole = all(cores(point) is not None for point in points)
+            rows.append(Need(report.codecs[codec], rate, count, found, _most(cores, points), whole))
     held = [place for place in range(len(figures)) if any(row.figures[place] is not None for row in rows)]
     return Needs(
         tuple(figures[place] for place in held),

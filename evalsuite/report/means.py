@@ -11,22 +11,30 @@ from typing import Any
 
 from evalsuite.report import text
 from evalsuite.report.model import Metric, Point, Report
-from evalsuite.report.traffic import places
+from evalsuite.report.traffic import Place, places
 from evalsuite.results.stats import mean_interval
 
-WORDS = (
-    "Mean over sequences of scores at equal targets, for a first look: BD-rates are computed per sequence and then "
+_WORDS = (
+    "Mean over sequences of scores at {}, for a first look: BD-rates are computed per sequence and then "
     "averaged, never from this."
 )
+EQUAL_TARGETS = _WORDS.format("equal targets")
+EQUAL_RANKS = _WORDS.format("rates of equal rank, which are other rates on every sequence")
 
 NOTHING = "There is no mean over sequences: no codec has a point at the same target on every sequence."
 
 
 def document(report: Report) -> dict[str, Any]:
     """Points of the means, and the scores of each metric and token figure in their order: shaped as a sequence's."""
-    grouped = _by_place(report)
+    by_sequence: dict[str, list[Point]] = {}
+    for point in report.points:
+        by_sequence.setdefault(point.sequence, []).append(point)
+    each = [places(points) for points in by_sequence.values()]
+    grouped = _by_place(report, each)
+    targets = {tuple(place.target for place in own) for own in each}
+    shared = len(targets) == 1 and None not in next(iter(targets))
     return {
-        "words": WORDS if grouped else NOTHING,
+        "words": (EQUAL_TARGETS if shared else EQUAL_RANKS) if grouped else NOTHING,
         "points": [_point(codec, title, points) for codec, title, points in grouped],
         "scores": {
             metric.label: [_mean(points, metric) for *_, points in grouped]
@@ -35,16 +43,12 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def _by_place(report: Report) -> list[tuple[str, str, list[Point]]]:
+def _by_place(report: Report, each: list[dict[Place, list[Point]]]) -> list[tuple[str, str, list[Point]]]:
     """Codec, words and points of each place that a codec has on every sequence: by codec, from the lowest rate up.
 
     Targets in kbps, or those of a codec that was matched, are other rates on every sequence: what they share is their
     rank. It means something where every sequence has as many of them.
     """
-    by_sequence: dict[str, list[Point]] = {}
-    for point in report.points:
-        by_sequence.setdefault(point.sequence, []).append(point)
-    each = [places(points) for points in by_sequence.values()]
     if len({sum(place.target is not None for place in own) for own in each}) != 1:
         return []
     grouped: dict[tuple[str, bool, int], list[Point]] = {}

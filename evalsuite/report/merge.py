@@ -3,12 +3,14 @@
 The rule: a name means the same thing in two runs only where its identity is the same too. A codec whose binary or
 settings changed, a sequence whose content changed, a metric whose version changed is kept apart, and the name of its
 run is added to its label. One encode that several runs measured becomes one point with the scores of all of them; where
-runs contradict each other (two scores of one metric, two bitstreams at one q), the later one is shown. BD-rate is
-computed anew over what was merged. Published points join measured ones by the rule of `publications`.
+runs contradict each other (two scores of one metric, two bitstreams at one q), the later one is shown. What failed or
+is missing contradicts nothing: what another run has is shown, and is no failure of the report. BD-rate is computed anew
+over what was merged. Published points join measured ones by the rule of `publications`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass, replace
@@ -88,8 +90,10 @@ class _Labelled:
     metrics: Names
 
     def entries(self, key: str) -> Iterator[dict[str, Any]]:
-        """A list of the summary, relabelled. Where a cell is named, it tells presets of one codec apart."""
+        """A list of the summary, relabelled. Its cell, or its rate, tells presets of one codec apart."""
         by_cell = dict(zip(self.points["cell_key"], self.points["codec"], strict=True))
+        rates = zip(*(self.points[name] for name in ("named", "sequence", "q", "bpp")), strict=True)
+        by_rate = dict(zip(rates, self.points["codec"], strict=True))
         for entry in self.run.summary.get(key, ()):
             fresh = dict(entry)
             for field, names in (
@@ -102,7 +106,8 @@ class _Labelled:
                 if field in fresh:
                     fresh[field] = names.get(fresh[field], fresh[field])
             if "codec" in fresh:
-                fresh["codec"] = by_cell.get(entry.get("cell_key"), fresh["codec"])
+                rate = entry["codec"], fresh.get("sequence"), entry.get("q"), entry.get("bpp")
+                fresh["codec"] = by_cell.get(entry.get("cell_key"), by_rate.get(rate, fresh["codec"]))
             yield fresh
 
 
@@ -115,7 +120,8 @@ def merge(results: ListOf[RunResults]) -> Report:
     for result in results:
         check_run(result)
     runs = tuple(Run(label, run.summary, run) for label, run in zip(run_labels(results), results, strict=True))
-    codecs = _labels(runs, "codecs", _CODEC_IDENTITY)
+    several = _several(runs)
+    codecs = _labels(runs, "codecs", _CODEC_IDENTITY, several)
     matches = match_sequences(runs)
     labels = distinct_labels(matches.identities)
     sequences = {
@@ -130,9 +136,11 @@ def merge(results: ListOf[RunResults]) -> Report:
             {name: label for (owner, name), label in each.items() if owner == run.label}
             for each in (codecs, sequences, metrics)
         ]
+        own[0] |= _bare(run, own[0], several)
         labelled.append(_Labelled(run, _relabel(result.points, run, *own), *own))
-    points = _latest(pd.concat([each.points for each in labelled], ignore_index=True))
-    known = _facts(runs, "codecs", codecs)
+    tables = [each.points.assign(run=number) for number, each in enumerate(labelled)]
+    points = _latest(pd.concat(tables, ignore_index=True))
+    known = _facts(runs, "codecs", codecs, several)
     # What a channel costs is told against the same bitstreams without it (`planner`), not as that of another codec.
     is_behind = points["codec"].isin([label for label, facts in known if is_channel(facts.get("loss"))])
     compared, behind = points[~is_behind], points[is_behind]
@@ -147,7 +155,7 @@ def merge(results: ListOf[RunResults]) -> Report:
         points=_points(points),
         bd_rows=bd_rows,
         rate_match=_unique(labelled, "rate_match", ("codec", "sequence", "target_bpp")),
-        failures=_unique(labelled, "failures", ("codec", "sequence", "q", "stage", "message")),
+        failures=_failures(labelled, points),
         commands=_unique(labelled, "commands", ("codec", "sequence", "q")),
         unmatched=matches.unmatched,
         relative=relative_curves(compared, bd_rows),
@@ -156,21 +164,41 @@ def merge(results: ListOf[RunResults]) -> Report:
     )
 
 
-def _name(entry: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> str:
-    """The entry's name; with its preset where one codec has several in a run, as in the BD-rate table."""
-    presets = {other.get("preset") for other in entries if other["name"] == entry["name"]}
-    return str(entry["name"]) if len(presets) == 1 else f"{entry['name']}/{entry.get('preset')}"
+def _several(runs: Iterable[Run]) -> frozenset[str]:
+    """The codecs that have several presets in one run: their presets tell them apart, in all runs."""
+    counts = (Counter(str(entry["name"]) for entry in run.summary["codecs"]) for run in runs)
+    return frozenset(name for own in counts for name, count in own.items() if count > 1)
 
 
-def _labels(runs: Iterable[Run], key: str, identity: tuple[str, ...]) -> dict[tuple[str, str], str]:
+def _name(entry: Mapping[str, Any], several: frozenset[str]) -> str:
+    """The entry's name; with its preset where a codec has several, as in the BD-rate table."""
+    name = str(entry["name"])
+    return f"{name}/{entry.get('preset')}" if name in several else name
+
+
+def _bare(run: Run, codecs: Names, several: frozenset[str]) -> Names:
+    """Labels by the bare names of codecs of which this run has one preset, and another run several."""
+    counts = Counter(str(entry["name"]) for entry in run.summary["codecs"])
+    return {
+        str(entry["name"]): codecs[_name(entry, several)]
+        for entry in run.summary["codecs"]
+        if counts[str(entry["name"])] == 1
+    }
+
+
+def _labels(
+    runs: Iterable[Run], key: str, identity: tuple[str, ...], several: frozenset[str] = frozenset()
+) -> dict[tuple[str, str], str]:
     return distinct_labels(
-        (run.label, _name(entry, run.summary[key]), tuple(str(entry.get(part)) for part in identity))
+        (run.label, _name(entry, several), tuple(str(entry.get(part)) for part in identity))
         for run in runs
         for entry in run.summary[key]
     )
 
 
-def _facts(runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str]) -> list[tuple[str, dict[str, Any]]]:
+def _facts(
+    runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str], several: frozenset[str] = frozenset()
+) -> list[tuple[str, dict[str, Any]]]:
     """Each label once, in the order of first appearance, with its entry in the run that first had it.
 
     The entry of a sequence that was read is preferred to that of one that was only published.
@@ -178,7 +206,7 @@ def _facts(runs: Iterable[Run], key: str, labels: Mapping[tuple[str, str], str])
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         for entry in run.summary[key]:
-            label = labels[run.label, _name(entry, run.summary[key])]
+            label = labels[run.label, _name(entry, several)]
             if label not in found or (found[label].get("sha256") == "" and entry.get("sha256")):
                 found[label] = entry
     return list(found.items())
@@ -189,6 +217,7 @@ def _relabel(points: pd.DataFrame, run: Run, codecs: Names, sequences: Names, me
     with_preset = points["codec"] + "/" + points["preset"]
     names = points["codec"].where(~with_preset.isin(several), with_preset)
     return points.assign(
+        named=points["codec"],
         codec=names.map(lambda name: codecs.get(name, name)),
         sequence=points["sequence"].map(lambda name: sequences.get(name, name)),
         metric=points["metric"].map(lambda name: metrics.get(name, name)),
@@ -196,12 +225,33 @@ def _relabel(points: pd.DataFrame, run: Run, codecs: Names, sequences: Names, me
 
 
 def _latest(points: pd.DataFrame) -> pd.DataFrame:
-    """One bitstream for each codec, sequence and q, and one score for each of its metrics: the last given."""
+    """One bitstream for each codec, sequence and q, and one score for each of its metrics: the last there is."""
     points = points.assign(knob=points["q"].astype(object).where(points["q"].notna(), points["cell_key"]))
     place = ["codec", "sequence", "knob"]
-    last = points.groupby(place)["cell_key"].transform("last")
-    latest = points[points["cell_key"] == last].drop_duplicates([*place, "metric", "statistic"], keep="last")
-    return latest.drop(columns="knob")
+    # A cell that failed before it had a size is shown only where no run has another.
+    made = points["cell_key"].where(points["bpp"].notna()).groupby([points[name] for name in place]).transform("last")
+    last = made.fillna(points.groupby(place)["cell_key"].transform("last"))
+    latest = points[points["cell_key"] == last]
+    # One run gives all statistics of a metric: the last that has a score.
+    scored = latest["status"].isin(("ok", "infinite")) & (latest["statistic"] == "mean")
+    metric = [latest[name] for name in (*place, "metric")]
+    has_score = scored.groupby([*metric, latest["run"]]).transform("any")
+    preferred = latest["run"].where(has_score).groupby(metric).transform("max")
+    chosen = preferred.fillna(latest.groupby([*place, "metric"])["run"].transform("max"))
+    latest = latest[latest["run"] == chosen].drop_duplicates([*place, "metric", "statistic"], keep="last")
+    return latest.drop(columns=["knob", "run", "named"])
+
+
+def _failures(labelled: ListOf[_Labelled], points: pd.DataFrame) -> tuple[dict[str, Any], ...]:
+    """Those of all runs, without those of cells that another run has whole."""
+
+    def failed(rows: pd.DataFrame) -> set[tuple[Any, ...]]:
+        rows = rows[(rows["status"] == "failed") | rows["bpp"].isna()]
+        return set(zip(rows["codec"], rows["sequence"], rows["q"], strict=True))
+
+    good = set[tuple[Any, ...]]().union(*(failed(each.points) for each in labelled)) - failed(points)
+    found = _unique(labelled, "failures", ("codec", "sequence", "q", "stage", "message"))
+    return tuple(entry for entry in found if (entry["codec"], entry["sequence"], entry["q"]) not in good)
 
 
 def _unique(labelled: Iterable[_Labelled], key: str, identity: tuple[str, ...]) -> tuple[dict[str, Any], ...]:

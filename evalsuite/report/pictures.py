@@ -104,15 +104,15 @@ def gather(results: ListOf[RunResults], report: Report) -> Pictures:
     shots: dict[str, list[tuple[str, Shot]]] = {}
     missing: list[Missing] = []
     files: dict[str, Path] = {}
-    for run, label in zip(results, (run.label for run in report.runs), strict=True):
-        folder = run.folder / FOLDER
+    for run, told in zip(results, report.runs, strict=True):
+        folder, label = run.folder / FOLDER, told.label
         if not folder.exists():
             continue
         several = f" ({label})" if len(results) > 1 else ""
         try:
             if folder.is_symlink():
                 raise StoreError("the folder of the pictures is a link", where=folder)
-            reading = _Reading(run, folder, read_index(folder), report, several)
+            reading = _Reading(run, folder, _labelled(read_index(folder), told.metrics), report, several)
         except StoreError as error:
             got = "" if error.got is None else f": {error.got}"
             missing.append(Missing(f"pictures of {label}", f"{error.what}{got}"))
@@ -122,6 +122,16 @@ def gather(results: ListOf[RunResults], report: Report) -> Pictures:
         missing += reading.missing
         files |= reading.files
     return Pictures(tuple(_together(own) for own in shots.values()), tuple(missing), files)
+
+
+def _labelled(index: Index, metrics: Mapping[str, str]) -> Index:
+    """The index with the labels that the metrics of its run have in the report."""
+    frames = [replace(one, metric=metrics.get(one.metric, one.metric)) for one in index.frames]
+    stills = [
+        replace(one, scores={metrics.get(name, name): score for name, score in one.scores.items()})
+        for one in index.stills
+    ]
+    return replace(index, frames=tuple(frames), stills=tuple(stills))
 
 
 def _together(shots: ListOf[tuple[str, Shot]]) -> Shot:
@@ -223,7 +233,7 @@ def _scores(frame: Frame, report: Report) -> list[dict[str, Any]]:
     """The scores of a frame by metric, in the order of the report, each in the order of the sides."""
     rows = []
     for metric in report.judged:
-        values = [still.scores.get(metric.name) if still else None for still in frame.stills]
+        values = [still.scores.get(metric.label) if still else None for still in frame.stills]
         if any(value is not None for value in values):
             rows.append(
                 {
@@ -242,9 +252,9 @@ def score_of(rate: Rate, frame: Frame) -> str:
     if metric is None:
         return ""
     told = [
-        f"{text.score(still.scores[metric.name], metric.decimals)} {side.name}"
+        f"{text.score(still.scores[metric.label], metric.decimals)} {side.name}"
         for side, still in zip(rate.sides, frame.stills, strict=True)
-        if still and metric.name in still.scores
+        if still and metric.label in still.scores
     ]
     return f"{metric.title} {', '.join(told)}" if told else ""
 
@@ -315,7 +325,7 @@ class _Reading:
         for told in self.index.frames:
             if told.sequence != shown.name or told.target_bpp != target:
                 continue
-            metric = metric or next((one for one in self.report.judged if one.name == told.metric), None)
+            metric = metric or next((one for one in self.report.judged if one.label == told.metric), None)
             found = tuple(self._have(stills.get((key, told.frame))) for key in keys)
             if found[0] and any(found[1:]):
                 frames.append(Frame(told.frame, _why(told, cells), found))

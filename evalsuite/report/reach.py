@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evalsuite.report import text
-from evalsuite.report.model import Report
+from evalsuite.report.model import Point, Report
 
 FAR_PERCENT = 10.0
 """A rate further than this from its target was not reached; what an encoder's coarse steps miss is nearer."""
@@ -21,14 +21,18 @@ def unreached(report: Report) -> list[str]:
     return [
         sentence
         for codec in codecs
-        for sentence in _sentences(codec, [row for row in report.rate_match if row["codec"] == codec])
+        for sentence in _sentences(codec, [row for row in report.rate_match if row["codec"] == codec], report.points)
     ]
 
 
-def _sentences(codec: str, rows: Sequence[Row]) -> Iterator[str]:
+def _sentences(codec: str, rows: Sequence[Row], points: Iterable[Point]) -> Iterator[str]:
     rates: dict[str, list[float]] = {}
     for row in rows:
         rates.setdefault(row["sequence"], []).append(row["bpp"])
+    # Another run may have points that were matched to nothing.
+    for point in points:
+        if point.codec == codec and point.sequence in rates:
+            rates[point.sequence].append(point.bpp)
     far = [row for row in rows if abs(row["deviation_percent"]) > FAR_PERCENT]
     too_high = [row for row in far if row["deviation_percent"] > 0 and row["bpp"] == min(rates[row["sequence"]])]
     too_low = [row for row in far if row["deviation_percent"] < 0 and row["bpp"] == max(rates[row["sequence"]])]

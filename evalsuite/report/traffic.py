@@ -134,12 +134,12 @@ class Place:
 def places(points: Iterable[Point]) -> dict[Place, list[Point]]:
     """The points of one sequence by target rate, rising; those without one by their rank among their codec's.
 
-    The codec that others were matched to has no targets: its own rates were theirs.
+    The codec that others were matched to has no targets: its own rates were theirs. In another run it may have some.
     """
     rising = sorted(points, key=lambda point: point.bpp)
     asked = {_rounded(point.target_bpp) for point in rising if point.target_bpp is not None}
-    own = {point.codec for point in rising} - {point.codec for point in rising if point.target_bpp is not None}
-    matched = {point.codec for point in rising if point.codec in own and _near(point.bpp, asked) is not None}
+    own = [point for point in rising if point.target_bpp is None]
+    matched = {point.codec for point in own if _near(point.bpp, asked) is not None}
     by_target: dict[float, list[Point]] = {}
     by_rank: dict[int, list[Point]] = {}
     seen: Counter[str] = Counter()

@@ -6,6 +6,7 @@
 const MODES = ["slider", "side", "three", "flip", "difference"];
 const GAINS = ["1", "4", "8", "16", "32"];
 const SOURCE = "source";
+const OWN = ["rate", "frame", "left", "right", "mode", "zoom", "pan", "split", "gain", "shown", "faces"];
 
 class Frames {
   constructor(list, state, change) {
@@ -28,8 +29,14 @@ class Frames {
     byId("stages").addEventListener("keydown", (event) => this.press(event));
   }
 
+  // Keys that the address has for this page, and not for all: an address that was followed is not the state yet.
+  readOwn() {
+    for (const key of OWN) this.state[key] = readHash().get(key) ?? "";
+  }
+
   async draw() {
     const { list, state } = this;
+    this.readOwn();
     const name = list.sequences.includes(state.sequence) ? state.sequence : list.sequences[0];
     this.wanted = name;
     const shot = await loadData(`frames-${list.sequences.indexOf(name)}`);
@@ -51,11 +58,13 @@ class Frames {
     const codecs = keys.filter((key) => key !== SOURCE);
     const pan = (readHash().get("pan") ?? "").split(",").map(Number);
     const split = Number(readHash().get("split") ?? 50);
+    const left = oneOf("left", keys, codecs.length > 1 ? codecs[0] : SOURCE);
     return {
       rate,
       frame,
-      left: oneOf("left", keys, codecs.length > 1 ? codecs[0] : SOURCE),
-      right: oneOf("right", keys, codecs[codecs.length > 1 ? 1 : 0]),
+      left,
+      // A link names one side: beside it is another codec.
+      right: oneOf("right", keys, codecs.find((key) => key !== left) ?? SOURCE),
       mode: oneOf("mode", MODES, "slider"),
       zoom: oneOf("zoom", ZOOMS, "fit"),
       pan: pan.length === 2 && pan.every((at) => at >= 0 && at <= 1) ? pan : [0.5, 0.5],
