@@ -105,6 +105,23 @@ def test_a_link_shows_what_its_sender_saw(tab, report):
     assert before[0] == before[1] == before[2]
 
 
+def test_a_link_to_one_codec_has_another_beside_it(tab, report):
+    page = opened(tab, report, "#left=x265")
+    assert [chosen(page, name) for name in ("left", "right")] == ["x265", "vvenc"]
+    assert "x265 left of the divider, vvenc right of it" in page.inner_text("#frames-text")
+
+
+def test_an_address_that_is_followed_is_what_is_shown_from_then_on(tab, report):
+    page = opened(tab, report)
+    page.check("#frames-form input[name=zoom][value='2']")
+    page.select_option("#frames-form select[name=right]", "x264")
+    page.evaluate("location.hash = '#zoom=4&right=x265&mode=side'")
+    eventually(page, "document.getElementById('frames-form').elements.zoom.value === '4'")
+    page.uncheck("#frames-form input[name=faces]")
+    assert [chosen(page, name) for name in ("zoom", "right", "mode")] == ["4", "x265", "side"]
+    assert {"zoom": "4", "right": "x265", "mode": "side", "faces": "no"}.items() <= state(page).items()
+
+
 def test_nonsense_in_a_link_is_ignored(tab, report):
     link = "#sequence=moon&rate=1&frame=99&left=%3Cb%3E&mode=4d&zoom=99&pan=a,b&split=-4&gain=0&shown=x&faces=perhaps"
     page = opened(tab, report, link)

@@ -181,6 +181,18 @@ def test_each_sequence_against_each_anchor(report, anchor, test, power):
     assert (own["held"], own["of"]) == (len(held), 5)
 
 
+def test_marks_of_the_overview_stand_in_the_forest_too(tmp_path):
+    targets = (0.01, 0.02, 0.04, 0.06, 0.08)
+    run = write_sample(tmp_path / "run", targets=targets, metrics=["vmaf"], costs={"x265": {"structure": "low delay"}})
+    report = build_report([run], tmp_path / "report")
+    (pair,) = (one for one in document(report.parent, "pairs-0")["pairs"] if one["anchor"] == 0)
+    (own,) = document(report.parent, "each-0-0")["tests"]
+    assert "structure" in pair["unlike"]
+    assert own["meanUnlike"] == pair["unlike"]
+    assert set(own["unlike"]) == set(map(str, range(5)))
+    assert own["meanFloor"] is not None
+
+
 def test_noise_floors_need_five_points(tmp_path):
     run = write_sample(tmp_path / "run", targets=(0.01, 0.02, 0.04, 0.06, 0.08), metrics=["vmaf"])
     report = build_report([run], tmp_path / "report")

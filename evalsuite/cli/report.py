@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalsuite.cli.output import say
-from evalsuite.errors import EvalError, RequestError
+from evalsuite.errors import EvalError, RequestError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,17 +50,27 @@ def report(
     from evalsuite.cli.output import print_json
     from evalsuite.report.build import build_report
     from evalsuite.results.history import open_run
-    from evalsuite.viewing.index import FOLDER
 
     read = [open_run(run) for run in runs]
     for run in read:
-        if store is not None and not (run.folder / FOLDER).exists():
+        if store is not None and not _has_pictures(run):
             add_pictures(run, store)
     page = build_report(read, out)
     if as_json:
         print_json({"schema": 1, "report": str(page)})
     else:
         typer.echo(page)
+
+
+def _has_pictures(run: RunResults) -> bool:
+    from evalsuite.viewing.index import FOLDER
+    from evalsuite.viewing.reading import read_index
+
+    try:
+        read_index(run.folder / FOLDER)
+    except StoreError:
+        return False
+    return True
 
 
 def add_pictures(

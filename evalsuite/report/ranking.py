@@ -80,7 +80,9 @@ def _test(group: Group, places: Mapping[str, int], names: list[str]) -> dict[str
         "meanHigh": _rounded(mean.ci_high if mean else None),
         "held": group.held,
         "of": len(group.rows),
-        "unlike": mean.unlike if mean else "",
+        "meanFloor": _rounded(mean.noise_floor if mean else None),
+        "meanUnlike": mean.unlike if mean else "",
+        "unlike": {place: row.unlike for place, row in enumerate(rows) if row is not None and row.unlike},
         **{
             name: [None if row is None else _rounded(getattr(row, column)) for row in rows]
             for name, column in _COLUMNS.items()

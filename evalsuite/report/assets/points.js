@@ -12,7 +12,7 @@ const WIDE = 4;
 function logTicks(values) {
   const held = values.filter((value) => value > 0);
   const [low, high] = [held.reduce((a, b) => Math.min(a, b), Infinity), held.reduce((a, b) => Math.max(a, b), 0)];
-  return { tickformat: "~g", ...(high > WIDE * low ? { dtick: "D2" } : {}) };
+  return { tickformat: "~g", ...(high > WIDE * low ? { dtick: "D2" } : { nticks: 5 }) };
 }
 
 class LinkedPlots {

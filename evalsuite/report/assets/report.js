@@ -209,6 +209,8 @@ const onReport = (starter) => starters.push(starter);
 
 document.addEventListener("DOMContentLoaded", async () => {
   setUpFolding();
+  // On a narrow screen the list of pages is wider than it.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   const data = await expected("report").promise;
   const state = readState(data);
   const drawers = [];

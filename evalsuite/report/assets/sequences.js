@@ -32,11 +32,13 @@ class PercentAxis {
     const ends = ranges.map(this.to);
     this.low = Math.max(Math.min(least, ...ends), least - length / 2) - 0.03 * length;
     this.high = Math.min(Math.max(most, ...ends), most + length / 2) + 0.03 * length;
-    const step = LINEAR_STEPS.find((one) => this.x(one) - this.x(0) >= BETWEEN_TICKS) ?? LINEAR_STEPS.at(-1);
+    // One tick alone would be no scale: on a narrow axis they stand closer.
+    const apart = Math.min(BETWEEN_TICKS, (width - MARGIN.left - MARGIN.right) / 3.5);
+    const step = LINEAR_STEPS.find((one) => this.x(one) - this.x(0) >= apart) ?? LINEAR_STEPS.at(-1);
     const candidates = scale === "log" ? LOG_TICKS : this.multiples(step);
     this.ticks = [];
     for (const tick of candidates) {
-      if (this.holds(tick) && this.ticks.every((one) => Math.abs(this.x(one) - this.x(tick)) >= BETWEEN_TICKS)) this.ticks.push(tick);
+      if (this.holds(tick) && this.ticks.every((one) => Math.abs(this.x(one) - this.x(tick)) >= apart)) this.ticks.push(tick);
     }
   }
 
@@ -158,6 +160,7 @@ class Forest {
       low: one.lows[place],
       high: one.highs[place],
       floor: one.floors[place],
+      unlike: one.unlike[place] ?? "",
       why: one.why[place] ?? "",
     }));
     const head = element("th", { scope: "row" }, page < 0 ? name : element("a", { href: `sequence-${page}.html` }, name));
@@ -172,7 +175,8 @@ class Forest {
 
   meanRow(shown, axis) {
     const lines = shown.map((one) => ({
-      codec: this.data.codecs[one.test], percent: one.mean, low: one.meanLow, high: one.meanHigh, floor: null, why: "", held: one.held, of: one.of,
+      codec: this.data.codecs[one.test], percent: one.mean, low: one.meanLow, high: one.meanHigh,
+      floor: one.meanFloor, unlike: one.meanUnlike, why: "", held: one.held, of: one.of,
     }));
     const drawn = element("td", { class: "drawn" });
     const held = lines.filter((line) => line.percent !== null);
@@ -220,18 +224,20 @@ class Forest {
     }
     const shape = mean ? "mark2" : `mark${shapeIndex(codec)}`;
     const noisy = line.floor !== null && Math.abs(percent) < line.floor ? "≈ " : "";
+    const unlike = line.unlike ? "≠ " : "";
     const caveat = line.why ? " †" : "";
     group.append(
       svgElement("use", { href: `#${shape}`, x, y }),
-      svgElement("text", { x: axis.width - 2, y: y + 4, "text-anchor": "end" }, `${noisy}${percentText(percent)}${caveat}`),
+      svgElement("text", { x: axis.width - 2, y: y + 4, "text-anchor": "end" }, `${unlike}${noisy}${percentText(percent)}${caveat}`),
     );
     return group;
   }
 
-  words({ codec, percent, low, high, floor, why, held }, mean) {
+  words({ codec, percent, low, high, floor, unlike, why, held }, mean) {
     const range = low === null ? (mean ? "too few sequences for an interval" : "") : `${mean ? "95 % interval" : "at single qualities"} ${rangeText(low, high)}`;
     const noise = floor === null ? "" : `noise floor ${percentText(floor).replace("+", "")}`;
-    return [`${nameAndNote(codec)} ${percentText(percent)}`, range, noise, why, mean ? `${held} sequences` : ""].filter(Boolean).join(", ");
+    const other = unlike ? `not like with like: ${unlike}` : "";
+    return [`${nameAndNote(codec)} ${percentText(percent)}`, range, noise, other, why, mean ? `${held} sequences` : ""].filter(Boolean).join(", ");
   }
 }
 

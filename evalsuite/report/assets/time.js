@@ -258,8 +258,9 @@ class Timeline {
     const hidden = cells.length - shown.length ? ` ${cells.length - shown.length} not shown.` : "";
     const gaps = shown.filter((cell) => cell.gap).map((cell) => `${nameAndNote(cell.codec)}: ${cell.gap}`);
     const without = drawn.filter((cell) => !cell.bits);
-    const bits =
-      without.length < drawn.length
+    const bits = !drawn.length
+      ? ""
+      : without.length < drawn.length
         ? " Below, the bits of each frame in the order of transmission: where an encoder reorders frames that is not the order of display, and the bits at a number are not those of the picture of that number." +
           (without.length ? ` Bits of single frames are not known of ${names(without)}.` : "")
         : " Bits of single frames are not known: they come with the metric frame_bits.";
