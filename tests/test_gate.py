@@ -91,6 +91,16 @@ def test_a_limit_of_each_is_undecided_where_the_points_do_not_tell(judged):
     assert one.values[0].half_width > abs(one.value - 5)
 
 
+def test_a_failure_is_shown_by_the_sequence_that_is_surely_beyond(judged):
+    after = rows({"city": 1.10, "face": 1.11})
+    for row in after:
+        row["bpp"] *= 1.3 if (row["sequence"], row["q"]) == ("city", 28) else 1
+    one = only(judged(rows(), after, rate_rule(over="each", allowed=5)))
+    assert max(one.values, key=lambda value: value.value).sequence == "city"
+    assert (one.verdict, one.reason, one.values[0].sequence) == ("fail", "beyond the limit: face", "face")
+    assert (one.value, one.interval) == (pytest.approx(11), pytest.approx((11, 11)))
+
+
 def test_many_rules_are_held_to_adjusted_chances(judged):
     """A difference that one rule alone would fail by is not enough as one of many."""
     factors = dict(zip(SEQUENCES, (1.0105, 1.025, 1.015, 1.03, 1.012, 1.018), strict=True))

@@ -123,25 +123,33 @@ def _failures(rule: Rule, match: Matched) -> Judgement:
 
 
 def _each(draft: Judgement, values: Sequence[Value], sign: int) -> Judgement:
-    limit, worst = sign * draft.rule.limit, values[0]
+    limit = sign * draft.rule.limit
     bounds = [
         (sign * (one.value or 0) - (one.half_width or 0), sign * (one.value or 0) + (one.half_width or 0))
         for one in values
     ]
-    beyond = [one.sequence for one, (low, _) in zip(values, bounds, strict=True) if low > limit]
-    near = [(one, high) for one, (low, high) in zip(values, bounds, strict=True) if low <= limit < high]
-    half = worst.half_width
-    value = worst.value or 0.0
-    draft = replace(draft, value=value, interval=None if half is None else (value - half, value + half))
+    beyond = [(one, low) for one, (low, _) in zip(values, bounds, strict=True) if low > limit]
+    near = [one for one, (low, high) in zip(values, bounds, strict=True) if low <= limit < high]
     if beyond:
-        return replace(draft, verdict="fail", reason=f"beyond the limit: {', '.join(beyond)}")
+        # What is surely beyond is shown, not what may be farther.
+        clearest = max(beyond, key=lambda pair: pair[1])[0]
+        reason = f"beyond the limit: {', '.join(one.sequence for one, _ in beyond)}"
+        return replace(_shown(draft, clearest), verdict="fail", reason=reason)
     if near:
         return replace(
-            draft,
-            reason=f"the points of {', '.join(one.sequence for one, _ in near)} do not decide",
-            more_points=max(_more_points(one, limit, sign) for one, _ in near),
+            _shown(draft, near[0]),
+            reason=f"the points of {', '.join(one.sequence for one in near)} do not decide",
+            more_points=max(_more_points(one, limit, sign) for one in near),
         )
-    return _passed(draft)
+    return _passed(_shown(draft, values[0]))
+
+
+def _shown(draft: Judgement, one: Value) -> Judgement:
+    """With the value that the verdict is shown by, and explained by before all others."""
+    value, half = one.value or 0.0, one.half_width
+    interval = None if half is None else (value - half, value + half)
+    others = tuple(other for other in draft.values if other is not one)
+    return replace(draft, value=value, interval=interval, values=(one, *others))
 
 
 def _more_points(one: Value, limit: float, sign: int) -> int:
