@@ -131,8 +131,22 @@ def test_a_search_waits_for_itself_and_what_was_not_seen_is_said(monkeypatch: py
     lane.waiting = {20.0}
     stage.pool.at.append(("encode", 0, 20.0))
     stage.end("encode", 0, 30.0, after=6)
-    assert stage.forecast == Forecast(2, pytest.approx(6), is_partial=True)
-    assert stage.forecast.words() == "about 6 s or more left"
+    # Nothing was measured yet, which takes longest.
+    assert stage.forecast == Forecast(2)
+    stage.start("measure", 0, ("30.0",))
+    stage.end("measure", 0, ("30.0",), after=5)
+    # An encode of 6 s and two points of 5 s on four workers: the encode is what takes longest.
+    assert stage.forecast == Forecast(2, pytest.approx(6))
+
+
+def test_what_measuring_takes_is_known_by_any_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, OwnLadder(), "ab", (10,))
+    for lane in stage.lanes:
+        lane.is_complete, lane.points = True, cast(Any, [point(10.0)])
+    stage.pool.at = [("measure", 0, ("10.0",)), ("measure", 1, ("10.0",))]
+    stage.start("measure", 0, ("10.0",))
+    stage.end("measure", 0, ("10.0",), after=7)
+    assert stage.forecast == Forecast(2, pytest.approx(7))
 
 
 def test_lanes_that_wait_count_with_what_they_will_match(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +203,9 @@ def an_event() -> Event:
 
 
 def test_an_event_is_one_line() -> None:
-    assert str(an_event()) == "encoded 3, measured 3 of 8, about 30 s left  encode x264 city q 27.5: 812 bytes"
+    assert (
+        str(an_event()) == "encodes 3, rate points measured 3 of 8, about 30 s left  encode x264 city q 27.5: 812 bytes"
+    )
     started = replace(an_event(), task=("time_decode", 0, "key"), has_ended=False, outcome="")
     assert str(started).endswith("  time decode x264 city q 27.5")
 

@@ -71,8 +71,8 @@ class Event:
     def __str__(self) -> str:
         """One line: how far the run is, and what was just started or finished."""
         counts = self.counts
-        done = f"encoded {counts.encodes + counts.encodes_cached}, " + (
-            f"measured {counts.measured + counts.measured_cached} of {self.forecast.points}"
+        done = f"encodes {counts.encodes + counts.encodes_cached}, " + (
+            f"rate points measured {counts.measured + counts.measured_cached} of {self.forecast.points}"
         )
         return f"{done}, {self.forecast.words()}  {self.work}{': ' if self.outcome else ''}{self.outcome}"
 
@@ -173,9 +173,10 @@ class Narrator:
     def _foresee(self, now: float) -> Forecast:
         points = sum(map(self._points, self._lanes))
         total, is_partial, in_a_row = 0.0, False, [0.0] * len(self._lanes)
+        is_measured = any(kind == "measure" for kind, _ in self._spent)
         for index, kind, size, passed in self._work(now):
             lane = self._lanes[index]
-            seconds, samples = self._spent.get((kind, lane.recipe.name), (0.0, 0.0))
+            seconds, samples = self._taken(kind, lane.recipe.name)
             if size is None or not samples:
                 is_partial = True
                 continue
@@ -184,9 +185,17 @@ class Narrator:
             # The encodes of a search wait for each other.
             if kind == "encode" and not lane.ladder:
                 in_a_row[index] += rest
-        if is_partial and not total:
+        # Measuring takes most of the time: what is left without it is no forecast.
+        if is_partial and not (total and is_measured):
             return Forecast(points)
         return Forecast(points, max(total / self._pool.jobs, *in_a_row), is_partial)
+
+    def _taken(self, kind: str, codec: str) -> tuple[float, float]:
+        """Seconds and luma samples of such work so far; measuring takes all codecs much the same time."""
+        if kind != "measure" or (kind, codec) in self._spent:
+            return self._spent.get((kind, codec), (0.0, 0.0))
+        others = [spent for (known, _), spent in self._spent.items() if known == kind]
+        return sum(seconds for seconds, _ in others), sum(samples for _, samples in others)
 
     def _work(self, now: float) -> Iterator[tuple[int, str, float | None, float]]:
         """What is left: the lane by index, the kind, how many points it is of, seconds already spent on it.
