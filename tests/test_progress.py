@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -221,5 +222,16 @@ def test_where_nobody_watches_a_line_comes_now_and_then(
             watch(an_event())
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == [str(an_event())] * 2
+    assert err.splitlines() == ["preparing sequences", *[str(an_event())] * 2]
     assert (watch.counts.encodes, watch.points) == (2, 8)
+
+
+def test_a_run_that_works_on_is_not_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(shown, "SILENT_S", 0.5)
+    monkeypatch.setattr(shown, "PLAIN_INTERVAL_S", 1e9)
+    watch, started = Watch(), replace(an_event(), has_ended=False, outcome="")
+    with watching(watch):
+        watch(started)
+        time.sleep(1.6)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["preparing sequences", f"{started.progress}  1 at work"]

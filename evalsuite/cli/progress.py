@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between lines where nobody sees a moving one: a log should stay short."""
+SILENT_S = 60.0
+"""Seconds after which there is a line even where no task started or ended: silence looks like a run that hangs."""
 
 MOST_TASKS = 8
 """Tasks that are shown by name; how many there are is said beside them."""
@@ -44,26 +47,51 @@ class Watch:
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
     """Show on stderr what `watch` is told, until the end of the block."""
-    if not console(stderr=True).is_interactive:
-        watch.show = _plain_lines()
-        yield
-        return
     say("preparing sequences")
+    if not console(stderr=True).is_interactive:
+        with _PlainLines() as lines:
+            watch.show = lines.show
+            yield
+        return
     with _Display() as display:
         watch.show = display.show
         yield
 
 
-def _plain_lines() -> Callable[[Event], None]:
-    last = time.monotonic()
+class _PlainLines:
+    """Lines now and then, of what starts and ends, and of what is at work where nothing does for long."""
 
-    def show(event: Event) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PLAIN_INTERVAL_S:
-            last = time.monotonic()
-            say(str(event))
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+        self._last: Event | None = None
+        self._at_work: set[Job] = set()
+        self._ended = threading.Event()
+        self._clock = threading.Thread(target=self._tick, name="progress", daemon=True)
 
-    return show
+    def show(self, event: Event) -> None:
+        """A line, where the last one is long enough ago."""
+        self._last = event
+        (self._at_work.discard if event.has_ended else self._at_work.add)(event.task)
+        if time.monotonic() - self._said >= PLAIN_INTERVAL_S:
+            self._say(str(event))
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        say(line)
+
+    def _tick(self) -> None:
+        while not self._ended.wait(1.0):
+            if time.monotonic() - self._said >= SILENT_S:
+                doing = f"{len(self._at_work)} at work" if self._at_work else "still at it"
+                self._say(f"{self._last.progress}  {doing}" if self._last else doing)
+
+    def __enter__(self) -> _PlainLines:
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._clock.join()
 
 
 class _Display:

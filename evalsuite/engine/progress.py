@@ -68,13 +68,18 @@ class Event:
         points = f" q {' '.join(f'{q:g}' for q in self.qs)}" if self.qs else ""
         return f"{self.task[0].replace('_', ' ')} {self.codec} {self.sequence}{points}"
 
-    def __str__(self) -> str:
-        """One line: how far the run is, and what was just started or finished."""
+    @property
+    def progress(self) -> str:
+        """How far the run is."""
         counts = self.counts
         done = f"encodes {counts.encodes + counts.encodes_cached}, " + (
             f"rate points measured {counts.measured + counts.measured_cached} of {self.forecast.points}"
         )
-        return f"{done}, {self.forecast.words()}  {self.work}{': ' if self.outcome else ''}{self.outcome}"
+        return f"{done}, {self.forecast.words()}"
+
+    def __str__(self) -> str:
+        """One line: how far the run is, and what was just started or finished."""
+        return f"{self.progress}  {self.work}{': ' if self.outcome else ''}{self.outcome}"
 
 
 class Narrator:
