@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import report_frames
 from report_browser import PHONE, eventually, serious, silent_tabs
 from report_frames import bits, scores, with_frames
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
@@ -61,6 +63,27 @@ def test_scores_and_bits_are_drawn_over_one_axis(tab, page_file):
     assert "Bits of single frames are not known of x264" in text
     # The score that 95 % of the frames reach, of each codec, and the frame that is read.
     assert page.evaluate("byId('timeline').layout.shapes.length") == 4
+
+
+@pytest.mark.parametrize("name", ["time", "traffic"])
+def test_it_opens_at_the_lowest_rate_that_all_codecs_have(tab, tmp_path, name):
+    shared = {"sequences": ["face"], "metrics": ["vmaf"]}
+    whole = with_frames(write_sample(tmp_path / "whole", codecs=["vvenc"], **shared))
+    short = with_frames(write_sample(tmp_path / "short", codecs=["x265"], targets=[0.02, 0.04], **shared))
+    build_report([whole, short], tmp_path / "report")
+    page = tab().open(tmp_path / "report" / f"{name}.html")
+    eventually(page, f"document.querySelector('#{name}-controls select[name=rate]').value === '0.02'")
+
+
+def test_a_packet_alone_is_seen_on_the_logarithmic_axis(tab, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_frames, "bits", lambda size, frames: np.where(np.arange(frames) % 32, 0, size * 4))
+    run = with_frames(write_sample(tmp_path / "run", codecs=["x265"], sequences=["face"], metrics=["vmaf"]))
+    build_report([run], tmp_path / "report")
+    page = opened(tab, tmp_path / "report" / "time.html")
+    sizes = page.evaluate("byId('timeline').data[1].marker.size")
+    assert {place for place, size in enumerate(sizes) if size} == {
+        place for place in range(len(sizes)) if place % 32 == 0
+    }
 
 
 def test_it_opens_at_the_worst_frame_and_reads_it_side_by_side(tab, page_file):

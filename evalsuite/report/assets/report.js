@@ -45,6 +45,12 @@ function rateOf(rates, key, target, fallback) {
   return exact ?? near[0] ?? fallback;
 }
 
+// Where a page opens: the lowest rate that as many codecs have as any. At the lowest of all there may be one alone.
+function fullest(rates, count) {
+  const most = Math.max(...rates.map(count));
+  return rates.find((rate) => count(rate) === most);
+}
+
 // The state's address on a page; what other pages have put there stays. `part` wins over both.
 function address(state, part = {}) {
   const hash = readHash();

@@ -40,7 +40,7 @@ class Timeline {
     if (turn !== this.turn) return;
     this.metric = data.metrics.find((one) => one.name === metric);
     this.sequence = sequence;
-    this.rate = rateOf(rates, rateKey, (rate) => rate.target, rates[0]);
+    this.rate = rateOf(rates, rateKey, (one) => one.target, fullest(rates, (one) => one.cells.filter((cell) => !cell.gap).length));
     this.cells = this.rate.cells.map((cell) => ({ ...cell, codec: data.codecs[cell.codec], bits: this.bits(traffic, cell) }));
     this.fill(rates);
     const shown = this.shown();
@@ -138,12 +138,15 @@ class Timeline {
   }
 
   bitTrace(cell, colour) {
-    const { line } = strokes(cell.codec, colour);
+    const { line, marker } = strokes(cell.codec, colour);
     // A logarithmic axis has no place for a frame without bits.
     const has = (bits) => bits || this.state.scale === "linear";
+    // A packet of many frames comes at once: between two gaps a line is nothing, and a mark is seen.
+    const stands = (_, place) => !has(cell.bits[place - 1]) && !has(cell.bits[place + 1]);
     return {
       ...this.labelled(cell),
-      mode: "lines",
+      mode: "lines+markers",
+      marker: { ...marker, size: cell.bits.map((bits, place) => (stands(bits, place) ? 7 : 0)) },
       x: cell.bits.map((_, place) => place),
       y: cell.bits.map((bits) => (has(bits) ? bits / 1000 : null)),
       yaxis: "y2",

@@ -26,7 +26,7 @@ class Traffic {
     const sequence = state.sequence === MEAN ? data.sequences[0] : state.sequence;
     const { rates } = await loadData(`traffic-${data.sequences.indexOf(sequence)}`);
     if (turn !== this.turn) return;
-    const rate = rateOf(rates, rateKey, (one) => one.target, rates[0]);
+    const rate = rateOf(rates, rateKey, (one) => one.target, fullest(rates, (one) => one.streams.length));
     state.rate = readHash().get("rate") ?? "";
     form.rate.replaceChildren(...rates.map((one) => new Option(one.title, rateKey(one))));
     form.rate.value = rateKey(rate);
