@@ -142,7 +142,7 @@ class Timeline {
     // A logarithmic axis has no place for a frame without bits.
     const has = (bits) => bits || this.state.scale === "linear";
     // A packet of many frames comes at once: between two gaps a line is nothing, and a mark is seen.
-    const stands = (_, place) => !has(cell.bits[place - 1]) && !has(cell.bits[place + 1]);
+    const stands = (bits, place) => has(bits) && !has(cell.bits[place - 1]) && !has(cell.bits[place + 1]);
     return {
       ...this.labelled(cell),
       mode: "lines+markers",
