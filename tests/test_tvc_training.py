@@ -15,18 +15,17 @@ import torch
 from tvc_material import SMALL_CROPS, material_folder, moving, run_settings
 from tvc_samples import UNEVEN as TINY
 
-from tvc import weights
 from tvc.bitstream import Reader
 from tvc.decoder import decode_frames
 from tvc.encoder import encode_stream
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
-from tvc.operating import DISCRETE_ONLY, MULTIPLIER
+from tvc.operating import DISCRETE_ONLY, MULTIPLIER, POINTS
 from tvc.resampling import resized
 from tvc.statistics import bitstream_stats
-from tvc.training import crops, loop, material
-from tvc.training.export import export
+from tvc.tables import TOTAL
+from tvc.training import checkpoint, crops, loop, material
 from tvc.training.grow import GrowSettings, grow, regression
 from tvc.training.losses import Distortion, LossWeights
 from tvc.training.objective import Objective
@@ -153,6 +152,11 @@ def test_the_rate_weight_comes_late_and_reaches_the_latents() -> None:
     assert full - free == pytest.approx(stage.rate * step * rate, rel=1e-3)
 
 
+def test_validation_masks_at_an_operating_point() -> None:
+    # 57 in loop.py and in the model card: an octave in 8 steps to q 42, then one in 4.
+    assert POINTS[57].threshold == TOTAL * loop._SURE == TOTAL * 2 ** -(10 / 8 + 15 / 4)
+
+
 def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Path) -> None:
     train, _ = material.split(material.read_manifest(data))
     crops.build(train, tmp_path / "crops", SMALL_CROPS)
@@ -166,7 +170,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Pat
             folder=tmp_path / folder,
             config=TINY,
         )
-        content = loop.read_checkpoint(where)
+        content = checkpoint.read_checkpoint(where)
         average: dict[str, torch.Tensor] = content["average"]
         return average
 
@@ -179,7 +183,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(data: Path, tmp_path: Pat
     resumed = run("broken")
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
     entries = [json.loads(line) for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
-    assert [entry["event"] for entry in entries] == ["start", "resume", "validation"]
+    assert [entry["event"] for entry in entries] == ["start", "resume", "step", "validation"]
     assert entries[-1]["clips"]["discrete"]["lab held.mkv"]["psnr_y"] > 0
 
 
@@ -227,7 +231,7 @@ def test_more_latents_leave_tokens_as_they_were_and_bring_errors_down(data: Path
     more = TINY.latents + 4
     settings = GrowSettings(batches=2, size=SMALL_CROPS.size, slots=2)
     content = grow(start, store, more, settings)
-    loop.write_checkpoint(tmp_path / "grown.pt", content)
+    checkpoint.write_checkpoint(tmp_path / "grown.pt", content)
     run = loop._Run(run_settings(), data, tmp_path / "crops", None, tmp_path / "run", tmp_path / "grown.pt", None)
     grown = run.model.eval()
     planes = store.batch(np.random.default_rng(0), 4, 1, SMALL_CROPS.size)
@@ -244,48 +248,16 @@ def test_more_latents_leave_tokens_as_they_were_and_bring_errors_down(data: Path
         grow(start, store, TINY.latents, settings)
 
 
-def test_stages_follow_each_other_to_a_weights_file(data: Path, tmp_path: Path) -> None:
-    train, _ = material.split(material.read_manifest(data))
-    crops.build(train, tmp_path / "crops", SMALL_CROPS)
-    start = None
-    for stage in STAGES:
-        settings = run_settings(stage=stage, steps=2, validate_every=2, adversary=0.0)
-        loop.train(settings, data=data, crops=tmp_path / "crops", lpips=None, folder=tmp_path, start=start, config=TINY)
-        start = tmp_path / f"{stage}-best.pt"
-    assert start is not None
-    summary = export(start, [tmp_path / "log.jsonl"], tmp_path / "w.safetensors")
-    model = weights.load(tmp_path / "w.safetensors")
-    assert model.config == TINY
-    assert weights.training_summary(tmp_path / "w.safetensors") == json.loads(json.dumps(summary))
-    assert summary["stages"][0]["validations"]
-    # Decoder of one checkpoint, contexts of a later one, as the encoder has not moved in between.
-    joined, later = tmp_path / "joined.safetensors", tmp_path / "context-best.pt"
-    export(later, [], joined)
-    stem = weights.load(joined).discrete_context.past.stem.weight
-    export(tmp_path / "joint-best.pt", [], joined, contexts=later)
-    assert torch.equal(weights.load(joined).discrete_context.past.stem.weight, stem)
-    with pytest.raises(TrainingError, match="another encoder"):
-        export(tmp_path / "discrete-best.pt", [], joined, contexts=later)
-    longer = export(tmp_path / "joint-best.pt", [tmp_path / "log.jsonl"], joined, before=tmp_path / "w.safetensors")
-    assert longer["stages"] == json.loads(json.dumps(2 * summary["stages"]))
-    # The next run may begin with the weights that are shipped.
-    again = loop._Run(
-        run_settings(), data, tmp_path / "crops", None, tmp_path / "again", tmp_path / "w.safetensors", None
-    )
-    assert torch.equal(again.model.state_dict()["encoder.stem.weight"], model.encoder.stem.weight)
-    assert torch.equal(again.model.discrete_context.past.stem.weight, model.discrete_context.past.stem.weight)
-
-
 def test_checkpoints_of_other_models_and_unknown_stages_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="unknown stage"):
         loop.train(run_settings(stage="x"), data=data, crops=tmp_path, lpips=None, folder=tmp_path / "out")
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match="cannot read"):
-        loop.read_checkpoint(tmp_path / "bad.pt")
+        checkpoint.read_checkpoint(tmp_path / "bad.pt")
     state = TVC(TINY).state_dict()
     del state["encoder.stem.bias"]
     with pytest.raises(TrainingError, match="another model"):
-        loop.load_parts(TVC(TINY), state)
+        checkpoint.load_parts(TVC(TINY), state)
 
 
 def test_validation_scores_whole_clips(data: Path) -> None:

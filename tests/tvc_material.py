@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from tvc.training import crops, loop, material
+from tvc.training import crops, material
+from tvc.training.settings import TrainSettings
 
 SMALL_CROPS = crops.CropSettings(frames=8, size=64, smallest_side=64, largest_side=96, scale=0.1)
 
@@ -53,6 +54,6 @@ def material_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run_settings(**changes: object) -> loop.TrainSettings:
-    plain = loop.TrainSettings(stage="discrete", steps=4, batch=2, size=32, validate_every=4, bfloat16=False, threads=1)
+def run_settings(**changes: object) -> TrainSettings:
+    plain = TrainSettings(stage="discrete", steps=4, batch=2, size=32, validate_every=4, bfloat16=False, threads=1)
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]

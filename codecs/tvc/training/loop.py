@@ -6,11 +6,10 @@ import copy
 import json
 import math
 import os
-import pickle
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,81 +17,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tvc import weights
-from tvc.bitstream import SCALES
 from tvc.config import ModelConfig
 from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.model import TVC
 from tvc.training.adversary import Adversary
+from tvc.training.checkpoint import load_parts, read_run, read_start, write_checkpoint
 from tvc.training.crops import CropStore, shown_side
 from tvc.training.gpu import Replayed, prepare
-from tvc.training.losses import Distortion, LossWeights
+from tvc.training.losses import Distortion
 from tvc.training.material import read_manifest, split
 from tvc.training.objective import Objective
 from tvc.training.optimiser import Optimiser
 from tvc.training.perceptual import Lpips
-from tvc.training.stages import CONTEXTS, LATENT_BITS, STAGES, parameters
+from tvc.training.record import dumped
+from tvc.training.settings import TrainSettings
+from tvc.training.stages import LATENT_BITS, STAGES, parameters
 from tvc.training.validate import Score, load_clip, score
 
 _WARM_UP = 100
 _SURE = 2**-5
-"""Tokens surer than this are masked in validation: q 52."""
+"""Tokens surer than this are masked in validation: q 57."""
 _LOG_EVERY = 20
 _SAVE_SECONDS = 180
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Everything that a run depends on, apart from the material.
-
-    Attributes:
-        stage: which stage, by name.
-        steps: length of the stage; the learning rate falls along a cosine to a twentieth.
-        batch: crops per step.
-        size: side that a crop is coded at, in luma samples.
-        enlarge: factors that crops are enlarged by before they are coded, one drawn for each batch: crops of
-            `size` / factor, compared at that size. Validation is at the first.
-        slots: slots per crop that are unrolled with gradients.
-        looks: slots of a crop that LPIPS looks at; they stand for the others. With all of them, and two at least, a GPU
-            replays recorded steps.
-        lpips_size: side of the square that LPIPS sees.
-        learning_rate: at its peak.
-        rate: weight of the latents' bits per pixel, times their step; None: the stage's. It should grow with the
-            weights of the loss.
-        tokens: weight of the bits of a token; None: the stage's.
-        fidelity: factor on sample errors where latents are sent; None: the stage's.
-        adversary: length of the adversary's gradient as a multiple of that of LPIPS; None: the stage's.
-        averaging: decay of the moving average of the weights, which is what is validated and exported.
-        validate_every: steps between validations.
-        validation_frames: frames per validation clip.
-        bfloat16: networks in bfloat16 where autocast holds it safe (never the context models).
-        seed: of initial weights, batches, steps, thresholds and noise.
-        device: cpu or cuda.
-        threads: of PyTorch on the CPU.
-    """
-
-    stage: str
-    steps: int
-    batch: int = 4
-    size: int = 128
-    enlarge: tuple[float, ...] = (1.0,)
-    slots: int = 2
-    looks: int = 1
-    lpips_size: int = 80
-    learning_rate: float = 5e-4
-    rate: float | None = None
-    tokens: float | None = None
-    fidelity: float | None = None
-    adversary: float | None = None
-    averaging: float = 0.998
-    validate_every: int = 500
-    validation_frames: int = 8
-    bfloat16: bool = True
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 2
-    loss: LossWeights = field(default_factory=LossWeights)
 
 
 def train(
@@ -122,19 +69,12 @@ def train(
         The checkpoint's path.
 
     Raises:
-        TrainingError: unknown stage, settings that it does not know, wrong material, an adversary without LPIPS, or a
-            checkpoint of another model, optimiser or adversary.
+        TrainingError: settings that make no sense or that the stage does not know, wrong material, an adversary without
+            LPIPS, or a checkpoint of another model, optimiser or adversary, or of other settings.
     """
-    if settings.stage not in STAGES:
-        raise TrainingError("unknown stage", got=settings.stage, expected=", ".join(STAGES))
-    if not settings.enlarge or not all(SCALES[0] <= factor <= SCALES[1] for factor in settings.enlarge):
-        expected = f"{SCALES[0]} to {SCALES[1]}"
-        raise TrainingError("crops are not coded at such a size", got=settings.enlarge, expected=expected)
-    if not 1 <= settings.looks <= settings.slots:
-        raise TrainingError("LPIPS looks at slots of a crop", got=settings.looks, expected=f"1 to {settings.slots}")
-    if settings.tokens is not None and not STAGES[settings.stage].hears_bits:
-        raise TrainingError("the tokens' bits are not in the loss of this stage", got=settings.stage)
-    torch.set_num_threads(settings.threads)
+    settings.check(lpips=lpips is not None)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     run = _Run(settings, data, crops, lpips, folder, start, config)
     deadline = time.monotonic() + 60 * minutes
     saved = time.monotonic()
@@ -145,7 +85,7 @@ def train(
         if time.monotonic() - saved > _SAVE_SECONDS:
             run.save()
             saved = time.monotonic()
-    run.save()
+    run.finish()
     return run.checkpoint
 
 
@@ -172,7 +112,9 @@ class _Run:
         self.checkpoint = folder / f"{settings.stage}.pt"
         self.device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
-        kept = read_checkpoint(self.checkpoint) if self.checkpoint.is_file() else None
+        # The context models are measured by bits alone.
+        self.looks = lpips is not None and stage.name != "context"
+        kept = read_run(self.checkpoint, settings, looks=self.looks) if self.checkpoint.is_file() else None
         origin = kept or (None if start is None else read_start(start))
         self.model = TVC(ModelConfig.from_json(origin["config"]) if origin else config or ModelConfig())
         if origin:
@@ -192,7 +134,7 @@ class _Run:
                 raise TrainingError("the checkpoint is of a run with another adversary", where=self.checkpoint)
             if self.adversary is not None:
                 self.adversary.load_state_dict(kept["adversary"])
-        seen = None if lpips is None or self.stage.name == "context" else Lpips(lpips, "vgg16").to(self.device)
+        seen = None if lpips is None or not self.looks else Lpips(lpips, "vgg16").to(self.device)
         self.distortion = Distortion(settings.loss, seen, settings.lpips_size, self.adversary)
         prepare(self.device, self.model, seen)
         self.alex = None if lpips is None else Lpips(lpips, "alexnet").to(self.device)
@@ -209,7 +151,7 @@ class _Run:
         self.replayed = Replayed(self.objective, self.precision) if replayed else None
         self.model.train()
         self._recent: dict[str, list[Tensor]] = {}
-        self._since, self._input_s = time.monotonic(), 0.0
+        self._since, self._input_s, self._rate = time.monotonic(), 0.0, 0.0
         self._log(
             event="resume" if kept else "start",
             settings=asdict(settings),
@@ -254,8 +196,9 @@ class _Run:
         self._follow()
         for name, value in (logs | {"gradient_norm": norm.detach()}).items():
             self._recent.setdefault(name, []).append(value)
-        if self.step % _LOG_EVERY == 0:
-            self._log_step(rate)
+        self._rate = rate
+        if self.step % _LOG_EVERY == 0 or self.step == settings.steps:
+            self._log_steps()
 
     def validate(self) -> None:
         """Scores the averaged weights and keeps them if they are the best so far."""
@@ -296,7 +239,8 @@ class _Run:
         """Writes the checkpoint."""
         content = {
             "config": self.model.config.to_json(),
-            "settings": json.dumps(asdict(self.settings)),
+            "settings": dumped(asdict(self.settings)),
+            "looks": self.looks,
             "step": self.step,
             "best": self.best,
             "model": self.model.state_dict(),
@@ -306,67 +250,30 @@ class _Run:
         }
         write_checkpoint(self.checkpoint, content)
 
+    def finish(self) -> None:
+        """Logs what has not been logged, and writes the checkpoint."""
+        if self._recent:
+            self._log_steps()
+        self.save()
+
     def _follow(self) -> None:
         # A short memory at first, so that the average does not carry the initial weights along.
         decay = min(self.settings.averaging, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
 
-    def _log_step(self, rate: float) -> None:
+    def _log_steps(self) -> None:
+        """Means over the steps since the last time: fewer than usual after a resume, and at the end."""
+        steps, seconds = len(self._recent["gradient_norm"]), time.monotonic() - self._since
         means = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._recent.items()}
-        seconds = time.monotonic() - self._since
-        speed = {"steps_per_second": round(_LOG_EVERY / seconds, 3), "input_share": round(self._input_s / seconds, 4)}
-        self._log(event="step", step=self.step, lr=rate, **speed, **means)
+        speed = {"steps_per_second": round(steps / seconds, 3), "input_share": round(self._input_s / seconds, 4)}
+        self._log(event="step", step=self.step, steps=steps, lr=self._rate, **speed, **means)
         self._recent, self._since, self._input_s = {}, time.monotonic(), 0.0
 
     def _log(self, **entry: Any) -> None:
         entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "stage": self.settings.stage, **entry}
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
-
-
-def load_parts(model: TVC, state: dict[str, Tensor]) -> None:
-    """Loads a checkpoint's tensors; context models may be missing in one from before they were trained.
-
-    Raises:
-        TrainingError: any other tensor is missing, left over, or of another shape.
-    """
-    own = model.state_dict()
-    late = {name for name in own if name.startswith(CONTEXTS)}
-    odd = sorted((set(own) - late) - set(state)) + sorted(set(state) - set(own))
-    odd += sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
-    if odd:
-        raise TrainingError("the checkpoint is of another model", got=", ".join(odd[:4]))
-    model.load_state_dict(state, strict=False)
-
-
-def read_start(path: Path) -> dict[str, Any]:
-    """Configuration (`config`) and weights (`average`) to begin with, of a checkpoint or a weights file."""
-    if path.suffix != ".safetensors":
-        return read_checkpoint(path)
-    model = weights.load(path)
-    return {"config": model.config.to_json(), "average": model.state_dict()}
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a stage wrote, read without executing anything.
-
-    Raises:
-        TrainingError: it is missing or damaged.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError("cannot read the checkpoint", where=path, got=str(error)[:200]) from error
-    return content
-
-
-def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Writes what `read_checkpoint` reads."""
-    # A run may be ended at any moment: the old checkpoint stands until the new one is whole.
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+            stream.write(dumped(entry) + "\n")
 
 
 def _to(clip: Planes, device: torch.device) -> Planes:
