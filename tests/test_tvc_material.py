@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from tvc.errors import TrainingError
 from tvc.training import crops, look, material
 from tvc.training.command import app
+from tvc.training.validate import load_clip
 
 
 @pytest.fixture
@@ -137,3 +140,58 @@ def test_the_command_cuts_crops_of_another_size(data: Path, tmp_path: Path, size
     assert (kept["size"], kept["smallest_side"]) == (size, smallest)
     y, _, cr = crops.CropStore(tmp_path / "c").batch(np.random.default_rng(0), 2, 1, size)
     assert (y.shape, cr.shape) == ((2, 4, size, size), (2, 4, size // 2, size // 2))
+
+
+def test_a_validation_clip_that_has_changed_is_not_measured_nor_compared_with(data: Path, tmp_path: Path) -> None:
+    (data / "held.mkv").write_bytes((data / "moving.mkv").read_bytes())
+    _, [(clip, held)] = material.split(material.read_manifest(data))
+    with pytest.raises(TrainingError, match="has changed"):
+        load_clip(clip, held, 4)
+    asked = ["crops", "--data", str(data), "--crops", str(tmp_path / "c"), "--scale", "0.1", "--size", "48"]
+    with pytest.raises(TrainingError, match="has changed"):
+        CliRunner().invoke(app, asked, catch_exceptions=False)
+
+
+def test_nothing_is_trained_on_crops_of_validation_clips(data: Path, tmp_path: Path) -> None:
+    crops.build(material.read_manifest(data), tmp_path / "c", SMALL_CROPS)
+    with pytest.raises(TrainingError, match=r"holds validation clips(.|\n)*held\.mkv"):
+        crops.CropStore(tmp_path / "c")
+
+
+def test_a_damaged_crop_store_is_said_to_be_one(data: Path, tmp_path: Path) -> None:
+    train, _ = material.split(material.read_manifest(data))
+    crops.build(train, tmp_path / "c", SMALL_CROPS)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "c").iterdir()}
+    index = json.loads(kept["index.json"])
+    other = io.BytesIO()
+    np.save(other, np.zeros((2, 3), np.uint8))
+    damages: list[tuple[str, bytes | None]] = [
+        *(
+            (name, content)
+            for name in ("y.npy", "c.npy")
+            for content in (None, kept[name][:-100], b"", other.getvalue())
+        ),
+        *(("index.json", content) for content in (kept["index.json"][:-5], b"[]", b"{}", b"\xff")),
+        ("index.json", json.dumps(index | {"sources": index["sources"][1:]}).encode()),
+        ("index.json", json.dumps(index | {"files": "abc"}).encode()),
+        ("index.json", json.dumps(index | {"settings": {}}).encode()),
+    ]
+    for name, content in damages:
+        (tmp_path / "c" / name).unlink()
+        if content is not None:
+            (tmp_path / "c" / name).write_bytes(content)
+        with pytest.raises(TrainingError, match="crop store is damaged"):
+            crops.CropStore(tmp_path / "c")
+        (tmp_path / "c" / name).write_bytes(kept[name])
+    (tmp_path / "c" / "y.npy").write_bytes(b"")
+    with pytest.raises(TrainingError, match="crop store is damaged"):
+        crops.build(train, tmp_path / "c", SMALL_CROPS)
+
+
+def test_clips_are_scaled_to_288_lines_whatever_their_size(tmp_path: Path) -> None:
+    # Of these 288 is no quotient of floats: 1290 * (288 / 1290) is less than 288.
+    for height in (edge for edge in range(290, 2200, 2) if int(edge * (288 / edge)) < 288):
+        write_video(tmp_path / "a.mkv", [np.full((height * 3 // 2, height), 99, np.uint8)])
+        digest = hashlib.sha256((tmp_path / "a.mkv").read_bytes()).hexdigest()
+        one = material.Material(tmp_path / "a.mkv", digest, "a", "CC0-1.0", "lab")
+        assert load_clip(material.ValidationClip("a.mkv", digest, "lab", 0), one, 1)[0].shape == (1, 1, 288, 288)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from tvc.errors import TrainingError
-from tvc.training.material import Material, verify
+from tvc.training.material import Material, pinned, verify
 
 Bytes = NDArray[np.uint8]
 Crop = tuple[Bytes, Bytes]
@@ -25,6 +27,7 @@ _PER_PHOTO = 8
 _PER_CLIP = 20
 _PER_TAG = {"signing": 5, "animation": 14, "screen": 14, "lab": 8, "street": 40, "sport": 40, "nature": 40}
 _MAX_DECODED = 360
+_INDEX, _ARRAYS = "index.json", ("y.npy", "c.npy")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,42 @@ class CropSettings:
     largest_side: int = 540
     scale: float = 1.0
 
+    def check(self) -> None:
+        """Raises TrainingError where no crops can be cut so."""
+        if self.size < 2 or self.size % 2:
+            raise TrainingError("not a side of crops", got=self.size, expected="an even number of luma samples")
+        if not 0 < self.scale < math.inf:
+            raise TrainingError("not a factor on the number of crops", got=self.scale, expected="a number above 0")
+        if self.seed < 0:
+            raise TrainingError("not a seed", got=self.seed, expected="a whole number from 0 on")
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What index.json says: how crops were cut, of files with these digests, and of which file each is."""
+
+    settings: dict[str, Any]
+    files: list[str]
+    sources: list[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Index:
+        try:
+            entry = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            index = cls(**entry)
+        except (ValueError, TypeError) as error:
+            raise _damaged(folder, f"{_INDEX}: {error}") from error
+        whole = isinstance(index.settings, dict) and isinstance(index.files, list) and isinstance(index.sources, list)
+        if not whole or not all(isinstance(one, str) for one in (*index.files, *index.sources)):
+            raise _damaged(folder, f"{_INDEX}: entries of other kinds")
+        return index
+
+    def write(self, folder: Path) -> None:
+        # It says that the store is whole, so it appears whole or not at all.
+        partial = folder / f"{_INDEX}.partial"
+        partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        partial.replace(folder / _INDEX)
+
 
 def build(materials: list[Material], folder: Path, settings: CropSettings) -> int:
     """Cuts every file into crops under `folder` (y.npy, c.npy, index.json) and returns how many there are.
@@ -45,19 +84,24 @@ def build(materials: list[Material], folder: Path, settings: CropSettings) -> in
     `settings.scale` multiplies the number of crops per file. A complete store of the same settings is kept.
 
     Raises:
-        TrainingError: the store there was cut with other settings, or a file is not what its manifest says.
+        TrainingError: the store there is damaged or was cut with other settings, there are no files, one is not
+            what its manifest says, or settings that make no sense.
     """
-    index = folder / "index.json"
-    if index.is_file():
-        kept = json.loads(index.read_text())
-        if kept["settings"] != asdict(settings) or kept["files"] != [m.sha256 for m in materials]:
+    settings.check()
+    if not materials:
+        raise TrainingError("no files to cut crops from", where=folder)
+    files = [material.sha256 for material in materials]
+    if (folder / _INDEX).is_file():
+        kept = _Index.read(folder)
+        if kept.settings != asdict(settings) or kept.files != files:
             raise TrainingError("the crop store was cut otherwise", where=folder, fix="name another folder")
-        return len(kept["sources"])
+        _arrays(folder, kept)
+        return len(kept.sources)
     folder.mkdir(parents=True, exist_ok=True)
     counts = [max(1, round(settings.scale * _wanted(material))) for material in materials]
     n, t, s = sum(counts), settings.frames, settings.size
-    y = np.lib.format.open_memmap(folder / "y.npy", mode="w+", dtype=np.uint8, shape=(n, t, s, s))
-    c = np.lib.format.open_memmap(folder / "c.npy", mode="w+", dtype=np.uint8, shape=(n, t, 2, s // 2, s // 2))
+    y = np.lib.format.open_memmap(folder / _ARRAYS[0], mode="w+", dtype=np.uint8, shape=(n, t, s, s))
+    c = np.lib.format.open_memmap(folder / _ARRAYS[1], mode="w+", dtype=np.uint8, shape=(n, t, 2, s // 2, s // 2))
     sources: list[str] = []
     for number, (material, count) in enumerate(zip(materials, counts, strict=True)):
         verify(material)
@@ -66,8 +110,9 @@ def build(materials: list[Material], folder: Path, settings: CropSettings) -> in
         for luma, chroma in cut(material.path, count, settings, rng):
             y[len(sources)], c[len(sources)] = luma, chroma
             sources.append(material.path.name)
-    entry = {"settings": asdict(settings), "files": [m.sha256 for m in materials], "sources": sources}
-    index.write_text(json.dumps(entry))
+    y.flush()
+    c.flush()
+    _Index(asdict(settings), files, sources).write(folder)
     return len(sources)
 
 
@@ -187,6 +232,26 @@ def _camera_path(t: int, size: int, width: int, height: int, rng: np.random.Gene
     return torch.stack((x / width * 2 - 1, y / height * 2 - 1), dim=-1)
 
 
+def _arrays(folder: Path, index: _Index) -> tuple[Bytes, Bytes]:
+    """Luma and chroma of every crop."""
+    try:
+        # Mapped copy-on-write: nothing is written, but PyTorch takes no arrays that cannot be.
+        y, c = (np.lib.format.open_memmap(folder / name, mode="c") for name in _ARRAYS)
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    told = (len(index.sources), index.settings.get("frames"), index.settings.get("size"))
+    whole = y.dtype == c.dtype == np.uint8 and y.ndim == 4 and y.shape == (*told, told[2])
+    if not whole or c.shape != (*y.shape[:2], 2, y.shape[2] // 2, y.shape[2] // 2):
+        raise _damaged(folder, f"arrays {y.shape} and {c.shape} for crops, frames and side {told}")
+    return y, c
+
+
+def _damaged(folder: Path, why: object) -> TrainingError:
+    return TrainingError(
+        "the crop store is damaged", where=folder, got=why, fix="remove it and run `tvc train crops` again"
+    )
+
+
 def shown_side(coded: int, factor: float) -> int:
     """Side of the crops that are coded at the side `coded` after they are enlarged by a factor."""
     return round(coded / factor / 4) * 4
@@ -198,15 +263,26 @@ class CropStore:
     Args:
         folder: where `build` put the store.
         device: where batches are wanted. A GPU holds the whole store, so that it need not wait for one.
+
+    Raises:
+        TrainingError: no store, a damaged one, or one that was cut from validation clips.
     """
 
     def __init__(self, folder: Path, device: torch.device | None = None) -> None:
-        if not (folder / "index.json").is_file():
+        if not (folder / _INDEX).is_file():
             raise TrainingError("no finished crop store", where=folder, fix="run `tvc train crops` first")
-        # Mapped copy-on-write: nothing is written, but PyTorch takes no arrays that cannot be.
-        self._y = torch.from_numpy(np.load(folder / "y.npy", mmap_mode="c")).to(device)
-        self._c = torch.from_numpy(np.load(folder / "c.npy", mmap_mode="c")).to(device)
-        self.count = len(json.loads((folder / "index.json").read_text())["sources"])
+        index = _Index.read(folder)
+        if held_out := pinned(index.files):
+            raise TrainingError(
+                "the crop store holds validation clips",
+                where=folder,
+                got=", ".join(held_out),
+                fix="cut it with `tvc train crops`, which leaves them out",
+            )
+        y, c = _arrays(folder, index)
+        self._y = torch.from_numpy(y).to(device)
+        self._c = torch.from_numpy(c).to(device)
+        self.count = len(index.sources)
 
     def batch(
         self, rng: np.random.Generator, batch: int, slots: int, size: int

@@ -94,6 +94,11 @@ def split(materials: list[Material]) -> tuple[list[Material], list[tuple[Validat
     return [material for material in materials if material.recording not in recordings], held_out
 
 
+def pinned(digests: list[str]) -> list[str]:
+    """The names of the validation clips whose files have one of these digests."""
+    return [clip.file for clip in validation_clips() if clip.sha256 in digests]
+
+
 def verify(material: Material) -> None:
     """Raises TrainingError if the file's content is not what the manifest says."""
     digest = hashlib.sha256(material.path.read_bytes()).hexdigest()

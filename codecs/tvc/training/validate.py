@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from tvc.bitstream import tokens_at
 from tvc.config import SLOT_FRAMES, TOKEN_PIXELS
+from tvc.errors import TrainingError
 from tvc.haar import Planes
 from tvc.latent_context import dequantised
 from tvc.model import TVC
@@ -18,8 +20,9 @@ from tvc.operating import MULTIPLIER
 from tvc.resampling import resized
 from tvc.training.crops import decode, planes
 from tvc.training.losses import rgb
-from tvc.training.material import Material, ValidationClip, read_manifest, split
+from tvc.training.material import Material, ValidationClip, read_manifest, split, verify
 from tvc.training.perceptual import Lpips
+from tvc.training.settings import check_factors
 
 _SHORTER_SIDE = 288
 
@@ -44,10 +47,18 @@ class Score:
 
 
 def load_clip(clip: ValidationClip, material: Material, frames: int) -> Planes:
-    """The clip's frames as codes 0 ... 255, shorter side about 288, sides multiples of 16: (1, frames, H, W) float."""
+    """The clip's frames as codes 0 ... 255, shorter side about 288, sides multiples of 16: (1, frames, H, W) float.
+
+    Raises:
+        TrainingError: the file is not the one that is pinned, cannot be decoded, or has fewer frames.
+    """
+    verify(material)
     decoded = decode(material.path, frames, clip.start)
+    if len(decoded) < frames:
+        expected = f"{frames} frames from number {clip.start} on"
+        raise TrainingError("the clip ends early", where=material.path, expected=expected, got=len(decoded))
     width, height = decoded[0].width, decoded[0].height
-    scale = min(1.0, _SHORTER_SIDE / min(width, height))
+    scale = min(Fraction(1), Fraction(_SHORTER_SIDE, min(width, height)))
     width, height = (int(edge * scale) // TOKEN_PIXELS * TOKEN_PIXELS for edge in (width, height))
     small = [planes(frame.reformat(width, height, format="yuv420p", interpolation="AREA")) for frame in decoded]
     y, cb, cr = (torch.stack([torch.from_numpy(p) for p in part])[None].float() for part in zip(*small, strict=True))
@@ -122,10 +133,19 @@ def table(
         model: in eval mode, on the CPU.
         data: folder of the training material.
         lpips: LPIPS weights, or None: not measured.
-        frames: per clip.
+        frames: per clip, whole slots.
         steps: quantisation steps.
         enlarge: clips are coded at this many times their height and width.
+
+    Raises:
+        TrainingError: settings that make no sense, or the material or LPIPS weights are not the known ones.
     """
+    if frames < 1 or frames % SLOT_FRAMES:
+        raise TrainingError("clips are coded in whole slots", got=frames, expected=f"a multiple of {SLOT_FRAMES}")
+    check_factors((enlarge,))
+    for step in steps:
+        if not 0 < step < math.inf:
+            raise TrainingError("not a quantisation step", got=step, expected="a number above 0")
     alex = None if lpips is None else Lpips(lpips, "alexnet")
     _, held_out = split(read_manifest(data))
     clips = {f"{clip.category} {clip.file}": load_clip(clip, file, frames) for clip, file in held_out}
