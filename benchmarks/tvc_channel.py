@@ -29,8 +29,13 @@ INTRA_PERIOD = 48
 def longest_wait(data: bytes, kbps: float, rate: Fraction) -> float:
     """Seconds from the end of a packet's frames until a channel has delivered all of it, at most."""
     wait, longest = 0.0, 0.0
-    for _, packet in Reader(data).packets():
-        wait = max(0.0, wait - float(4 * packet.slots / rate)) + 8 * len(packet.to_bytes()) / (1000 * kbps)
+    reader = Reader(data)
+    left = reader.header.frames
+    for _, packet in reader.packets():
+        # The last slot of a video may be filled up: those frames take no time.
+        frames = min(4 * packet.slots, left)
+        left -= frames
+        wait = max(0.0, wait - float(frames / rate)) + 8 * len(packet.to_bytes()) / (1000 * kbps)
         longest = max(longest, wait)
     return longest
 

@@ -4,6 +4,9 @@
 
 MATERIAL is a folder of the training material, whose `MANIFEST.tsv` has the files that
 codecs/tvc/training/validation.json names by digest. Writes one Y4M file a clip, at most 288 lines on the shorter side.
+
+The clips were taken at 24 to 60 frames a second, and all files say 25: so they did when the published figures were
+measured, and encoders choose by it what they spend.
 """
 
 from __future__ import annotations

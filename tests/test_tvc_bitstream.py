@@ -96,6 +96,16 @@ def test_packet_overhead_is_at_most_12_bytes(q):
     assert len(largest.to_bytes()) - len(largest.discrete) - len(largest.continuous) <= 12
 
 
+@pytest.mark.parametrize(
+    ("q", "discrete", "continuous", "beside"),
+    [(32, 127, 0, 7), (63, 128, 0, 8), (32, 2**14 - 1, 0, 8), (0, 1, 1, 8), (0, 2**14 - 1, 2**14 - 1, 10)],
+)
+def test_packet_overhead_is_7_to_10_bytes_below_16_kb(q, discrete, continuous, beside):
+    # Two bytes, a checksum of four, and a length of one byte below 128 and of two below 16,384 for each payload.
+    packet = Packet(True, 1, POINTS[q], 0, bytes(discrete), bytes(continuous))
+    assert len(packet.to_bytes()) - discrete - continuous == beside
+
+
 def test_packets_come_back_with_their_slots():
     packets = [_packet(intra=True, q=3), _packet(q=50), _packet(4, intra=True)]
     reader = Reader(_file(packets, 78))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import itertools
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,3 +128,15 @@ def test_a_channel_that_is_too_narrow_gets_the_least_and_says_so(model):
         encode_stream(clip, wanted, output, model, kbps=10, buffer_s=0.1, packet_slots=1)
     seconds = float(re.fullmatch(r"at least ([0-9.]+) s", str(refused.value.expected))[1])
     encode_stream(clip, wanted, output, model, kbps=10, buffer_s=seconds, packet_slots=1)
+
+
+def test_the_benchmark_counts_the_frames_of_the_last_packet(model, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    longest_wait = importlib.import_module("tvc_channel").longest_wait
+    data = tvc.encode(moving(64, 64, 5), 25, q=20, packet_slots=1, scale=1, model=model)
+    first, second = (8 * len(packet.to_bytes()) for _, packet in Reader(data).packets())
+    # A channel so slow that it is never idle: one of the two packets' five frames is over when the second one is sent.
+    kbps = (first + second) / 1000
+    expected = (first + second) / (1000 * kbps) - 1 / 25
+    assert first / (1000 * kbps) < expected
+    assert longest_wait(data, kbps, Fraction(25)) == pytest.approx(expected)
