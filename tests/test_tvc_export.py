@@ -15,7 +15,7 @@ from tvc import weights
 from tvc.errors import TrainingError, TvcError, WeightsError
 from tvc.model import TVC
 from tvc.training import crops, loop, material
-from tvc.training.checkpoint import write_checkpoint
+from tvc.training.checkpoint import read_checkpoint, write_checkpoint
 from tvc.training.export import export
 from tvc.training.stages import CONTEXTS, STAGES
 
@@ -114,6 +114,17 @@ def test_what_is_not_a_checkpoint_is_said_to_be_none(tmp_path: Path, content: ob
     torch.save(content, tmp_path / "odd.pt")
     with pytest.raises(TrainingError, match="not a checkpoint"):
         export(tmp_path / "odd.pt", [], tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_that_was_cut_off_is_said_to_be_damaged(tmp_path: Path, zipped: bool) -> None:
+    content = {"config": TINY.to_json(), "average": {"a": torch.zeros(3)}}
+    torch.save(content, tmp_path / "whole.pt", _use_new_zipfile_serialization=zipped)
+    whole = (tmp_path / "whole.pt").read_bytes()
+    for length in range(0, len(whole) - 4, 7):
+        (tmp_path / "cut.pt").write_bytes(whole[:length])
+        with pytest.raises(TrainingError, match="cannot read the checkpoint"):
+            read_checkpoint(tmp_path / "cut.pt")
 
 
 def test_a_configuration_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,18 @@ from tvc.model import TVC
 from tvc.training.settings import TrainSettings
 from tvc.training.stages import CONTEXTS
 
+_DAMAGE = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    pickle.UnpicklingError,
+)
+"""What PyTorch raises on damaged checkpoints."""
 _RESUMED = ("model", "optimiser", "step", "best")
 _KEPT = ("stage", "size", "enlarge", "slots", "seed")
 """Settings that a stage keeps to its end: its batches and what it calls best depend on them."""
@@ -60,7 +73,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, *_DAMAGE) as error:
         raise TrainingError("cannot read the checkpoint", where=path, got=str(error)[:200]) from error
     known = isinstance(content, dict) and isinstance(content.get("config"), str)
     if not known or not _tensors(content.get("average")):
