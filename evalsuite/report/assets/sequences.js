@@ -33,7 +33,7 @@ class PercentAxis {
     this.low = Math.max(Math.min(least, ...ends), least - length / 2) - 0.03 * length;
     this.high = Math.min(Math.max(most, ...ends), most + length / 2) + 0.03 * length;
     // One tick alone would be no scale: on a narrow axis they stand closer.
-    const apart = Math.min(BETWEEN_TICKS, (width - MARGIN.left - MARGIN.right) / 3.5);
+    const apart = Math.min(BETWEEN_TICKS, (width - MARGIN.left - MARGIN.right) / 3);
     const step = LINEAR_STEPS.find((one) => this.x(one) - this.x(0) >= apart) ?? LINEAR_STEPS.at(-1);
     const candidates = scale === "log" ? LOG_TICKS : this.multiples(step);
     this.ticks = [];
