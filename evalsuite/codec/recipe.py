@@ -79,6 +79,8 @@ class Recipe:
     delay: int | None
     """Frames beyond the one it codes that the encoder waits for, by look-ahead and by coding out of order."""
     notes: str
+    trained_on: tuple[str, ...]
+    """Sequences, as DATASET/NAME, that the codec has learned from: what it scores there is no test of it."""
     first_pass: Command
     """Run before `encode` where the encoder takes two passes; else empty."""
     encode: Command

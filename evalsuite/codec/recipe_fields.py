@@ -48,6 +48,14 @@ def command(value: object) -> Command:
     return tuple(value)
 
 
+def trained_on(value: object) -> tuple[str, ...]:
+    """Sequences by dataset and name."""
+    found = fields.texts(value)
+    if not all(re.fullmatch(r"[^/\s]+/[^/\s]+", one) for one in found):
+        raise ValueError("texts such as registry/newsreader: dataset and sequence")
+    return found
+
+
 def settings(value: object) -> dict[str, Any]:
     """Named texts, numbers, truth values, and lists of these."""
     found = fields.table(value)

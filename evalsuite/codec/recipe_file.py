@@ -110,6 +110,7 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         lookahead=top.get("lookahead", fields.count(0), None),
         delay=top.get("delay", fields.count(0), None),
         notes=top.get("notes", fields.text, "").strip(),
+        trained_on=top.get("trained_on", parse.trained_on, ()),
         first_pass=top.get("first_pass", first_pass, ()),
         encode=top.take("encode", command),
         decode=top.get("decode", command, ()),

@@ -289,6 +289,7 @@ def _codec(plan: Plan, recipe: Recipe) -> dict[str, Any]:
         "loss": None if recipe.channel is None else _loss(recipe.channel),
         "container": recipe.container,
         "notes": recipe.notes,
+        "trained_on": list(recipe.trained_on),
         "licence": recipe.licence,
         "encode": list(recipe.encode),
         "decode": list(recipe.decode),

@@ -67,7 +67,13 @@ _ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
     },
 }
 _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "codecs": {"preset": (*_TEXT, *_GAP), "encode": (list,), "decode": (list,), "scale": (dict, *_GAP)},
+    "codecs": {
+        "preset": (*_TEXT, *_GAP),
+        "trained_on": (list,),
+        "encode": (list,),
+        "decode": (list,),
+        "scale": (dict, *_GAP),
+    },
     "sequences": {"dataset": _TEXT, "tags": (list,), "traits": (list,), "cuts": (list, *_GAP)},
     "metrics": {"range": (list,)},
 }

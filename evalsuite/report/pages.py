@@ -32,6 +32,7 @@ from evalsuite.report import (
     traffic,
 )
 from evalsuite.report.model import Report
+from evalsuite.results.trained import trained_on
 
 Context = Mapping[str, Any]
 
@@ -151,6 +152,9 @@ def _overview(report: Report) -> Context:
         "pairs": tables.pair_tables(report),
         "strip_width": tables.STRIP_WIDTH,
         "unreached": reach.unreached(report),
+        "trained_on": trained_on(
+            ((codec.said, codec.facts) for codec in report.codecs), ((one.label, one.facts) for one in report.sequences)
+        ),
         "differences": tables.differences(report.codecs),
         "glance": provenance.glance(report),
         "ranked": len(report.compared) > 1 and bool(report.judged),

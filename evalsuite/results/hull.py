@@ -82,6 +82,7 @@ def hull_codec(name: str, members: list[Mapping[str, Any]]) -> dict[str, Any]:
         "recipe_sha256": "+".join(str(member["recipe_sha256"]) for member in members),
         "scale": None,
         "notes": "",
+        "trained_on": sorted({one for member in members for one in member.get("trained_on", ())}),
     }
 
 
