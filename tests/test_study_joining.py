@@ -78,7 +78,7 @@ def test_two_stimuli_on_one_point(run):
         join(twice, run)
 
 
-def test_scores_with_a_zero_of_their_own_are_compared_within_their_group(run):
+def test_groups_of_scores_with_a_zero_of_their_own_are_told(run):
     cells = run.points[run.points["metric"] == "psnr_y"].drop_duplicates("cell_key").head(4)
     judged = [
         Judged(Stimulus(key), score, group)
@@ -86,7 +86,14 @@ def test_scores_with_a_zero_of_their_own_are_compared_within_their_group(run):
     ]
     found = join(judged, run, ["psnr_y"])
     assert found.judged == pytest.approx([1, -1, 0.5, -0.5])
-    assert found.metrics[0].scores.reshape(2, 2).sum(axis=1) == pytest.approx([0, 0], abs=1e-9)
-    assert found.metrics[0].scores[0] - found.metrics[0].scores[1] == pytest.approx(
-        cells["score"].iloc[0] - cells["score"].iloc[1]
-    )
+    assert found.metrics[0].scores == pytest.approx(cells["score"].to_numpy())
+    assert found.groups == ("a", "a", "b", "b")
+    assert join([Judged(Stimulus(cells["cell_key"].iloc[0]), 3.0)], run, ["psnr_y"]).groups == ()
+
+
+def test_a_stimulus_of_another_run_is_not_taken_for_one_with_its_settings(run):
+    cell = run.points.iloc[0]
+    told = Stimulus("blind", cell["sequence"], cell["codec"], cell["q"], cell["target_bpp"], cell_key="another encode")
+    with pytest.raises(RequestError, match="none of its points has the cell key") as error:
+        join([Judged(told, 3.0)], run)
+    assert "give the run that the study was made from" in str(error.value)

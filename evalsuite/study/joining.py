@@ -48,11 +48,12 @@ class Joined:
     """Judged stimuli and what every metric gave them."""
 
     judged: NDArray[np.float64]
-    """(stimuli,), higher is better; less the mean of the group where there are groups."""
+    """(stimuli,), higher is better."""
     contents: tuple[str, ...]
     """The sequence of each."""
     metrics: tuple[MetricScores, ...]
-    """Less the mean of the group likewise."""
+    groups: tuple[str, ...] = ()
+    """Of each: only differences within one mean anything; empty where all scores have one zero."""
 
 
 def join(judged: Sequence[Judged], run: RunResults, names: Sequence[str] = ()) -> Joined:
@@ -77,14 +78,12 @@ def join(judged: Sequence[Judged], run: RunResults, names: Sequence[str] = ()) -
     if twice:
         labels = [one.stimulus.label for one, key in zip(kept, keys, strict=True) if key == twice[0]]
         raise RequestError("two stimuli are the same point of the run", where=", ".join(labels))
-    groups = [one.group for one in kept]
+    groups = tuple(one.group for one in kept)
     return Joined(
-        _centred(np.array([one.score for one in kept], dtype=np.float64), groups),
+        np.array([one.score for one in kept], dtype=np.float64),
         tuple(cells[key]["sequence"] for key in keys),
-        tuple(
-            MetricScores(name, unit, better, _centred(scores, groups))
-            for name, unit, better, scores in _metrics(means, keys, names)
-        ),
+        tuple(_metrics(means, keys, names)),
+        groups if any(groups) else (),
     )
 
 
@@ -97,9 +96,17 @@ def _cells(means: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _find(stimulus: Stimulus, cells: dict[str, dict[str, Any]]) -> str:
-    for key in (stimulus.cell_key, stimulus.name):
-        if key in cells:
-            return key
+    told = stimulus.cell_key or stimulus.name
+    if told in cells:
+        return told
+    if stimulus.cell_key:
+        # The same codec, sequence and q may be another encode, by another build or of other frames.
+        raise RequestError(
+            "a stimulus is not of this run: none of its points has the cell key",
+            where=stimulus.label,
+            got=f"cell_key {stimulus.cell_key[:80]}",
+            fix="give the run that the study was made from",
+        )
     found = [key for key, cell in cells.items() if _is(stimulus, cell)]
     if len(found) == 1:
         return found[0]
@@ -127,9 +134,7 @@ def _is(stimulus: Stimulus, cell: dict[str, Any]) -> bool:
     return stimulus.target_bpp is not None and math.isclose(stimulus.target_bpp, target, rel_tol=SAME_RATE)
 
 
-def _metrics(
-    means: pd.DataFrame, keys: list[str], names: Sequence[str]
-) -> Iterable[tuple[str, str, bool, NDArray[np.float64]]]:
+def _metrics(means: pd.DataFrame, keys: list[str], names: Sequence[str]) -> Iterable[MetricScores]:
     directions = means.drop_duplicates("metric").set_index("metric")
     for name in names:
         if name not in directions.index:
@@ -143,16 +148,4 @@ def _metrics(
         found = means[(means["metric"] == name) & (means["status"] == "ok")].drop_duplicates("cell_key")
         by_key = found.set_index("cell_key")["score"]
         scores = by_key.reindex(keys).to_numpy(dtype=np.float64)
-        yield name, str(directions.loc[name, "unit"]), bool(better), scores
-
-
-def _centred(scores: NDArray[np.float64], groups: Sequence[str]) -> NDArray[np.float64]:
-    """Scores less the mean of their group; as they are where there are no groups."""
-    if not any(groups):
-        return scores
-    centred = scores.copy()
-    for group in set(groups):
-        inside = np.array([one == group for one in groups])
-        # A group that lacks one score has no mean to compare with.
-        centred[inside] -= scores[inside].mean()
-    return centred
+        yield MetricScores(name, str(directions.loc[name, "unit"]), bool(better), scores)

@@ -1,8 +1,8 @@
 """How well a metric agrees with people: SROCC, and PLCC and RMSE after a logistic fit, with intervals over contents.
 
 The measures are those of ITU-T P.1401: correlations, and the error of the fitted score with the degrees of freedom of
-the fit taken off. Intervals are percentiles of a bootstrap that draws whole sequences, since stimuli of one sequence
-are not independent of each other.
+the fit taken off, and those of the means of groups where scores have no zero in common. Intervals are percentiles of a
+bootstrap that draws whole sequences, since stimuli of one sequence are not independent of each other.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
 
 from evalsuite.results.stats import MIN_SEQUENCES, SEED
+from evalsuite.study.grouping import Mask, Numbers, accompanied, centred, levelled, spent
 from evalsuite.study.intervals import Interval, interval
 from evalsuite.study.joining import Joined, MetricScores
 
@@ -29,7 +29,11 @@ MIN_STIMULI = 6
 
 _PARAMETERS = 4
 _EVALUATIONS = 20_000
-Numbers = NDArray[np.float64]
+
+_SAME_JUDGED = 1e-6
+"""Grades or log-odds: the models of people's scores stop at changes of 1e-8, which may add up."""
+_SAME_METRIC = 1e-12
+"""Of the largest score: what rounding leaves when means are taken off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +66,21 @@ class Validity:
     """Pearson's correlation of people's scores and the fitted ones."""
     plcc_ci: Interval = None
     rmse: float | None = None
-    """Of the fitted scores, in the unit of people's scores, over stimuli - 4."""
+    """Of the fitted scores, in the unit of people's scores, over stimuli - 4 - groups."""
     rmse_ci: Interval = None
     fit: Logistic | None = None
     """Of the metric's score, its sign turned where lower is better."""
     behind_best: Interval = None
-    """95 % interval of the best metric's SROCC less this one's, in the same resamples."""
+    """95 % interval of the best metric's SROCC less this one's, in the same resamples of the stimuli that both have."""
     level_with_best: bool | None = None
     """Whether that interval reaches 0: the data do not tell the two apart. None where there is no interval."""
     reasons: tuple[str, ...] = field(default=())
 
 
 def validate(joined: Joined, *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Validity]:
-    """Every metric, best SROCC first.
+    """Every metric, the best first: the one that no other beats on the stimuli on which both have a score.
+
+    Where all metrics have all scores, that is the order of SROCC.
 
     Args:
         joined: people's scores and the metrics'.
@@ -86,11 +92,55 @@ def validate(joined: Joined, *, resamples: int = RESAMPLES, seed: int = SEED) ->
     """
     drawn = draws(joined.contents, resamples, seed)
     found = [_validate(one, joined, drawn) for one in joined.metrics]
-    ranked = sorted(found, key=lambda pair: -math.inf if pair[0].srocc is None else pair[0].srocc, reverse=True)
-    if not ranked or ranked[0][0].srocc is None:
-        return [validity for validity, _ in ranked]
-    best = ranked[0][1]
-    return [validity if validity.srocc is None else _against(validity, best - sample) for validity, sample in ranked]
+    ranked = [place for place, one in enumerate(found) if one.srocc is not None]
+    leads = _leads([joined.metrics[place] for place in ranked], joined)
+    best = max(range(len(ranked)), key=lambda at: _merit(found[ranked[at]], leads[at]), default=0)
+    # Where no stimuli are shared, nothing is known of the order: last.
+    order = sorted(
+        range(len(ranked)),
+        key=lambda at: (at != best, np.nan_to_num(leads[best, at], nan=math.inf), -(found[ranked[at]].srocc or 0.0)),
+    )
+    first = [_against(ranked[best], ranked[at], found, joined, drawn) for at in order]
+    return first + [one for one in found if one.srocc is None]
+
+
+def _merit(one: Validity, leads: Numbers) -> tuple[bool, float, int, float]:
+    """What makes a metric the best: no other is far ahead of it; and then, that it has more scores."""
+    return one.contents >= MIN_SEQUENCES, float(np.nanmin(leads)), one.stimuli, one.srocc or 0.0
+
+
+def _leads(metrics: Sequence[MetricScores], joined: Joined) -> Numbers:
+    """By how much the SROCC of the row is above that of the column, (metrics, metrics); NaN where not defined."""
+    once = np.ones((1, len(joined.contents)))
+    found: Numbers = np.zeros((len(metrics), len(metrics)))
+    for a, one in enumerate(metrics):
+        for b in range(a):
+            found[a, b] = _lead(one, metrics[b], joined, once)[0][0]
+            found[b, a] = -found[a, b]
+    return found
+
+
+def _lead(one: MetricScores, other: MetricScores, joined: Joined, counts: Numbers) -> tuple[Numbers, Mask]:
+    """By how much the SROCC of one is above the other's in each resample, on the stimuli that both have; and those."""
+    there = accompanied(joined.groups, np.isfinite(one.scores) & np.isfinite(other.scores))
+    sides = [_on(metric, joined, there) for metric in (one, other)]
+    if any(_undefined(x, y) for x, y in sides):
+        return np.full(len(counts), math.nan), there
+    inside = counts[:, there]
+    a, b = (_pearson(_ranks(x, inside), _ranks(y, inside), inside) for x, y in sides)
+    return a - b, there
+
+
+def _against(best: int, place: int, found: Sequence[Validity], joined: Joined, drawn: Numbers) -> Validity:
+    """A metric with what tells it from the best one."""
+    behind, there = _lead(joined.metrics[best], joined.metrics[place], joined, drawn)
+    contents = len({content for content, one in zip(joined.contents, there, strict=True) if one})
+    bounds = interval(behind, contents) if contents >= MIN_SEQUENCES else None
+    one = found[place]
+    reasons = one.reasons
+    if there.sum() < one.stimuli:
+        reasons += (f"compared with {found[best].metric} on the {there.sum()} stimuli that both have",)
+    return replace(one, behind_best=bounds, level_with_best=None if bounds is None else bounds[0] <= 0, reasons=reasons)
 
 
 def fit_logistic(x: Numbers, y: Numbers) -> Logistic:
@@ -125,34 +175,54 @@ def _logistic(x: Numbers, low: float, span: float, middle: float, width: float) 
     return curve
 
 
-def _validate(metric: MetricScores, joined: Joined, drawn: Numbers) -> tuple[Validity, Numbers]:
-    """One metric, and its SROCC in every resample."""
-    there = np.isfinite(metric.scores)
-    x = (metric.scores if metric.higher_is_better else -metric.scores)[there]
-    y = joined.judged[there]
+def _on(metric: MetricScores, joined: Joined, there: Mask) -> tuple[Numbers, Numbers]:
+    """The metric's scores, higher is better, and people's, each less the mean of its group over the stimuli `there`."""
+    groups = _inside(joined.groups, there)
+    scores = (metric.scores if metric.higher_is_better else -metric.scores)[there]
+    largest = float(np.abs(scores).max(initial=0.0))
+    return (
+        levelled(centred(scores, groups), _SAME_METRIC * largest),
+        levelled(centred(joined.judged[there], groups), _SAME_JUDGED),
+    )
+
+
+def _inside(names: Sequence[str], there: Mask) -> list[str]:
+    """The names of the stimuli `there`; none where there are none."""
+    return [name for name, one in zip(names, there, strict=True) if one] if names else []
+
+
+def _validate(metric: MetricScores, joined: Joined, drawn: Numbers) -> Validity:
+    """One metric by itself."""
+    finite = np.isfinite(metric.scores)
+    there = accompanied(joined.groups, finite)
+    x, y = _on(metric, joined, there)
     contents = len({content for content, one in zip(joined.contents, there, strict=True) if one})
     about = (metric.name, metric.unit, metric.higher_is_better, len(x), contents)
-    nothing = np.full(len(drawn), math.nan)
-    missing = int((~there).sum())
-    reasons = [f"no finite score on {missing} of {len(there)} stimuli"] if missing else []
+    reasons = []
+    if missing := int((~finite).sum()):
+        reasons.append(f"no finite score on {missing} of {len(finite)} stimuli")
+    if alone := int((finite & ~there).sum()):
+        reasons.append(f"nothing left in their group to compare {alone} stimuli with")
     if undefined := _undefined(x, y):
-        return Validity(*about, reasons=(*reasons, undefined)), nothing
+        return Validity(*about, reasons=(*reasons, undefined))
     try:
         fit = fit_logistic(x, y)
     except (RuntimeError, ValueError) as error:
         fit = None
         reasons.append(f"the logistic fit fails: {str(error)[:160]}")
     fitted = np.full(len(x), math.nan) if fit is None else fit(x)
-    once = measures(x, y, fitted, np.ones((1, len(x))))
+    means = spent(_inside(joined.groups, there), len(x))
+    once = measures(x, y, fitted, np.ones((1, len(x))), means)
+    if fit is not None and not math.isfinite(once[2][0]):
+        reasons.append(f"RMSE is not defined: {len(x)} stimuli for a fit of 4 parameters and {means.sum():.0f} means")
     if contents < MIN_SEQUENCES:
         reasons.append(f"an interval needs {MIN_SEQUENCES} contents")
-        many = (nothing, nothing, nothing)
+        many = (np.full(len(drawn), math.nan),) * 3
     else:
-        many = measures(x, y, fitted, drawn[:, there])
+        many = measures(x, y, fitted, drawn[:, there], means)
     srocc, plcc, rmse = (float(one[0]) if math.isfinite(one[0]) else None for one in once)
     srocc_ci, plcc_ci, rmse_ci = (interval(one, contents) for one in many)
-    validity = Validity(*about, srocc, srocc_ci, plcc, plcc_ci, rmse, rmse_ci, fit, reasons=tuple(reasons))
-    return validity, many[0]
+    return Validity(*about, srocc, srocc_ci, plcc, plcc_ci, rmse, rmse_ci, fit, reasons=tuple(reasons))
 
 
 def _undefined(x: Numbers, y: Numbers) -> str:
@@ -165,7 +235,9 @@ def _undefined(x: Numbers, y: Numbers) -> str:
     return ""
 
 
-def measures(x: Numbers, y: Numbers, fitted: Numbers, counts: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+def measures(
+    x: Numbers, y: Numbers, fitted: Numbers, counts: Numbers, means: Numbers | None = None
+) -> tuple[Numbers, Numbers, Numbers]:
     """SROCC, PLCC and RMSE of resamples; NaN where one is not defined.
 
     Args:
@@ -173,14 +245,16 @@ def measures(x: Numbers, y: Numbers, fitted: Numbers, counts: Numbers) -> tuple[
         y: (stimuli,) people's scores.
         fitted: (stimuli,) what the fit makes of `x`; NaN where there is none.
         counts: (resamples, stimuli) how often each stimulus is in a resample.
+        means: (stimuli,) what each gave of a degree of freedom to the mean of its group; None where none was taken.
 
     Returns:
         (resamples,) each.
     """
-    sizes = counts.sum(axis=1)
+    free = counts @ (1 - (np.zeros(len(x)) if means is None else means)) - _PARAMETERS
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = (counts * (y - fitted) ** 2).sum(axis=1)
-        rmse = np.sqrt(np.where(sizes > _PARAMETERS, squares / (sizes - _PARAMETERS), math.nan))
+        # Shares of groups add up to whole ones but for rounding.
+        rmse = np.sqrt(np.where(free > 1e-6, squares / free, math.nan))
     return (
         _pearson(_ranks(x, counts), _ranks(y, counts), counts),
         _pearson(np.broadcast_to(fitted, counts.shape), np.broadcast_to(y, counts.shape), counts),
@@ -220,9 +294,3 @@ def draws(contents: Sequence[str], resamples: int, seed: int) -> Numbers:
     chosen = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     counts: Numbers = chosen[:, place].astype(np.float64)
     return counts
-
-
-def _against(validity: Validity, behind: Numbers) -> Validity:
-    """The metric with what tells it from the best one: the difference in the same resamples."""
-    bounds = interval(behind, max(2, validity.contents))
-    return replace(validity, behind_best=bounds, level_with_best=None if bounds is None else bounds[0] <= 0)
