@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,22 @@ def begin(page: Any, subject: str = "s01") -> None:
 
 def to_vote(page: Any) -> None:
     eventually(page, f"{SCREEN} === 'vote'")
+
+
+def votes_kept(page: Any) -> list[dict[str, Any]]:
+    """The votes in the browser's storage."""
+    found = page.evaluate("localStorage.getItem(`evalsuite-study-${evalsuiteStudy.id}`)")
+    return [] if found is None else json.loads(found)["votes"]
+
+
+def give(page: Any, key: str = "1") -> None:
+    """The next vote that counts."""
+    to_vote(page)
+    page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    if page.locator("#pause-on").is_visible():
+        page.keyboard.press("Enter")
+        give(page, key)
 
 
 def walk(page: Any, keys: str) -> Path:

@@ -7,17 +7,34 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from report_browser import Tab, eventually, silent_tabs
-from study_browser import HOSTILE, SCREEN, begin, make_double, make_pairs, page_of, to_vote, walk
+from study_browser import (
+    HOSTILE,
+    SCREEN,
+    begin,
+    give,
+    make_double,
+    make_pairs,
+    page_of,
+    to_vote,
+    votes_kept,
+    walk,
+)
 from typer.testing import CliRunner
 
 from evalsuite.cli.study import app
 from evalsuite.study.stimuli import read_key
 from evalsuite.study.votes import read_scores
+
+
+class Opened(NamedTuple):
+    """A further page of a tab."""
+
+    page: Any
 
 
 @pytest.fixture
@@ -156,6 +173,101 @@ def test_a_reload_goes_on_where_it_was(tab, pairs):
     assert len(votes.votes) == 2
     page.click("#next")
     eventually(page, "document.getElementById('begin')?.hidden === false")
+
+
+def test_two_windows_do_not_lose_votes(tab, pairs):
+    first = page_of(tab(), pairs)
+    begin(first)
+    give(first)
+    second = first.context.new_page()
+    page_of(Opened(second), pairs)
+    assert second.inner_text("#resume-text") == "s01 has given 1 of 2 votes here."
+    first.bring_to_front()
+    give(first, "2")
+    eventually(first, f"{SCREEN} === 'done'")
+    kept = votes_kept(first)
+    assert len(kept) == 2
+    second.bring_to_front()
+    with second.expect_download():
+        second.click("#go-on")
+    # It goes on from what is stored now, which is all.
+    assert second.evaluate(SCREEN) == "done"
+    assert votes_kept(second) == kept
+
+
+def test_a_window_that_was_overtaken_stops(tab, pairs):
+    first = page_of(tab(), pairs)
+    begin(first)
+    give(first)
+    second = first.context.new_page()
+    page_of(Opened(second), pairs)
+    second.click("#go-on")
+    to_vote(second)
+    first.bring_to_front()
+    give(first, "2")
+    eventually(first, f"{SCREEN} === 'done'")
+    kept = votes_kept(first)
+    second.bring_to_front()
+    second.keyboard.press("1")
+    second.keyboard.press("Enter")
+    eventually(second, f"{SCREEN} === 'fault'")
+    assert "another window or tab" in second.inner_text("#fault-text")
+    assert votes_kept(second) == kept
+
+
+FORBID = """Object.defineProperty(window, 'localStorage', {
+    get() { throw new DOMException('no', 'SecurityError'); } })"""
+NO_MORE_CLIPS = """document.querySelectorAll('video').forEach(video => Object.defineProperty(video, 'src', {
+    set() { this.setAttribute('src', 'clips/none.webm'); } }))"""
+
+
+def test_without_storage_votes_are_offered_where_the_study_stops(browser, pairs):
+    tab = Tab(browser)
+    tab.page.add_init_script(FORBID)
+    page = page_of(tab, pairs)
+    assert "forbids storage" in page.inner_text("#warnings")
+    begin(page)
+    to_vote(page)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # the training is over
+    to_vote(page)
+    assert page.inner_text("#progress") == "Trial 1 of 2"
+    page.evaluate(NO_MORE_CLIPS)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    eventually(page, f"{SCREEN} === 'fault'")
+    assert "does not keep the votes" in page.inner_text("#fault")
+    assert not page.locator("#fault-kept").is_visible()
+    with page.expect_download() as download:
+        page.click("#fault-download")
+    votes = read_scores([Path(download.value.path())], read_key(pairs / "key.json"))
+    assert len(votes.votes) == 1
+    tab.context.close()
+
+
+def test_a_full_storage_is_said_before_the_study_begins(tab, pairs):
+    page = page_of(tab(), pairs)
+    assert page.inner_text("#warnings") == ""
+    page.evaluate(
+        """() => {
+            for (let size = 1 << 22; size >= 1; size >>= 1) {
+                try { for (let i = 0; ; i++) localStorage.setItem(`fill${size}-${i}`, "x".repeat(size)); } catch {}
+            }
+        }"""
+    )
+    page.reload()
+    assert "has no room for it" in page.inner_text("#warnings")
+
+
+@pytest.mark.parametrize("text", ["{}", "5", "[]", '"x"', "nonsense", '{"subject":"a"}', '{"subject":"a","votes":{}}',
+                                  '{"subject":"a","votes":[1]}'])  # fmt: skip
+def test_what_is_stored_and_no_session_is_as_nothing(tab, pairs, text):
+    page = page_of(tab(), pairs)
+    page.evaluate("text => localStorage.setItem(`evalsuite-study-${evalsuiteStudy.id}`, text)", text)
+    page.reload()
+    assert page.locator("#begin").is_visible()
+    assert not page.locator("#resume").is_visible()
 
 
 def test_order_is_the_subjects_own_and_balanced(tab, pairs):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from report_browser import PHONE, eventually, silent_tabs
-from study_browser import begin, make_double, make_pairs, page_of, to_vote, walk
+from study_browser import SCREEN, begin, make_double, make_pairs, page_of, to_vote, votes_kept, walk
 
 from evalsuite.sources.reader import open_video
 from evalsuite.study.stimuli import read_key
@@ -78,6 +78,55 @@ def test_a_screen_that_is_too_small_is_said_and_marked(tab, double):
     page.click("#start")
     ratings = read_scores([walk(page, "5 Enter")], read_key(double / "key.json"))
     assert ratings.remarks[0] == "2 of 2 votes were given on sequences that the screen was too small for"
+
+
+SMALL, LARGE = {"width": 150, "height": 120}, {"width": 1280, "height": 800}
+
+
+def test_a_window_that_is_small_only_before_a_clip_or_at_the_vote_is_not_marked(tab, double):
+    page = page_of(tab(viewport=SMALL), double)
+    begin(page)
+    page.set_viewport_size(LARGE)  # as full screen does, a moment after the click
+    to_vote(page)
+    page.set_viewport_size(SMALL)
+    page.wait_for_timeout(200)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    (vote,) = votes_kept(page)
+    assert (vote["shown_scale"], vote["viewport"], vote["device_pixel_ratio"]) == (1, "1280x800", 1)
+
+
+def test_a_window_that_is_small_while_a_clip_plays_is_marked(tab, double):
+    page = page_of(tab(viewport=LARGE), double)
+    begin(page)
+    eventually(page, "document.querySelector('.clip.shown')?.currentTime > 0.05")
+    page.set_viewport_size({"width": 88, "height": 800})
+    eventually(page, "innerWidth === 88")
+    page.set_viewport_size(LARGE)
+    to_vote(page)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    (vote,) = votes_kept(page)
+    assert (vote["shown_scale"], vote["viewport"]) == (0.5, "88x800")  # the clip is 176 wide
+
+
+def test_full_screen_is_told_of_while_clips_play(tab, double):
+    page = page_of(tab(), double)
+    begin(page)
+    eventually(page, "document.fullscreenElement !== null && document.querySelector('.clip.shown')")
+    page.evaluate("document.exitFullscreen()")
+    to_vote(page)
+    page.keyboard.press("f")
+    eventually(page, "document.fullscreenElement !== null")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    to_vote(page)
+    page.keyboard.press("f")
+    eventually(page, "document.fullscreenElement === null")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    eventually(page, f"{SCREEN} === 'done'")
+    assert [vote["fullscreen"] for vote in votes_kept(page)] == [0, 1]
 
 
 def test_a_phone_is_warned_and_can_be_used(tab, double):

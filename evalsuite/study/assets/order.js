@@ -50,7 +50,8 @@ const StudyOrder = (() => {
     return found;
   }
 
-  /* A subject's session: the same for the same study and name. Each of the two is shown first equally often. */
+  /* A subject's session: the same for the same study and name. In half of the trials `a` comes first, which is either of the
+     two by chance: over subjects each stimulus comes first about equally often, not exactly. */
   function session(study, subject) {
     const next = random(hash(`${study.seed}|${subject}`));
     const practice = shuffled(study.trials, next).slice(0, study.training).map((trial) => ({ ...trial, training: true }));

@@ -6,9 +6,9 @@ const StudyPlayer = (() => {
   const stage = document.getElementById("stage");
   const caption = document.getElementById("caption");
   const videos = [...stage.querySelectorAll("video")];
+  const unseen = () => ({ scale: 1, late: 0, fullscreen: 1, pixels: Infinity, viewport: "", ratio: 1 });
   let clips = [];
-  let smallest = 1;
-  let late = 0;
+  let seen = unseen();
 
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -17,14 +17,19 @@ const StudyPlayer = (() => {
     return Math.min(1, width / clip.width, height / clip.height);
   }
 
+  /* The window in pixels of the screen. */
+  function room() {
+    const ratio = window.devicePixelRatio;
+    return [Math.round(window.innerWidth * ratio), Math.round(window.innerHeight * ratio)];
+  }
+
   function place() {
     const ratio = window.devicePixelRatio;
+    const [width, height] = room();
     videos.forEach((video, i) => {
       const clip = clips[i];
       if (!clip) return;
-      const [width, height] = [Math.round(window.innerWidth * ratio), Math.round(window.innerHeight * ratio)];
       const scale = scaleOf(clip, width, height);
-      smallest = Math.min(smallest, scale);
       // Whole device pixels, or the browser would interpolate.
       const [w, h] = [Math.round(clip.width * scale), Math.round(clip.height * scale)];
       video.style.width = `${w / ratio}px`;
@@ -33,6 +38,20 @@ const StudyPlayer = (() => {
       video.style.top = `${Math.floor((height - h) / 2) / ratio}px`;
       video.style.imageRendering = scale < 1 ? "auto" : "";
     });
+  }
+
+  /* The worst of how a clip is seen: what the window is like before it and at the vote is of no account. */
+  function look() {
+    const shown = videos.findIndex((video) => video.classList.contains("shown"));
+    if (shown < 0) return;
+    const [width, height] = room();
+    seen.scale = Math.min(seen.scale, scaleOf(clips[shown], width, height));
+    if (!document.fullscreenElement) seen.fullscreen = 0;
+    if (width * height < seen.pixels) {
+      seen.pixels = width * height;
+      seen.viewport = `${window.innerWidth}x${window.innerHeight}`;
+      seen.ratio = window.devicePixelRatio;
+    }
   }
 
   function load(video, clip) {
@@ -47,8 +66,7 @@ const StudyPlayer = (() => {
   /* Make two clips ready to be played without a stop. */
   async function prepare(pair) {
     clips = pair;
-    smallest = 1;
-    late = 0;
+    seen = unseen();
     stage.hidden = false;
     caption.textContent = "Loading";
     place();
@@ -65,11 +83,12 @@ const StudyPlayer = (() => {
       video.onerror = () => fail(new Error("a clip stopped playing"));
     });
     video.classList.add("shown");
+    look();
     try {
       await video.play();
       const started = performance.now();
       await ended;
-      late = Math.max(late, (performance.now() - started) / 1000 - video.duration);
+      seen.late = Math.max(seen.late, (performance.now() - started) / 1000 - video.duration);
     } finally {
       video.classList.remove("shown");
     }
@@ -89,13 +108,16 @@ const StudyPlayer = (() => {
     stage.hidden = true;
   }
 
-  /* How it went since `prepare`. */
+  /* How it went since `prepare`: the worst of all that was seen. */
   function report() {
     const told = videos.map((video) => video.getVideoPlaybackQuality?.().droppedVideoFrames);
     return {
-      shown_scale: Math.round(smallest * 10000) / 10000,
-      late_s: Math.round(late * 1000) / 1000,
+      shown_scale: Math.round(seen.scale * 10000) / 10000,
+      late_s: Math.round(seen.late * 1000) / 1000,
       dropped_frames: told.includes(undefined) ? "" : told[0] + told[1],
+      fullscreen: seen.fullscreen,
+      viewport: seen.viewport,
+      device_pixel_ratio: seen.ratio,
     };
   }
 
@@ -103,6 +125,7 @@ const StudyPlayer = (() => {
     stage.hidden = true;
   }
 
-  window.addEventListener("resize", place);
+  window.addEventListener("resize", () => { place(); look(); });
+  document.addEventListener("fullscreenchange", look);
   return { prepare, present, report, hide, scaleOf };
 })();

@@ -20,6 +20,7 @@
   const options = study.method === "dcr" ? GRADES : PAIR;
   const $ = (id) => document.getElementById(id);
   let state = null;
+  let kept = true;
   let session = [];
   let voting = null;
 
@@ -28,20 +29,49 @@
     for (const id of ["welcome", "pause", "vote", "done", "fault"]) $(id).hidden = id !== screen;
   }
 
-  /* A browser may forbid storage: then a reload loses the votes, and the study still works. */
+  /* A browser may forbid storage, or have no room: then a reload loses the votes, and the study still works. */
   function stored() {
     try {
-      return JSON.parse(localStorage.getItem(KEY));
+      const value = JSON.parse(localStorage.getItem(KEY));
+      const whole = typeof value?.subject === "string" && Array.isArray(value.votes)
+        && value.votes.length <= study.trials.length && value.votes.every((one) => one?.study === study.id);
+      return whole ? value : null;
     } catch {
       return null;
     }
   }
 
+  /* Whether it worked. */
   function store(value) {
     try {
       if (value) localStorage.setItem(KEY, JSON.stringify(value));
       else localStorage.removeItem(KEY);
-    } catch { /* as above */ }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  function canStore() {
+    const probe = `${KEY}-probe`;
+    try {
+      localStorage.setItem(probe, "1");
+      localStorage.removeItem(probe);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /* Add a vote; another window of the same browser may have gone on with the session meanwhile. */
+  function keep(vote) {
+    const now = stored();
+    if (now && (now.subject !== state.subject || now.votes.length > state.votes.length)) {
+      state = now;
+      throw new Error("The study goes on in another window or tab of this browser, and the last vote here is not kept. Close all others.");
+    }
+    state.votes.push(vote);
+    kept = store(state);
   }
 
   function warn(text) {
@@ -65,6 +95,9 @@
     }
     if (matchMedia("(pointer: coarse)").matches && Math.min(screen.width, screen.height) < 600) {
       warn("This looks like a phone. Unless you were asked to use one, take a computer with a keyboard.");
+    }
+    if (!canStore()) {
+      warn("This browser forbids storage or has no room for it: do not leave or reload this page before the file of votes has been downloaded, or they are lost.");
     }
     state = stored();
     if (state) {
@@ -91,13 +124,16 @@
       if (practice.length) await pause();
       for (let i = state.votes.length; i < counted.length; i++) {
         const given = await vote(counted[i], `Trial ${i + 1} of ${counted.length}`);
-        state.votes.push({ study: study.id, subject: state.subject, trial: i + 1, ...given });
-        store(state);
+        keep({ study: study.id, subject: state.subject, trial: i + 1, ...given });
       }
       finish();
     } catch (error) {
       StudyPlayer.hide();
       $("fault-text").textContent = error.message;
+      $("fault-kept").hidden = !kept;
+      $("fault-lost").hidden = kept;
+      $("fault-votes").hidden = !state.votes.length;
+      offer($("fault-download"), `votes-${study.id}-${state.subject}-part.csv`);
       show("fault");
     }
   }
@@ -123,7 +159,9 @@
       show("play");
       await StudyPlayer.present(told.captions);
       const answer = await ask(told.question, where, choice);
-      if (answer.confirmed) return { ...result(trial, answer.choice), replays, ...StudyPlayer.report(), ...circumstances() };
+      if (answer.confirmed) {
+        return { ...result(trial, answer.choice), replays, ...StudyPlayer.report(), user_agent: navigator.userAgent };
+      }
       choice = answer.choice;
       replays++;
     }
@@ -134,15 +172,6 @@
     if (study.method === "dcr") return { ...shared, stimulus: trial.stimulus, score: Number(key) };
     const second = trial.first === "a" ? "b" : "a";
     return { ...shared, a: trial.a, b: trial.b, first: trial.first, choice: { 1: trial.first, 2: second, 3: "tie" }[key] };
-  }
-
-  function circumstances() {
-    return {
-      fullscreen: document.fullscreenElement ? 1 : 0,
-      viewport: `${window.innerWidth}x${window.innerHeight}`,
-      device_pixel_ratio: window.devicePixelRatio,
-      user_agent: navigator.userAgent,
-    };
   }
 
   /* The vote, once both have been seen to their ends; gives what was chosen so far where they are to be played again. */
@@ -210,12 +239,15 @@
     event.preventDefault();
   }
 
+  function offer(link, name) {
+    link.href = URL.createObjectURL(new Blob([StudyOrder.csv(state.votes)], { type: "text/csv" }));
+    link.download = name;
+  }
+
   function finish() {
     if (document.fullscreenElement) document.exitFullscreen();
-    const blob = new Blob([StudyOrder.csv(state.votes)], { type: "text/csv" });
     const link = $("download");
-    link.href = URL.createObjectURL(blob);
-    link.download = `votes-${study.id}-${state.subject}.csv`;
+    offer(link, `votes-${study.id}-${state.subject}.csv`);
     $("done-text").textContent = `All ${state.votes.length} votes are in the file ${link.download}, which has been downloaded.`;
     show("done");
     $("download").focus();
@@ -229,12 +261,25 @@
 
   $("begin").addEventListener("submit", (event) => {
     event.preventDefault();
+    // Begun in another window since this page was loaded: its votes stay.
+    if (stored()) {
+      location.reload();
+      return;
+    }
     state = { subject: $("subject").value.trim(), votes: [] };
-    store(state);
+    kept = store(state);
     fullscreen();
     run();
   });
-  $("go-on").addEventListener("click", () => { fullscreen(); run(); });
+  $("go-on").addEventListener("click", () => {
+    state = stored();
+    if (!state) {
+      location.reload();
+      return;
+    }
+    fullscreen();
+    run();
+  });
   $("erase").addEventListener("click", erase);
   $("next").addEventListener("click", erase);
   $("ballot").addEventListener("submit", (event) => { event.preventDefault(); voting?.(true); });
