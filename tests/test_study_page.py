@@ -132,6 +132,20 @@ def test_the_codec_that_others_were_matched_to_is_at_their_targets(many):
     assert len(make_plan(replace(many, points=points), "pairwise").pairs) == 60
 
 
+def test_the_codec_that_others_were_matched_to_can_be_shown_alone(many):
+    own = many.points["codec"] == "vvenc"
+    points = many.points.assign(
+        bpp=np.where(own, many.points["target_bpp"], many.points["bpp"]),
+        target_bpp=np.where(own, np.nan, many.points["target_bpp"]),
+    )
+    plan = make_plan(replace(many, points=points), "dcr", codecs=["vvenc"])
+    assert {one.codec for one in plan.shown} == {"vvenc"}
+    assert len(plan.shown) == 20
+    assert plan.left_out == ()
+    few = make_plan(replace(many, points=points), "dcr", codecs=["vvenc"], sequences=["face"], targets=[0.011])
+    assert [one.target_bpp for one in few.shown] == [0.01]
+
+
 def test_published_points_have_nothing_to_show(many):
     published = changed(many, bitstream_sha256=pd.Series([None] * len(many.points), index=many.points.index))
     with pytest.raises(RequestError, match="nothing in the run") as error:
@@ -210,6 +224,34 @@ def test_a_folder_that_is_taken_is_left_alone(real, study):
     with pytest.raises(RequestError, match="folder of the study is taken"):
         made(real, study, targets=RATES)
     assert sorted(path.name for path in study.rglob("*")) == before
+
+
+def test_a_link_to_an_empty_folder_is_followed(real, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    made(real, tmp_path / "link", targets=(0.07,))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "page" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".", "cannot be the current folder"),
+        ("x" * 300, "cannot be written: File name too long"),
+        ("loop", "loop of links"),
+        ("/dev/null/x", "cannot be written: File exists"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_decoded(real, tmp_path, monkeypatch, name, said):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    run = read_run(real / "run")
+    done = []
+    with opened(run, real / "store", 60) as material, pytest.raises(RequestError, match=said):
+        make_study(make_plan(run, "pairwise"), material, Path(name), Settings(), done.append)
+    assert done == []
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
 
 
 def test_what_fails_leaves_nothing_behind(real, tmp_path):

@@ -84,7 +84,7 @@ def make_study(
     Args:
         plan: what is shown.
         material: gives its frames.
-        out: a folder that is not there yet, or is empty; it appears whole or not at all.
+        out: a folder that is not there yet, or is empty and not the current one; it appears whole or not at all.
         settings: how the study runs.
         progress: called with a line of text for each clip.
 
@@ -94,15 +94,10 @@ def make_study(
     """
     for name in plan.sequences:
         check_showable(material.sequence(name), settings.coding)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RequestError(
-            "the folder of the study is taken",
-            where=out,
-            fix="give a new one with --out: a study that is under way must not change",
-        )
     try:
+        out = _free(out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".study-") as temporary:
             new = Path(temporary) / "study"
             (new / "page" / "clips").mkdir(parents=True)
             made = _write(plan, material, new, settings, progress)
@@ -118,6 +113,34 @@ def make_study(
     trials, seconds, clips = made
     size, psnr = sum(clip.bytes for clip in clips), min(clip.psnr_y for clip in clips)
     return Study(out / "page" / "index.html", out / "key.json", trials, seconds / 60, size, psnr)
+
+
+def _free(out: Path) -> Path:
+    """The folder without links, where it can be replaced by a whole one at the end.
+
+    Raises:
+        RequestError: it is taken, or is one that cannot be replaced.
+        OSError: it cannot be looked at.
+    """
+    try:
+        found = out.resolve()
+    except RuntimeError:  # a loop of links, before Python 3.13
+        found = out
+    if found.is_symlink():
+        raise RequestError("the folder of the study is a loop of links", where=out, fix="give a new one with --out")
+    if found == Path.cwd() or found.is_mount():
+        raise RequestError(
+            "the study cannot be the current folder, or one that is mounted",
+            where=found,
+            fix="give a new folder inside it with --out",
+        )
+    if found.exists() and (not found.is_dir() or any(found.iterdir())):
+        raise RequestError(
+            "the folder of the study is taken",
+            where=out,
+            fix="give a new one with --out: a study that is under way must not change",
+        )
+    return found
 
 
 def _write(

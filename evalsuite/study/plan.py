@@ -91,12 +91,8 @@ def make_plan(
                 raise RequestError(f"the run has no {what} {name!r}", where=run.folder, fix=did_you_mean(name, known))
     if any(not 0 < target < math.inf for target in targets):
         raise RequestError("--targets are rates in bits per pixel", expected="such as 0.01,0.02", got=list(targets))
-    wanted = [
-        cell
-        for cell in cells
-        if (not codecs or cell["codec"] in codecs) and (not sequences or cell["sequence"] in sequences)
-    ]
-    shown, left_out = _matched(wanted, targets)
+    inside = [cell for cell in cells if not sequences or cell["sequence"] in sequences]
+    shown, left_out = _matched(inside, codecs, targets)
     if method == "dcr":
         pairs: tuple[tuple[Candidate, Candidate], ...] = ()
     else:
@@ -125,15 +121,18 @@ def _plain(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return {str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
-def _matched(cells: list[dict[str, Any]], asked: Sequence[float]) -> tuple[list[Candidate], list[LeftOut]]:
-    """Cells at the rate they were meant for, and those that are not, with the reason."""
+def _matched(
+    cells: list[dict[str, Any]], codecs: Sequence[str], asked: Sequence[float]
+) -> tuple[list[Candidate], list[LeftOut]]:
+    """Cells of these codecs (all if none) at the rate they were meant for, and those that are not, with the reason."""
     shown: list[Candidate] = []
     left_out: list[LeftOut] = []
     for sequence in dict.fromkeys(cell["sequence"] for cell in cells):
         inside = [cell for cell in cells if cell["sequence"] == sequence]
         targets = sorted({cell["target_bpp"] for cell in inside if cell["target_bpp"] is not None})
         chosen = set(targets) if not asked else {near for one in asked if (near := _nearest(one, targets)) is not None}
-        for cell in inside:
+        # Rates are those of all codecs: the one that others were matched to has none of its own.
+        for cell in (one for one in inside if not codecs or one["codec"] in codecs):
             target, reason = _target(cell, targets)
             if not reason and target not in chosen:
                 reason = "another rate than those asked for"
