@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import kurtosis
 from sureal_published import BIAS, INCONSISTENCY, MOS, SHA256, SOS
 
 from evalsuite.errors import EvalError, MetricError, RequestError
-from evalsuite.study.opinion import MODELS, analyse_ratings, correlations_with_mean
+from evalsuite.study.opinion import MIN_SUBJECTS, MIN_VOTES, MODELS, analyse_ratings, correlations_with_mean
 from evalsuite.study.ratings import Ratings
 from evalsuite.study.stimuli import Stimulus
 from evalsuite.study.votes import read_scores
@@ -108,6 +109,8 @@ def test_a_subject_with_a_single_vote_does_not_become_the_score():
     with pytest.raises(RequestError, match="trust nobody else") as error:
         analyse_ratings(ratings(scores), "p910")
     assert "s4" in str(error.value)
+    assert "--model mos" in str(error.value)
+    assert "leave" not in str(error.value)
 
 
 def test_votes_that_are_all_equal_are_remarked_and_have_no_correlation():
@@ -124,6 +127,83 @@ def test_unanimous_stimuli_do_not_make_outliers():
     found = analyse_ratings(ratings(scores), "mos")
     assert not any("BT.500" in remark for one in found.subjects for remark in one.remarks)
     assert "10 stimuli" in analyse_ratings(ratings(scores), "bt500").remarks[0]
+
+
+def beyond(scores: np.ndarray) -> list[bool]:
+    """BT.500-14 A1-2.3.1, written from the text: shares are of the votes that a subject gave."""
+    above, below = np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
+    for row in scores:
+        votes = row[~np.isnan(row)]
+        mean, deviation = votes.mean(), votes.std()
+        reach = deviation * (2 if 2 <= kurtosis(votes, fisher=False) <= 4 else np.sqrt(20))
+        above += (row >= mean + reach).sum(axis=1)
+        below += (row <= mean - reach).sum(axis=1)
+    total = (~np.isnan(scores)).sum(axis=(0, 2))
+    with np.errstate(invalid="ignore"):
+        return list(((above + below) / total > 0.05) & (abs((above - below) / (above + below)) < 0.3))
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_subjects_are_rejected_by_the_votes_they_gave(repeated):
+    out = 0
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        scores = np.full((40, 20, 2), np.nan)
+        scores[:, :, 0] = np.clip((rng.uniform(1.5, 4.5, (40, 1)) + rng.normal(0, 0.6, (40, 20))).round(), 1, 5)
+        wild = rng.random(40) < 0.3
+        scores[wild, 0, 0] = rng.integers(1, 6, wild.sum())
+        scores[20:, 0] = np.nan  # who votes at random sees half of the stimuli
+        if repeated:
+            scores[0, 5, 1] = scores[0, 5, 0]
+        else:
+            scores = scores[:, :, :1]
+        expected = beyond(scores)
+        found = analyse_ratings(ratings(scores), "bt500")
+        assert ["left out by the model" in one.remarks for one in found.subjects] == expected
+        kept = scores[:, ~np.array(expected)]
+        assert [one.mos for one in found.opinions] == pytest.approx(np.nanmean(kept, axis=(1, 2)))
+        assert [one.votes for one in found.opinions] == (~np.isnan(kept)).sum(axis=(1, 2)).tolist()
+        out += expected[0]
+    assert out > 3
+
+
+def panel(seed: int, stimuli: int, subjects: int) -> tuple[np.ndarray, np.ndarray]:
+    """Votes (stimuli, subjects) of subjects with bias and noise of their own, in grades; and the true scores."""
+    rng = np.random.default_rng(seed)
+    quality, bias = rng.uniform(1.5, 4.5, stimuli), rng.normal(0, 0.3, subjects)
+    votes = quality[:, None] + bias + rng.uniform(0.4, 0.9, subjects) * rng.normal(0, 1, (stimuli, subjects))
+    return np.clip(votes.round(), 1, 5), quality + bias.mean()
+
+
+@pytest.mark.parametrize("model", ["p910", "p913"])
+def test_intervals_at_the_smallest_design_hold_nine_in_ten(model):
+    held = []
+    for seed in range(40):
+        scores, truth = panel(seed, MIN_VOTES, MIN_SUBJECTS)
+        try:
+            found = analyse_ratings(ratings(scores), model)
+        except RequestError:
+            continue
+        held += [abs(one.mos - true) <= one.ci95 for one, true in zip(found.opinions, truth, strict=True)]
+    assert len(held) > 30 * MIN_VOTES
+    assert 0.88 < np.mean(held) < 0.95
+
+
+@pytest.mark.parametrize(("stimuli", "subjects"), [(MIN_VOTES - 1, 24), (48, MIN_SUBJECTS - 1)])
+@pytest.mark.parametrize("model", ["p910", "p913"])
+def test_intervals_of_smaller_designs_are_not_given(model, stimuli, subjects):
+    scores, _ = panel(4, stimuli, subjects)
+    found = analyse_ratings(ratings(scores), model)
+    assert {one.ci95 for one in found.opinions} == {None}
+    assert f"no interval for {stimuli} stimuli: those of {model} are too narrow" in found.remarks[-1]
+    assert None not in {one.ci95 for one in analyse_ratings(ratings(scores), "mos").opinions}
+
+
+def test_a_stimulus_that_few_saw_has_no_interval():
+    scores, _ = panel(5, 40, 16)
+    scores[7, 5:] = np.nan
+    found = analyse_ratings(ratings(scores), "p910")
+    assert [place for place, one in enumerate(found.opinions) if one.ci95 is None] == [7]
 
 
 def test_correlation_is_pearsons():

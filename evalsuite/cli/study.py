@@ -99,7 +99,9 @@ def analyse_(
     ),
     key: Path = typer.Option(None, help="key.json of the study, where the votes have blind names."),
     run: Path = typer.Option(None, help="Folder of the run that the study was made from: judges its metrics."),
-    model: str = typer.Option("p910", help="Of ratings: p910, p913, bt500 or mos, after the standards."),
+    model: str = typer.Option(
+        "p910", help="Of ratings: p910, p913, bt500 or mos, after the standards; mos for small studies."
+    ),
     metrics: str = typer.Option("", help="Metrics to judge, separated by commas. Default: all of the run."),
     scale: str = typer.Option("1,5", help="Lowest and highest rating there may be."),
     prior: float = typer.Option(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Literal, get_args
@@ -42,6 +42,14 @@ _CLASSES: dict[ModelName, str] = {
 LOW_CORRELATION = 0.75
 """Pearson correlation with the mean below which a subject is named: VQEG's test plans (HDTV, 2009) screen by it."""
 
+_BEYOND, _ONE_SIDED = 0.05, 0.3
+"""BT.500-14 A1-2.3.1: the share of a subject's votes that is far from the mean, and how one-sided those may be."""
+
+MIN_SUBJECTS = 12
+MIN_VOTES = 24
+"""Fewest subjects, and votes of each, for an interval of a model that estimates the subjects too: of fewer, its 95 %
+are less than 90 %, by the simulation in benchmarks/study_opinions.py."""
+
 _EXPLAINED = 1e-4
 """Inconsistency in grades that no subject has who votes on more stimuli than the model has parameters for."""
 
@@ -53,7 +61,7 @@ class Opinion:
     stimulus: Stimulus
     mos: float
     ci95: float | None
-    """Half of the 95 % interval; None for a single vote."""
+    """Half of the 95 % interval; None for a single vote, and where the model's is known to be too narrow."""
     votes: int
 
 
@@ -100,10 +108,10 @@ def analyse_ratings(ratings: Ratings, model: ModelName = "p910") -> Opinions:
     sureal = _sureal()
     if model != "mos":
         _check_size(ratings, model)
-    found = _run(getattr(sureal, _CLASSES[model]), ratings.scores)
+    found = _fitted(sureal, model, ratings.scores)
     mos = np.array(found["quality_scores"], dtype=np.float64)
     half = np.array(found["quality_scores_ci95"][0], dtype=np.float64)
-    left_out = list(found.get("observer_rejected") or [False] * len(ratings.subjects))
+    left_out: list[bool] = found.get("observer_rejected") or [False] * len(ratings.subjects)
     if not np.isfinite(mos).all():
         lost = [ratings.stimuli[row].label for row in np.flatnonzero(~np.isfinite(mos))]
         raise RequestError(
@@ -117,14 +125,15 @@ def analyse_ratings(ratings: Ratings, model: ModelName = "p910") -> Opinions:
         _check_spread(ratings.subjects, spread)
     voted = ~np.isnan(ratings.scores)
     votes = (voted & ~np.array(left_out)[None, :, None]).sum(axis=(1, 2))
+    told = (votes > 1) & _interval_holds(model, voted.any(axis=2))
     return Opinions(
         model,
         tuple(
-            Opinion(stimulus, float(mos[row]), float(half[row]) if votes[row] > 1 else None, int(votes[row]))
+            Opinion(stimulus, float(mos[row]), float(half[row]) if told[row] else None, int(votes[row]))
             for row, stimulus in enumerate(ratings.stimuli)
         ),
         _subjects(sureal, ratings, found, left_out),
-        (*ratings.remarks, *_unanimous(ratings, model)),
+        (*ratings.remarks, *_unanimous(ratings, model), *_narrow(model, int(((votes > 1) & ~told).sum()))),
     )
 
 
@@ -158,6 +167,30 @@ def _run(model: Any, scores: NDArray[np.float64]) -> dict[str, Any]:
     return found
 
 
+def _fitted(sureal: Any, model: ModelName, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """What a model makes of the votes; where it leaves out subjects, by their own number of votes."""
+    found = _run(getattr(sureal, _CLASSES[model]), scores)
+    if "observer_rejected" not in found:
+        return found
+    rejected = _rejected(found, scores)
+    bias = np.array(found.get("observer_bias") or [0.0] * len(rejected), dtype=np.float64)
+    kept = (scores - bias[None, :, None])[:, [not one for one in rejected]]
+    return {**found, **_run(sureal.MosModel, kept), "observer_rejected": rejected}
+
+
+def _rejected(found: Mapping[str, Any], scores: NDArray[np.float64]) -> list[bool]:
+    """Whom BT.500-14 A1-2.3.1 rejects, by the counts that sureal made.
+
+    sureal divides them by stimuli times repetitions, as if everybody had given that many votes: one repeated vote of
+    anybody would halve what it finds of all.
+    """
+    given = (~np.isnan(scores)).sum(axis=(0, 2))
+    beyond = np.array(found["observer_rejected_1st_stats"]) * (scores.shape[0] * scores.shape[2])
+    one_sided = np.array(found["observer_rejected_2nd_stats"])  # NaN where no vote is beyond: no outlier
+    rejected = [bool(one) for one in (beyond > _BEYOND * given) & (one_sided < _ONE_SIDED)]
+    return [False] * len(rejected) if all(rejected) else rejected
+
+
 def _check_size(ratings: Ratings, model: str) -> None:
     for count, what in ((len(ratings.subjects), "subjects"), (len(ratings.stimuli), "stimuli")):
         if count < 2:
@@ -177,7 +210,7 @@ def _check_spread(subjects: Sequence[str], spread: Sequence[float]) -> None:
             "the model explains some subjects' votes exactly, and would trust nobody else",
             where=", ".join(_named(subjects, exact)[:5]),
             expected="subjects with several votes on stimuli that others rated too",
-            fix="use --model mos, leave those subjects out, or collect more of their votes",
+            fix=f"use --model mos; this is usual with fewer than {MIN_SUBJECTS} subjects of {MIN_VOTES} votes each",
         )
 
 
@@ -241,7 +274,25 @@ def _screened(sureal: Any, scores: NDArray[np.float64]) -> list[bool]:
     differing = scores[np.nanmax(scores, axis=(1, 2)) > np.nanmin(scores, axis=(1, 2))]
     if len(differing) < 2 or scores.shape[1] < 2:
         return [False] * scores.shape[1]
-    return [bool(one) for one in _run(sureal.BT500Model, differing)["observer_rejected"]]
+    return _rejected(_run(sureal.BT500Model, differing), differing)
+
+
+def _interval_holds(model: ModelName, voted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the interval of each stimulus can be given, by who voted on it: (stimuli, subjects)."""
+    if model in ("mos", "bt500"):
+        return np.ones(len(voted), dtype=bool)
+    known = voted.sum(axis=0) >= MIN_VOTES
+    holds: NDArray[np.bool_] = voted[:, known].sum(axis=1) >= MIN_SUBJECTS
+    return holds
+
+
+def _narrow(model: ModelName, count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    return (
+        f"no interval for {count} stimuli: those of {model} are too narrow below {MIN_SUBJECTS} subjects of"
+        f" {MIN_VOTES} votes each; --model mos has some",
+    )
 
 
 def _unanimous(ratings: Ratings, model: str) -> tuple[str, ...]:
