@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from evalsuite.study.intervals import interval
-from evalsuite.study.validation import draws, measures
+from evalsuite.study.validation import RESAMPLES, draws, measures
 
 STIMULI = 8
 """Of each content."""
-
-RESAMPLES = 1000
 
 
 def simulate(rng: np.random.Generator, contents: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -84,6 +84,17 @@ def test_tables_fit_eighty_columns(many, ratings, tmp_path):
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
 
 
+def test_names_in_votes_do_not_steer_the_terminal(tmp_path):
+    # Whose group is refused, beside one that is not.
+    hostile = votes_csv({("p", "q"): 1}, sequence="\x1b[31mred\x1b]0;title\x07").splitlines()[1:]
+    text = votes_csv({("p", "q"): 9, ("q", "p"): 5}, subjects=7) + "\n".join(hostile) + "\n"
+    shown = run("analyse", write(tmp_path / "v.csv", text))
+    assert "refused: one side won every vote" in shown
+    assert "red" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
 def test_comparisons_are_judged_within_their_groups(many, tmp_path):
     rng = np.random.default_rng(13)
     vmaf = many.points[(many.points["metric"] == "vmaf") & (many.points["statistic"] == "mean")]

@@ -138,6 +138,17 @@ def test_an_interval_without_a_bound_is_not_given():
     assert int(found.reason.split(" %")[0]) == pytest.approx(34, abs=5)
 
 
+def test_resamples_that_fall_apart_are_not_called_leads():
+    a, b, c = (Stimulus(name, "scene", name) for name in "abc")
+    votes = [Vote(f"s{place}", a, b, choice) for place in range(4) for choice in "ab"]
+    votes += [Vote("s4", b, c, choice) for choice in "ab"]
+    (found,) = analyse_votes(Votes(tuple(votes)))
+    assert found.intervals is None
+    # Without the one who saw c, (4/5)^5 = 33 %; of that one alone, 1/5^5.
+    assert found.reason.endswith("% of the resamples fall into parts that no vote connects")
+    assert int(found.reason.split(" %")[0]) == pytest.approx(33, abs=5)
+
+
 def test_the_same_seed_gives_the_same_interval():
     votes = comparisons(np.array([0.4, -0.1, -0.3]), 3, 12)
     first, again, other = (analyse_votes(votes, resamples=60, seed=seed)[0].intervals for seed in (1, 1, 7))

@@ -52,6 +52,13 @@ def test_repeated_votes_of_a_matrix_follow_a_row_of_two_empty_cells(read):
     np.testing.assert_array_equal(found.scores[0], [[5, 4], [4, math.nan], [3, math.nan]])
 
 
+def test_an_empty_line_within_a_single_column_is_refused(read):
+    """It may be a stimulus without a vote: left out, it would move all below to other rows."""
+    with pytest.raises(RequestError, match="line 2 of a single column is empty"):
+        read("3\n\n4\n5\n")
+    assert read("\n3\n4\n\n").scores.flatten().tolist() == [3, 4]
+
+
 def test_tidy_ratings(read):
     found = read("subject,codec,sequence,q,score\ns1,x265,a,30,5\ns2,x265,a,30,4\ns1,tvc,a,31,2\n")
     assert found.subjects == ("s1", "s2")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalsuite.cli.output import console, print_json, print_table, say
+from evalsuite.cli.output import console, print_json, print_table, printable, say
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _print_comparison(one: Comparison) -> None:
     title = f"{one.label}: {one.comparisons} votes of {one.subjects} subjects, {one.ties} ties as half a vote each"
     scores = one.scores
     if scores is None:
-        typer.echo(f"{title}\n  refused: {one.reason}\n")
+        typer.echo(f"{printable(title)}\n  refused: {one.reason}\n")
         return
     print_table(
         title + (f"; {one.reason}" if one.reason else ""),

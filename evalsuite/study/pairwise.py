@@ -114,12 +114,16 @@ def no_solution(wins: NDArray[np.float64]) -> str:
     """
     if (wins + np.identity(len(wins)) > 0).all():
         return ""
-    parts, _ = connected_components(wins > 0, directed=False)
-    if parts > 1:
+    if (parts := _parts(wins)) > 1:
         return f"the comparisons fall into {parts} parts that no vote connects"
     if connected_components(wins > 0, directed=True, connection="strong")[0] > 1:
         return "one side won every vote against the other, so that its lead has no bound"
     return ""
+
+
+def _parts(wins: NDArray[np.float64]) -> int:
+    """How many there are with no vote between them."""
+    return int(connected_components(wins > 0, directed=False)[0])
 
 
 def _choix() -> Any:
@@ -203,16 +207,18 @@ def _intervals(
 ) -> tuple[tuple[tuple[float, float], ...] | None, str]:
     count = len(by_subject)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-    found, unbounded = [], 0
+    found, apart, unbounded = [], 0, 0
     for weights in drawn:
         wins = _padded(np.tensordot(weights.astype(np.float64), by_subject, axes=1), prior)
-        if no_solution(wins):
-            unbounded += 1
-        else:
+        if not no_solution(wins):
             found.append(_fit(choix, wins, scores, _RESAMPLE_TOLERANCE))
+        elif _parts(wins) > 1:
+            apart += 1
+        else:
+            unbounded += 1
     # Of more, the bound of the interval would be one of those that are not there.
-    if unbounded > tail(count, resamples) * resamples:
-        share = 100 * unbounded / resamples
-        return None, f"{share:.0f} % of the resamples have a lead without a bound"
+    if apart + unbounded > tail(count, resamples) * resamples:
+        told = ((unbounded, "have a lead without a bound"), (apart, "fall into parts that no vote connects"))
+        return None, ", ".join(f"{100 * some / resamples:.0f} % of the resamples {what}" for some, what in told if some)
     bounds = (interval(one, count) for one in np.array(found).T)
     return tuple(one for one in bounds if one is not None), ""

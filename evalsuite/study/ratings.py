@@ -66,6 +66,10 @@ def read_matrix(table: Table, scale: tuple[float, float] = ACR_SCALE) -> Ratings
     """
     matrices: list[list[list[float]]] = [[]]
     width = len(table.lines[0][1])
+    first, last = table.lines[0][0], table.lines[-1][0]
+    if width == 1 and last - first >= len(table.lines):
+        missing = min(set(range(first, last)) - {line for line, _ in table.lines})
+        raise bad(table.path, f"line {missing} of a single column is empty", "a score", "nothing")
     for line, cells in table.lines:
         if cells == ["", ""] and width != 2:
             matrices.append([])
