@@ -295,6 +295,25 @@ def test_order_is_the_subjects_own_and_balanced(tab, pairs):
     assert [trial["a"] for trial in first] != [trial["a"] for trial in others[0]]
 
 
+def test_over_subjects_each_of_two_comes_first_about_equally_often(tab, pairs):
+    page = page_of(tab(), pairs)
+    share = page.evaluate(
+        """() => {
+            const trials = [...Array(9).keys()].map(k => ({sequence: "c" + k % 3, a: "a" + k, b: "b" + k}));
+            const first = {};
+            for (let i = 0; i < 1000; i++) {
+                for (const trial of StudyOrder.session({seed: "1", training: 0, trials}, "s" + i)) {
+                    first[trial.a] = (first[trial.a] || 0) + (trial.first === "a");
+                }
+            }
+            return Object.values(first);
+        }"""
+    )
+    assert len(share) == 9
+    # Four standard deviations of a fair coin thrown a thousand times are 63.
+    assert all(abs(count - 500) < 63 for count in share)
+
+
 def test_consent_and_a_plain_name_are_needed(tab, pairs):
     page = page_of(tab(), pairs)
     page.fill("#subject", "s01")

@@ -125,7 +125,8 @@ def analyse_ratings(ratings: Ratings, model: ModelName = "p910") -> Opinions:
         _check_spread(ratings.subjects, spread)
     voted = ~np.isnan(ratings.scores)
     votes = (voted & ~np.array(left_out)[None, :, None]).sum(axis=(1, 2))
-    told = (votes > 1) & _interval_holds(model, voted.any(axis=2))
+    who: NDArray[np.bool_] = voted.max(axis=2)
+    told = (votes > 1) & _interval_holds(model, who)
     return Opinions(
         model,
         tuple(

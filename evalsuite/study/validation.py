@@ -90,51 +90,56 @@ def validate(joined: Joined, *, resamples: int = RESAMPLES, seed: int = SEED) ->
     Source: ITU-T P.1401 (01/2020) for the measures; VQEG, Final report on the validation of objective models of video
     quality assessment, phase I (2000), for the four-parameter logistic.
     """
-    drawn = draws(joined.contents, resamples, seed)
-    found = [_validate(one, joined, drawn) for one in joined.metrics]
+    drawn = _Sroccs(joined, draws(joined.contents, resamples, seed))
+    found = [_validate(place, drawn) for place in range(len(joined.metrics))]
     ranked = [place for place, one in enumerate(found) if one.srocc is not None]
-    leads = _leads([joined.metrics[place] for place in ranked], joined)
-    best = max(range(len(ranked)), key=lambda at: _merit(found[ranked[at]], leads[at]), default=0)
+    if not ranked:
+        return found
+    once = _Sroccs(joined, np.ones((1, len(joined.contents))))
+    best = max(ranked, key=lambda place: _merit(found[place], [once.lead(place, other)[0][0] for other in ranked]))
     # Where no stimuli are shared, nothing is known of the order: last.
-    order = sorted(
-        range(len(ranked)),
-        key=lambda at: (at != best, np.nan_to_num(leads[best, at], nan=math.inf), -(found[ranked[at]].srocc or 0.0)),
-    )
-    first = [_against(ranked[best], ranked[at], found, joined, drawn) for at in order]
+    behind = {place: float(np.nan_to_num(once.lead(best, place)[0][0], nan=math.inf)) for place in ranked}
+    order = sorted(ranked, key=lambda place: (place != best, behind[place], -(found[place].srocc or 0.0)))
+    first = [_against(best, place, found, drawn) for place in order]
     return first + [one for one in found if one.srocc is None]
 
 
-def _merit(one: Validity, leads: Numbers) -> tuple[bool, float, int, float]:
+@dataclass(frozen=True, slots=True)
+class _Sroccs:
+    """SROCCs on chosen stimuli in the same resamples, each worked out once."""
+
+    joined: Joined
+    counts: Numbers
+    """(resamples, stimuli) how often each stimulus is in a resample."""
+    known: dict[tuple[int, bytes], Numbers] = field(default_factory=dict)
+    """By place of the metric and the stimuli."""
+
+    def of(self, place: int, there: Mask) -> Numbers:
+        """Of one metric on the stimuli `there`: (resamples,), NaN where it is not defined."""
+        key = place, there.tobytes()
+        if key not in self.known:
+            x, y = _on(self.joined.metrics[place], self.joined, there)
+            inside = self.counts[:, there]
+            nothing = np.full(len(inside), math.nan)
+            self.known[key] = nothing if _undefined(x, y) else _srocc(x, y, inside)
+        return self.known[key]
+
+    def lead(self, one: int, other: int) -> tuple[Numbers, Mask]:
+        """By how much one is above the other in each resample, on the stimuli on which both have a score; and those."""
+        there = np.isfinite(self.joined.metrics[one].scores) & np.isfinite(self.joined.metrics[other].scores)
+        there = accompanied(self.joined.groups, there)
+        return self.of(one, there) - self.of(other, there), there
+
+
+def _merit(one: Validity, leads: Sequence[float]) -> tuple[bool, float, int, float]:
     """What makes a metric the best: no other is far ahead of it; and then, that it has more scores."""
     return one.contents >= MIN_SEQUENCES, float(np.nanmin(leads)), one.stimuli, one.srocc or 0.0
 
 
-def _leads(metrics: Sequence[MetricScores], joined: Joined) -> Numbers:
-    """By how much the SROCC of the row is above that of the column, (metrics, metrics); NaN where not defined."""
-    once = np.ones((1, len(joined.contents)))
-    found: Numbers = np.zeros((len(metrics), len(metrics)))
-    for a, one in enumerate(metrics):
-        for b in range(a):
-            found[a, b] = _lead(one, metrics[b], joined, once)[0][0]
-            found[b, a] = -found[a, b]
-    return found
-
-
-def _lead(one: MetricScores, other: MetricScores, joined: Joined, counts: Numbers) -> tuple[Numbers, Mask]:
-    """By how much the SROCC of one is above the other's in each resample, on the stimuli that both have; and those."""
-    there = accompanied(joined.groups, np.isfinite(one.scores) & np.isfinite(other.scores))
-    sides = [_on(metric, joined, there) for metric in (one, other)]
-    if any(_undefined(x, y) for x, y in sides):
-        return np.full(len(counts), math.nan), there
-    inside = counts[:, there]
-    a, b = (_pearson(_ranks(x, inside), _ranks(y, inside), inside) for x, y in sides)
-    return a - b, there
-
-
-def _against(best: int, place: int, found: Sequence[Validity], joined: Joined, drawn: Numbers) -> Validity:
+def _against(best: int, place: int, found: Sequence[Validity], drawn: _Sroccs) -> Validity:
     """A metric with what tells it from the best one."""
-    behind, there = _lead(joined.metrics[best], joined.metrics[place], joined, drawn)
-    contents = len({content for content, one in zip(joined.contents, there, strict=True) if one})
+    behind, there = drawn.lead(best, place)
+    contents = _contents(drawn.joined, there)
     bounds = interval(behind, contents) if contents >= MIN_SEQUENCES else None
     one = found[place]
     reasons = one.reasons
@@ -191,12 +196,17 @@ def _inside(names: Sequence[str], there: Mask) -> list[str]:
     return [name for name, one in zip(names, there, strict=True) if one] if names else []
 
 
-def _validate(metric: MetricScores, joined: Joined, drawn: Numbers) -> Validity:
+def _contents(joined: Joined, there: Mask) -> int:
+    return len({content for content, one in zip(joined.contents, there, strict=True) if one})
+
+
+def _validate(place: int, drawn: _Sroccs) -> Validity:
     """One metric by itself."""
+    joined, metric = drawn.joined, drawn.joined.metrics[place]
     finite = np.isfinite(metric.scores)
     there = accompanied(joined.groups, finite)
     x, y = _on(metric, joined, there)
-    contents = len({content for content, one in zip(joined.contents, there, strict=True) if one})
+    contents = _contents(joined, there)
     about = (metric.name, metric.unit, metric.higher_is_better, len(x), contents)
     reasons = []
     if missing := int((~finite).sum()):
@@ -217,9 +227,10 @@ def _validate(metric: MetricScores, joined: Joined, drawn: Numbers) -> Validity:
         reasons.append(f"RMSE is not defined: {len(x)} stimuli for a fit of 4 parameters and {means.sum():.0f} means")
     if contents < MIN_SEQUENCES:
         reasons.append(f"an interval needs {MIN_SEQUENCES} contents")
-        many = (np.full(len(drawn), math.nan),) * 3
+        many = (np.full(len(drawn.counts), math.nan),) * 3
     else:
-        many = measures(x, y, fitted, drawn[:, there], means)
+        many = measures(x, y, fitted, drawn.counts[:, there], means)
+        drawn.known[place, there.tobytes()] = many[0]
     srocc, plcc, rmse = (float(one[0]) if math.isfinite(one[0]) else None for one in once)
     srocc_ci, plcc_ci, rmse_ci = (interval(one, contents) for one in many)
     return Validity(*about, srocc, srocc_ci, plcc, plcc_ci, rmse, rmse_ci, fit, reasons=tuple(reasons))
@@ -256,10 +267,14 @@ def measures(
         # Shares of groups add up to whole ones but for rounding.
         rmse = np.sqrt(np.where(free > 1e-6, squares / free, math.nan))
     return (
-        _pearson(_ranks(x, counts), _ranks(y, counts), counts),
+        _srocc(x, y, counts),
         _pearson(np.broadcast_to(fitted, counts.shape), np.broadcast_to(y, counts.shape), counts),
         rmse,
     )
+
+
+def _srocc(x: Numbers, y: Numbers, counts: Numbers) -> Numbers:
+    return _pearson(_ranks(x, counts), _ranks(y, counts), counts)
 
 
 def _ranks(values: Numbers, counts: Numbers) -> Numbers:
