@@ -102,6 +102,23 @@ def test_workers_with_nothing_but_a_cache_of_their_own_fetch_and_verify_sources(
     assert list((tmp_path / "worker-cache/sequences").glob("*.y4m"))
 
 
+def test_a_codec_that_no_worker_has_is_a_failure_and_the_run_goes_on(bench, tmp_path):
+    """The search's later encodes fail before they are sent anywhere: nothing of them has begun."""
+    without = {name: value for name, value in bench.env.items() if name != "EVALSUITE_TOYCODEC"}
+    with Cluster(tmp_path, **without) as cluster:
+        cluster.start_worker(1)
+        cluster.wait_for_workers(1)
+        given = arguments(bench, cluster, "lacking")
+        done = bench.run(*given, "--match", "0.3,0.6bpp", expect=3)
+    failures = json.loads((bench.folder / "lacking/summary.json").read_text())["failures"]
+    assert {(one["codec"], one["sequence"]) for one in failures} == {
+        (codec, clip) for codec in ("toy", "toytwo") for clip in ("clip0", "clip1")
+    }
+    assert {one["stage"] for one in failures} == {"encode"}
+    assert all("is not on this machine" in one["message"] for one in failures)
+    assert "no worker of the cluster can do this" in done.stderr
+
+
 def test_what_is_of_one_machine_is_refused(bench):
     for more in (("--timing",), ("--jobs", "2")):
         done = bench.run("run", "--codecs", "toy", "--cluster", "tcp://127.0.0.1:9", *more, bench.clips[0], expect=2)

@@ -120,9 +120,10 @@ class Narrator:
 
     def end(self, task: Job, outcome: str, failures: Sequence[Failure]) -> None:
         """A task came to its end and the lanes know of it; `outcome` is in words."""
-        started = self._started.pop(task)
+        # What no worker may do ends without having begun.
+        started = self._started.pop(task, None)
         # What breaks off early says nothing about how long it takes.
-        if not failures:
+        if started is not None and not failures:
             seconds, samples = self._spent[self._kind(task)]
             taken = time.monotonic() - started
             self._spent[self._kind(task)] = seconds + taken, samples + self._samples(task)
