@@ -100,7 +100,8 @@ class Runner:
         lane.ladder = lane.recipe.knob.ladder
         lane.waiting = set(lane.ladder)
         for q in lane.ladder:
-            self._request_encode(index, q)
+            if self._request_encode(index, q):
+                self._advance(index, q)
 
     def _begin_search(self, index: int, targets: Iterable[float]) -> None:
         lane = self.lanes[index]
@@ -110,11 +111,12 @@ class Runner:
 
     def _continue_search(self, index: int) -> None:
         lane = self.lanes[index]
-        q = lane.search.propose()
-        if q is not None:
+        # A loop, since the store may have any number of them.
+        while (q := lane.search.propose()) is not None:
             lane.waiting.add(q)
-            self._request_encode(index, q)
-            return
+            if not self._request_encode(index, q):
+                return
+            lane.waiting.discard(q)
         chosen = {target: best for target in lane.targets if (best := lane.search.best(target)) is not None}
         closest: dict[float, float] = {}
         for target, q in chosen.items():
@@ -123,17 +125,21 @@ class Runner:
                 closest[q] = target
         self._complete(index, [(q, closest[q]) for q in sorted(closest)])
 
-    def _request_encode(self, index: int, q: float) -> None:
+    def _request_encode(self, index: int, q: float) -> bool:
+        """Have an encode made; whether it has come to its end already, since the store has it or it cannot be had."""
         stored = self.encodes.find(index, q)
         if stored is None:
             self.timekeeper.warm_up(index, self.lanes[index])
             try:
                 stored = self.encodes.begin(index, q)
             except JoinError as error:
-                self._encode_failed(index, q, error)
-        if stored is not None:
-            self.counts.encodes_cached += 1
-            self._encoded(index, q, stored)
+                self._note_failure(index, q, error)
+                return True
+        if stored is None:
+            return False
+        self.counts.encodes_cached += 1
+        self._note_encode(index, q, stored)
+        return True
 
     def _take(self, outcome: Outcome[Job]) -> None:
         before = len(self.failures)
@@ -184,17 +190,23 @@ class Runner:
         self._add_cost(f"encode {self.lanes[index].recipe.name}", encoded.usage.cpu_s)
 
     def _encode_failed(self, index: int, q: float, error: Exception) -> str:
-        lane = self.lanes[index]
-        self._fail(lane, q, "encode", error)
-        lane.search.fail(q)
+        self._note_failure(index, q, error)
         self._advance(index, q)
         return ""
 
+    def _note_failure(self, index: int, q: float, error: Exception) -> None:
+        lane = self.lanes[index]
+        self._fail(lane, q, "encode", error)
+        lane.search.fail(q)
+
     def _encoded(self, index: int, q: float, stored: StoredEncode) -> None:
+        self._note_encode(index, q, stored)
+        self._advance(index, q)
+
+    def _note_encode(self, index: int, q: float, stored: StoredEncode) -> None:
         lane = self.lanes[index]
         lane.encodes[q] = stored
         lane.search.learn(q, stored.payload_bytes)
-        self._advance(index, q)
 
     def _advance(self, index: int, q: float) -> None:
         lane = self.lanes[index]
