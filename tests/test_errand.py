@@ -11,13 +11,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import make_clip
 from sample_recipes import point, script_recipe, sequence_of
 
 from evalsuite.assets import cache_dir
 from evalsuite.engine.cell import encode_cell
-from evalsuite.engine.errand import CalledOffError, Errand, Permits, RefusalError, _Children, carry_out, relocated
+from evalsuite.engine.errand import (
+    CalledOffError,
+    Errand,
+    Permits,
+    RefusalError,
+    _Children,
+    carry_out,
+    meet,
+    relocated,
+)
 from evalsuite.engine.execute import Needs, Task
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.likeness import Likeness, likeness
@@ -133,6 +143,65 @@ def test_what_nobody_waits_for_is_not_begun_and_not_finished(tmp_path: Path) -> 
 
 def test_a_process_that_dies_is_told_by_its_exit_code() -> None:
     assert carry_out(errand(Task(os._exit, (7,))), always, Permits(1)).exit_code == 7
+
+
+def here(memory_limit: int | None = None) -> int:
+    """The process that a task is done in."""
+    found: int = carry_out(errand(Task(os.getpid, ()), memory_limit=memory_limit), always, Permits(1)).value
+    return found
+
+
+def test_processes_of_one_run_do_nothing_for_the_next() -> None:
+    """They hold programs, classes and weights as they were; and who knows whether they are asked again."""
+    meet("a run")
+    first, limited = here(), here(10**10)
+    meet("a run")
+    assert (here(), here(10**10)) == (first, limited)
+    meet("the run after it")
+    assert not psutil.pid_exists(first)
+    assert not psutil.pid_exists(limited)
+    assert here() not in (first, limited)
+
+
+def test_a_process_that_is_busy_when_the_next_run_comes_does_its_task_to_the_end_and_no_other(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    found: list[int] = []
+
+    def do() -> None:
+        found.append(carry_out(errand(Task(say_and_wait, (started,))), always, Permits(1)).value)
+
+    at_work = threading.Thread(target=do)
+    at_work.start()
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    meet("a run that comes meanwhile")
+    at_work.join(60)
+    assert not psutil.pid_exists(found[0])
+    assert here() != found[0]
+
+
+def say_and_wait(started: Path) -> int:
+    started.touch()
+    time.sleep(2)
+    return os.getpid()
+
+
+def test_a_codec_that_was_replaced_is_another_one_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = encoding(monkeypatch, tmp_path, make_clip(tmp_path / "clip.y4m", 32, 16, 3))
+    assert task.recipe is not None
+    meet("the run before it was replaced")
+    asked = errand(task)
+    assert carry_out(asked, always, Permits(1)).error is None
+    (program,) = (path for path in tmp_path.iterdir() if os.access(path, os.X_OK) and path.is_file())
+    program.write_text(program.read_text() + "# another build\n")
+    meet("the run after it was replaced")
+    with pytest.raises(RefusalError, match="another build of fake"):
+        carry_out(asked, always, Permits(1))
+    assert carry_out(errand(task), always, Permits(1)).error is None
 
 
 @pytest.mark.parametrize(

@@ -340,10 +340,10 @@ class ClusterPool(Pool[Key]):
         self._look()
         if self._workers and all((address, "") in self._refusals for address in self._workers):
             raise EvalError(
-                "no worker of the cluster is of this machine's version",
+                "no worker of the cluster can do anything",
                 where=self._address,
                 got="".join(f"\n    {address}: {self._refusals[address, '']}" for address in self._workers),
-                fix="install the same versions on every machine of the cluster",
+                fix="put that right and start them again; the same command goes on from the store",
             )
 
     def _nobody(self, task: Task) -> EvalError:

@@ -7,6 +7,7 @@ machine: what crashes takes nothing else along, models stay loaded, and nothing 
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import tempfile
 import threading
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.assets import cache_dir
+from evalsuite.codec.recipe import look_again
 from evalsuite.engine.execute import WORKER_ENVIRONMENT, Needs, Task
 from evalsuite.engine.features import FeatureCache
-from evalsuite.engine.likeness import Likeness, differences, likeness
+from evalsuite.engine.likeness import CHANGED, Likeness, differences, is_unchanged, likeness
 from evalsuite.engine.worker import DEATHS, Worker
 from evalsuite.errors import EvalError
 from evalsuite.files import is_verified
@@ -85,6 +87,20 @@ class Delivery:
     """The file that the task made."""
     exit_code: int | None = None
     """Of the worker process, where it died at the task."""
+
+
+_runs: set[str] = set()
+"""Names of the runs that something was done for here."""
+_meeting = threading.Lock()
+
+
+def meet(run: str) -> None:
+    """When a run first comes here, look again at programs and classes: since the last one they may have changed."""
+    with _meeting:
+        if run not in _runs:
+            look_again()
+            _children.renew()
+            _runs.add(run)
 
 
 def carry_out(errand: Errand, is_wanted: Callable[[], bool], permits: Permits) -> Delivery:
@@ -249,6 +265,13 @@ class _Children:
         self._idle: defaultdict[tuple[bool, int | None], list[Worker]] = defaultdict(list)
         self._lock = threading.Lock()
 
+    def renew(self) -> None:
+        """End those that are idle, and the others as soon as they are: they hold what may have changed since."""
+        with self._lock:
+            former, self._idle = self._idle, defaultdict(list)
+        for worker in itertools.chain.from_iterable(former.values()):
+            worker.stop(busy=False)
+
     def run(
         self,
         function: Callable[..., Any],
@@ -261,12 +284,17 @@ class _Children:
 
         Raises:
             CalledOffError: nobody waited for it any more; the process and what it ran are gone.
+            RefusalError: a process that is started now would not do what this one was started to do.
         """
-        idle = self._idle[gpu, memory_limit]
+        with self._lock:
+            every = self._idle
+            idle = every[gpu, memory_limit]
         while True:
             with self._lock:
                 worker = idle.pop() if idle else None
             if worker is None:
+                if not is_unchanged():
+                    raise RefusalError("", CHANGED)
                 for name, value in WORKER_ENVIRONMENT.items():
                     os.environ.setdefault(name, value)
                 worker = Worker(memory_limit, gpu=gpu)
@@ -288,7 +316,10 @@ class _Children:
             worker.stop(busy=True)
             raise
         with self._lock:
-            idle.append(worker)
+            if is_of_use := every is self._idle:
+                idle.append(worker)
+        if not is_of_use:
+            worker.stop(busy=False)
         return Delivery(value, error)
 
 

@@ -26,6 +26,10 @@ _PACKAGES = (
 """What bitstreams and scores are computed by. The local part of a version, as torch's for CUDA, counts too."""
 
 
+CHANGED = "its installation has changed since it was started: start it again"
+"""What is wrong with a process for which `is_unchanged` does not hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """What two machines must agree in."""
@@ -36,7 +40,16 @@ class Likeness:
 
 @functools.cache
 def likeness() -> Likeness:
-    """Of this machine."""
+    """Of this process: what its machine was like when it first asked."""
+    return _installed()
+
+
+def is_unchanged() -> bool:
+    """Whether processes that are started now compute as this one does: they have what is on the disk by then."""
+    return _installed() == likeness()
+
+
+def _installed() -> Likeness:
     found = {"evalsuite": f"code {_code()[:12]}", "Python": ".".join(platform.python_version_tuple()[:2])}
     for name in _PACKAGES:
         try:
