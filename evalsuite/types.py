@@ -209,6 +209,11 @@ class Timing:
     timed_on: str = ""
     """The machine where `--timing` timed it: alone and after a warm-up; empty where it was not."""
 
+    @property
+    def worth(self) -> tuple[bool, bool]:
+        """A time of less worth never takes the place of one of more."""
+        return self.ran_alone, self.timed_on != ""
+
 
 SHARED = Timing()
 """Of what ran while other work may have."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -229,6 +230,25 @@ def test_trap30_an_encode_again_in_company_keeps_the_time_taken_alone(
         found = store.encode("cell")
         assert found is not None
         assert found.usage.wall_s == 2.0
+
+
+def test_trap30_a_time_replaces_one_that_is_known_no_better(tmp_path: Path) -> None:
+    ranks = [Timing(), Timing(ran_alone=True), ALONE]
+    for before, timing in itertools.product(ranks, ranks):
+        with Store(tmp_path / f"{ranks.index(before)} {ranks.index(timing)}") as store:
+            add(store, "cell")
+            store.retime_encode("cell", Usage(5.0, 5.0), before)
+            made = store.scratch / "made.bin"
+            made.write_bytes(b"bits")
+            sha256 = hashlib.sha256(b"bits").hexdigest()
+            usage = Usage(6.0, 6.0)
+            store.add_encode(
+                "cell", 30.0, made, sha256=sha256, payload_bytes=4, usage=usage, commands=(), timing=timing
+            )
+            found = store.encode("cell")
+            assert found is not None
+            stays = ranks.index(before) > ranks.index(timing)
+            assert (found.usage.wall_s, found.timing) == ((5.0, before) if stays else (6.0, timing))
 
 
 def test_timing_again_changes_no_bitstream(tmp_path: Path) -> None:

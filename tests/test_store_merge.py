@@ -15,7 +15,7 @@ from evalsuite.engine.upkeep.merge import Conflict, Merged, merge, merge_records
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.history import keep_run
 from evalsuite.results.load import read_run
-from evalsuite.types import Latency, Usage
+from evalsuite.types import Latency, Timing, Usage
 
 
 @pytest.fixture
@@ -118,6 +118,19 @@ def test_trap30_times_that_were_taken_alone_replace_others(stores: tuple[Path, P
     assert {kind: rows for kind, rows in held(into).items() if kind != "runs"} == {
         kind: rows for kind, rows in held(source).items() if kind != "runs"
     }
+
+
+def test_trap30_a_time_of_a_timing_run_replaces_one_that_was_taken_alone_by_chance(stores: tuple[Path, Path]) -> None:
+    into, source = stores
+    for folder, seconds, timing in ((into, 5, Timing(ran_alone=True)), (source, 4, ALONE)):
+        with Store(folder) as store:
+            store.retime_encode(key("b"), Usage(seconds, seconds), timing)
+    for first, second in ((source, into), (into, source)):
+        merge(first, second)
+        with Store(first) as store:
+            encode = store.encode(key("b"))
+            assert encode is not None
+            assert (encode.usage.wall_s, encode.timing) == (4, ALONE)
 
 
 def test_a_damaged_run_is_left_out(stores: tuple[Path, Path]) -> None:

@@ -120,9 +120,9 @@ class Store(StoreFolder):
                     return first
                 self.forget_others(cell_key, sha256)
                 self.move_in(bitstream, sha256)
-                # The same bytes as before, whose file was missing or damaged: a time that was taken alone stays.
+                # The same bytes as before, whose file was missing or damaged: a better time stays.
                 before = self._encode("cells WHERE cell_key = ?", (cell_key,))
-                if before is not None and before.timing.ran_alone and not timing.ran_alone:
+                if before is not None and before.timing.worth > timing.worth:
                     stored = replace(stored, usage=before.usage, timing=before.timing)
                 self._record(cell_key, stored, origin)
         return stored

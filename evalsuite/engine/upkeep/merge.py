@@ -22,6 +22,9 @@ _TOGETHER = 64
 
 _COST = ("wall_s", "cpu_s", "peak_rss", "load_s", "ran_alone", "timed_on")
 
+_WORTH = "ran_alone, timed_on <> ''"
+"""See `Timing.worth`."""
+
 _TABLES = ("cells", "decodes", "scores")
 
 Bring = Callable[[Sequence[tuple[str, Path]]], None]
@@ -191,11 +194,12 @@ class _Merging:
         self._take_better_times(key)
 
     def _take_better_times(self, key: str) -> None:
-        """As in a run: a time that was taken alone replaces one that was not."""
+        """As in a run: a time that was taken alone replaces one that was not, and one of `--timing` all others."""
         for table, names in (("cells", _COST), ("decodes", (*_COST, "command", "latency"))):
-            find = f"SELECT {', '.join(names)} FROM {table} WHERE cell_key = ? AND ran_alone"  # noqa: S608
+            find = f"SELECT {', '.join(names)}, {_WORTH} FROM {table} WHERE cell_key = ?"  # noqa: S608
             row = self._other.execute(find, (key,)).fetchone()
             if row is not None:
                 values = ", ".join(f"{name} = ?" for name in names)
-                replace = f"UPDATE {table} SET {values} WHERE cell_key = ? AND NOT ran_alone"  # noqa: S608
-                self._here.execute(replace, (*row, key))
+                *cost, alone, timed = row
+                replace = f"UPDATE {table} SET {values} WHERE cell_key = ? AND ({_WORTH}) < (?, ?)"  # noqa: S608
+                self._here.execute(replace, (*cost, key, alone, timed))
