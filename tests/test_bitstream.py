@@ -44,8 +44,8 @@ def test_every_byte_of_other_streams_counts(tmp_path: Path, container: Container
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"DKIF", ivf(b"abc")[:-1], ivf(b"abc") + b"\5", b"RIFF" + ivf(b"abc")[4:], b"DKIF" + bytes(40)],
-    ids=["empty", "short", "cut", "tail", "foreign", "no header length"],
+    [b"", b"DKIF", ivf(b"abc")[:-1], ivf(b"abc") + b"\5", b"RIFF" + ivf(b"abc")[4:], b"DKIF" + bytes(40), ivf()],
+    ids=["empty", "short", "cut", "tail", "foreign", "no header length", "no frame"],
 )
 def test_a_damaged_ivf_file_is_an_error(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(MediaError, match="damaged or truncated"):

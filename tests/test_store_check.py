@@ -27,7 +27,7 @@ from store_samples import (
     key,
 )
 
-from evalsuite.engine.store import Store
+from evalsuite.engine.store import Origin, Store
 from evalsuite.engine.upkeep.check import Finding, check
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.results.history import open_run
@@ -107,6 +107,15 @@ WRONG = [
     ("UPDATE decodes SET command = 'enc' WHERE cell_key = ?", "decode's record"),
     ("UPDATE decodes SET latency = '[1]' WHERE cell_key = ?", "decode's record"),
     ("UPDATE decodes SET cpu_s = 'long' WHERE cell_key = ?", "decode's record"),
+    ("UPDATE decodes SET wall_s = -1 WHERE cell_key = ?", "decode's record"),
+    (
+        """UPDATE decodes SET latency = '{"first_frame_s": "x", "streams": true}' WHERE cell_key = ?""",
+        "decode's record",
+    ),
+    (
+        """UPDATE decodes SET latency = '{"first_frame_s": 1, "streams": true, "p50_s": NaN}' WHERE cell_key = ?""",
+        "deco",
+    ),
 ]
 
 
@@ -121,6 +130,36 @@ def test_a_record_that_no_run_writes_is_removed_alone(folder: Path, statement: s
     with Store(folder) as store:
         assert store.encode(key("a")) is not None
         assert "psnr_y" in store.scores(key("a"), VERSIONS)
+
+
+# The largest double is 1.8e308: SQLite takes 9e999 for infinity.
+NO_NUMBERS = [
+    *("q = 'x'", "q = 9e999", "q = x'00'", "file_bytes = 'x'", "file_bytes = 0", "file_bytes = 1.5"),
+    *("payload_bytes = 'x'", "payload_bytes = 0", "payload_bytes = -5"),
+    *("cpu_s = 'abc'", "cpu_s = 9e999", "cpu_s = -1", "wall_s = 'y'", "wall_s = -0.5", "load_s = 'z'", "load_s = -1"),
+    *("peak_rss = 'x'", "peak_rss = -1", "pixels = 'p'", "pixels = 0", "frames = 0", "frames = NULL"),
+]
+
+
+def begin(store: Store) -> None:
+    """What a run asks for before it does anything."""
+    store.encode_costs()
+    store.encode(key("a"))
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_a_damaged_number_of_a_cell_is_told_by_the_run_and_by_check(tmp_path: Path, value: str) -> None:
+    folder = tmp_path / "store"
+    with Store(folder) as store:
+        add_cell(store, "a", origin=Origin("x265", "ab" * 32, "city", 4000, 4, 1))
+    assert check(folder) == []
+    execute(folder, f"UPDATE cells SET {value} WHERE cell_key = ?", key("a"))
+    # Of a size, also that its bitstream has another.
+    assert "an encode's record is not one that a run writes" in {one.what for one in check(folder)}
+    with Store(folder) as store, pytest.raises(StoreError, match="something that no run has written"):
+        begin(store)
+    check(folder, repair=True)
+    assert check(folder) == []
 
 
 @pytest.mark.parametrize("value", ["sha256 = '../../../etc/passwd'", "commands = '{}'", "q = 'x'", "file_bytes = 1.5"])

@@ -60,10 +60,15 @@ def payload_bytes(path: Path, container: Container) -> int:
     """The bytes that count as rate: those of the file, less those of IVF where that is the container.
 
     Raises:
-        MediaError: the file cannot be read, or is not a whole IVF file.
+        MediaError: the file cannot be read, or is not a whole IVF file that has a frame.
     """
     data = _read(path)
-    return sum(len(frame) for frame in _ivf_frames(data, path)) if container == "ivf" else len(data)
+    if container != "ivf":
+        return len(data)
+    size = sum(len(frame) for frame in _ivf_frames(data, path))
+    if not size:
+        raise _damaged(path, len(data), "an IVF frame")
+    return size
 
 
 def units(path: Path, container: Container, standard: Standard) -> list[Unit]:

@@ -22,6 +22,9 @@ from evalsuite.types import SHARED, Latency, Series, Status, Timing, Usage
 LASTING: tuple[Status, ...] = ("ok", "too_small", "not_applicable")
 """States that measuring again would not change. A metric that failed or was unavailable is tried again."""
 
+LARGEST = 1e300
+"""Nothing that a run measures is as much."""
+
 _COSTS = 500
 """Encodes of each codec that the cost model is told of."""
 
@@ -208,7 +211,8 @@ class Store(StoreFolder):
         if not is_verified(path, sha256):
             return None
         return StoredEncode(
-            *(q, path, sha256, file_bytes, payload_bytes, Usage(*usage), _commands(commands)),
+            *(_amount(q, -LARGEST), path, sha256, _count(file_bytes), _count(payload_bytes)),
+            *(_usage(*usage), _commands(commands)),
             timing=Timing(bool(ran_alone), timed_on),
             reconstruction_sha256=reconstruction,
         )
@@ -234,10 +238,10 @@ class Store(StoreFolder):
                 return None
             command, *usage, ran_alone, timed_on, latency = row
             return StoredDecode(
-                Usage(*usage),
+                _usage(*usage),
                 tuple(json.loads(command)),
                 Timing(bool(ran_alone), timed_on),
-                Latency(**json.loads(latency)) if latency else None,
+                latency_of(latency) if latency else None,
             )
 
     def add_decode(self, cell_key: str, decode: StoredDecode) -> None:
@@ -306,7 +310,12 @@ class Store(StoreFolder):
                 f" FROM latest JOIN {table} AS cost USING (cell_key) WHERE age <= ?",
                 (_COSTS,),
             )
-            return [EncodeCost(*row) for row in rows]
+            return [
+                EncodeCost(
+                    codec, *map(_count, (pixels, frames)), _amount(q, -LARGEST), *map(_amount, seconds), _count(peak, 0)
+                )
+                for codec, pixels, frames, q, *seconds, peak in rows
+            ]
 
 
 def _row(done: StoredEncode) -> tuple[Any, ...]:
@@ -319,6 +328,44 @@ def _row(done: StoredEncode) -> tuple[Any, ...]:
 
 def _cost(usage: Usage, timing: Timing) -> tuple[float | str | None, ...]:
     return usage.wall_s, usage.cpu_s, usage.peak_rss_bytes, usage.load_s, timing.ran_alone, timing.timed_on
+
+
+def latency_of(text: str) -> Latency:
+    """What a record has of a decoder's latency.
+
+    Raises:
+        ValueError: it is no JSON, or has no such numbers.
+        TypeError: it has other fields.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise TypeError(f"{text[:100]!r} is no latency")
+    for name, value in values.items():
+        if value is not None or name in ("first_frame_s", "streams"):
+            _amount(value)
+    return Latency(**values)
+
+
+def _usage(wall_s: Any, cpu_s: Any, peak_rss_bytes: Any, load_s: Any) -> Usage:
+    load = None if load_s is None else _amount(load_s)
+    return Usage(_amount(wall_s), _amount(cpu_s), _count(peak_rss_bytes, 0), load)
+
+
+def _amount(value: Any, least: float = 0) -> Any:
+    """The value of a record: SQLite keeps whatever it is given, and a damaged one must not be taken for a measurement.
+
+    Raises:
+        ValueError: it is no number of at least `least`.
+    """
+    if isinstance(value, (int, float)) and least <= value < LARGEST:
+        return value
+    raise ValueError(f"{value!r} where a number of at least {least:g} belongs")
+
+
+def _count(value: Any, least: int = 1) -> int:
+    if isinstance(value, int):
+        return int(_amount(value, least))
+    raise ValueError(f"{value!r} where a whole number belongs")
 
 
 def _commands(text: str) -> tuple[tuple[str, ...], ...]:

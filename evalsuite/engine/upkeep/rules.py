@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from evalsuite.engine.store import LASTING
-from evalsuite.types import Latency
+from evalsuite.engine.store import LARGEST, LASTING, latency_of
+
+
+def _is_amount(name: str) -> str:
+    # What is infinite is above all numbers, and text above that.
+    return f"(typeof({name}) IN ('integer', 'real') AND {name} >= 0 AND {name} < {LARGEST!r})"
+
+
+def _is_count(name: str, least: int = 1) -> str:
+    return f"(typeof({name}) = 'integer' AND {name} >= {least})"
+
 
 _COST = (
-    "typeof(wall_s) IN ('integer', 'real') AND typeof(cpu_s) IN ('integer', 'real') AND typeof(peak_rss) = 'integer'"
-    " AND typeof(load_s) IN ('null', 'integer', 'real') AND ran_alone IN (0, 1)"
+    f"{_is_amount('wall_s')} AND {_is_amount('cpu_s')} AND {_is_count('peak_rss', 0)}"
+    f" AND (load_s IS NULL OR {_is_amount('load_s')}) AND ran_alone IN (0, 1)"
 )
 _ENCODE = (
-    "typeof(q) IN ('integer', 'real') AND length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'"
-    " AND typeof(file_bytes) = 'integer' AND typeof(payload_bytes) = 'integer'"
+    f"typeof(q) IN ('integer', 'real') AND abs(q) < {LARGEST!r}"
+    " AND length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'"
+    f" AND {_is_count('file_bytes')} AND {_is_count('payload_bytes')}"
     f" AND are_commands(CAST(commands AS BLOB)) AND {_COST}"
 )
-_ORIGIN = " AND ".join(f"typeof({name}) IN ('null', 'integer')" for name in ("pixels", "frames", "threads"))
+_ORIGIN = " AND ".join(
+    f"({name} IS NULL AND codec = '' OR {_is_count(name)})" for name in ("pixels", "frames", "threads")
+)
 _STATES = ", ".join(f"'{status}'" for status in LASTING)
 _HAS_CELL = "(cell_key IN (SELECT cell_key FROM cells) OR cell_key IN (SELECT cell_key FROM lost))"
 
@@ -52,7 +64,8 @@ RULES = (
     ),
     Rule(
         "segments",
-        f"{_are_text('codec_key', 'reconstruction_sha256', 'timed_on')} AND frames > 0 AND start >= 0 AND {_ENCODE}",
+        f"{_are_text('codec_key', 'reconstruction_sha256', 'timed_on')}"
+        f" AND {_is_count('frames')} AND {_is_count('start', 0)} AND {_ENCODE}",
         "a segment's record is not one that a run writes",
         _OF_SEGMENT,
     ),
@@ -129,9 +142,10 @@ def _are_commands(text: bytes | None) -> bool:
 
 
 def _is_latency(text: bytes | None) -> bool:
-    value = _parsed(text)
-    names = {field.name for field in fields(Latency)}
-    return isinstance(value, dict) and {"first_frame_s", "streams"} <= value.keys() <= names
+    try:
+        return latency_of((text or b"").decode()) is not None
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _are_words(value: object) -> bool:
