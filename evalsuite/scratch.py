@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -42,9 +42,11 @@ class Scratch:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """Remove the folder and all that is in it."""
-        with self._alone():
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder and all that is in it, where nobody has taken it away with all around it."""
+        try:
+            with suppress(OSError), self._alone():
+                shutil.rmtree(self.path, ignore_errors=True)
+        finally:
             self._lock.close()
 
     def __enter__(self) -> Path:

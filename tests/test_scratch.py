@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_what_a_killed_owner_left_is_removed_by_the_next_and_a_live_ones_is_kept
         for owner in owners:
             owner.kill()
             owner.communicate()
+
+
+def test_an_owner_whose_folder_was_removed_with_all_around_it_ends_in_peace(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "store" / "tmp")
+    lock = scratch._lock
+    shutil.rmtree(tmp_path / "store")
+    scratch.close()
+    assert lock.closed
+    scratch = Scratch(tmp_path / "store" / "tmp")
+    (tmp_path / "store").rename(tmp_path / "moved")
+    scratch.close()
+    # Whoever comes next there finds that nobody holds it.
+    with Scratch(tmp_path / "moved" / "tmp") as own:
+        assert list((tmp_path / "moved" / "tmp").iterdir()) == [own]
 
 
 def test_a_process_id_that_is_used_again_protects_nothing(tmp_path: Path) -> None:

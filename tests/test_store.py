@@ -141,6 +141,21 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "store")
 
 
+@pytest.mark.parametrize("how", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))])
+def test_a_store_that_is_taken_away_under_a_run_is_told_by_name(tmp_path: Path, how: Callable[[Path], object]) -> None:
+    made = tmp_path / "made.bin"
+    made.write_bytes(b"bits")
+
+    def work() -> None:
+        with Store(tmp_path / "store") as store:
+            how(tmp_path / "store")
+            sha256 = hashlib.sha256(b"bits").hexdigest()
+            store.add_encode("cell", 30.0, made, sha256=sha256, payload_bytes=4, usage=USAGE, commands=())
+
+    with pytest.raises(StoreError, match="cannot be used"):
+        work()
+
+
 def test_a_full_disk_loses_nothing_that_was_finished(tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
