@@ -333,6 +333,29 @@ def test_trap05_a_damaged_segment_is_noticed(tmp_path: Path) -> None:
         assert store.segment("codec", 30.0, 0, 32) is None
 
 
+@pytest.mark.parametrize("ahead", [1e9, 1e12])
+def test_the_latest_encodes_are_those_that_were_added_last_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    monkeypatch.setattr("evalsuite.engine.store._COSTS", 3)
+    # A clock that was far ahead for three encodes, then right.
+    times = iter([1.7e9 + ahead] * 3 + [1.7e9 + number for number in range(4)])
+    monkeypatch.setattr("evalsuite.engine.store.time.time", lambda: next(times))
+    with Store(tmp_path) as store:
+        for number in range(7):
+            made = store.scratch / "made.bin"
+            made.write_bytes(b"bits")
+            store.add_encode(
+                *(f"cell {number}", float(number), made),
+                sha256=hashlib.sha256(b"bits").hexdigest(),
+                payload_bytes=4,
+                usage=USAGE,
+                commands=(),
+                origin=ORIGIN,
+            )
+        assert sorted(cost.q for cost in store.encode_costs()) == [4, 5, 6]
+
+
 def test_costs_are_of_what_is_known_and_the_latest_of_each_codec(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ killed loses what was in flight and nothing else; two runs may share a store, ea
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -137,10 +138,16 @@ class Store(StoreFolder):
             self._record(cell_key, encode, origin)
 
     def _record(self, cell_key: str, encode: StoredEncode, origin: Origin | None) -> None:
+        added = time.time()
+        if origin is not None:
+            # After all others of the codec, also where the clock was put back.
+            find = "SELECT max(added) FROM cells WHERE codec = ? AND codec <> ''"
+            (newest,) = self.database.execute(find, (origin.codec,)).fetchone()
+            added = added if newest is None else max(added, math.nextafter(newest, math.inf))
         self.database.execute(
             f"INSERT OR REPLACE INTO cells (cell_key, q, {_ENCODE}, {_ORIGIN}, added)"  # noqa: S608
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell_key, encode.q, *_row(encode), *(astuple(origin) if origin else _UNKNOWN), time.time()),
+            (cell_key, encode.q, *_row(encode), *(astuple(origin) if origin else _UNKNOWN), added),
         )
 
     def forget_others(self, cell_key: str, sha256: str) -> None:

@@ -59,7 +59,7 @@ RULES = (
     Rule(
         "cells",
         f"{_are_text('cell_key', 'reconstruction_sha256', 'timed_on', 'codec', 'codec_sha256', 'sequence')}"
-        f" AND {_ORIGIN} AND typeof(added) IN ('null', 'integer', 'real') AND {_ENCODE}",
+        f" AND {_ORIGIN} AND (added IS NULL OR {_is_amount('added')}) AND {_ENCODE}",
         "an encode's record is not one that a run writes",
     ),
     Rule(
