@@ -319,9 +319,10 @@ class Store(StoreFolder):
             )
             return [
                 EncodeCost(
-                    codec, *map(_count, (pixels, frames)), _amount(q, -LARGEST), *map(_amount, seconds), _count(peak, 0)
+                    *(codec, _count(pixels), _count(frames), _amount(q, -LARGEST)),
+                    *(_amount(cpu_s), _amount(wall_s), _count(peak, 0)),
                 )
-                for codec, pixels, frames, q, *seconds, peak in rows
+                for codec, pixels, frames, q, cpu_s, wall_s, peak in rows
             ]
 
 
