@@ -72,6 +72,28 @@ def test_nothing_published_yet_is_fine(there):
     assert "There are no entries yet" in (there / "site/index.html").read_text()
 
 
+def test_a_board_that_is_named_twice_is_one(there):
+    run("--add", "results")
+    assert run("--check", "small", "leaderboards/small.toml").stdout == "2 entries, all fine\n"
+    assert run("--out", "site", "small", "leaderboards/small.toml", "--json").exit_code == 0
+
+
+def test_two_boards_of_one_name_are_refused(there):
+    board_file(there / "mine", board_of(threads=2))
+    done = run("--check", "small", "mine/small.toml")
+    assert done.exit_code == 2
+    assert "two boards are called small" in done.output
+    (there / "mine/small.toml").rename(there / "leaderboards/other.toml")
+    assert "two boards are called small" in run("--check").output
+
+
+@pytest.mark.parametrize("what", [["--check"], ["--out", "site"]])
+def test_a_mistyped_folder_of_entries_is_no_empty_one(there, what):
+    done = run(*what, "--entries", "leaderboards/entires")
+    assert done.exit_code == 2
+    assert "there is no such folder of entries" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -58,6 +58,9 @@ def publish(
         )
     if base_url and not base_url.startswith(("https://", "http://")):
         raise RequestError("--base-url is an address", expected="https://...", got=base_url)
+    # That of the default is made by the first --add; any other that is not there is mistyped.
+    if not add and entries != _ENTRIES and not entries.is_dir():
+        raise RequestError("there is no such folder of entries", where=entries, fix="correct --entries")
     if add:
         _add(add, boards or [], entries, as_json, licence=licence, by=by, note=note)
     elif check:
@@ -67,11 +70,25 @@ def publish(
 
 
 def _boards(names: Sequence[str]) -> list[Board]:
+    from dataclasses import replace
+
     from evalsuite import resources
+    from evalsuite.errors import RequestError
     from evalsuite.results.board import load_board
 
     local = sorted(path.stem for path in Path("leaderboards").glob("*.toml"))
-    return [load_board(name) for name in dict.fromkeys(names or local or resources.available("boards"))]
+    found: dict[str, Board] = {}
+    for name in names or local or resources.available("boards"):
+        board = load_board(name)
+        other = found.setdefault(board.name, board)
+        # The path of a manifest may be written in several ways.
+        if replace(other, dataset="") != replace(board, dataset="") or other.sha256 != board.sha256:
+            raise RequestError(
+                f"two boards are called {board.name}",
+                got=f"another one in {name}",
+                fix="give one of them another name: entries lie in a folder of their board's name",
+            )
+    return list(found.values())
 
 
 def _add(

@@ -9,6 +9,7 @@ from evalsuite.results.board import Board
 from evalsuite.results.entry import ADD, Entry, read_manifest
 from evalsuite.results.entry_anchor import anchor_faults
 from evalsuite.results.entry_check import Fault, check_entry
+from evalsuite.results.entry_pairs import pair_faults
 
 _NO_ENTRIES = (".gitkeep", ".gitattributes", "README.md")
 """Files that may stand beside entries."""
@@ -44,11 +45,11 @@ def latest(entries: Sequence[Entry], board: Board) -> Entry | None:
 
 
 def check_entries(entries: Path, boards: Sequence[Board], *, all_boards: bool) -> tuple[int, list[Fault]]:
-    """Check every entry of the boards, and those that are good ones against the board's entries of its anchor.
+    """Check every entry of the boards, and those that are good ones against each other and those of the anchor.
 
     Args:
         entries: the folder of all entries; nothing in it where it does not exist.
-        boards: the protocols.
+        boards: the protocols, each name once.
         all_boards: whether there are no others, so that anything else in the folder does not belong there.
 
     Returns:
@@ -63,6 +64,7 @@ def check_entries(entries: Path, boards: Sequence[Board], *, all_boards: bool) -
         else:
             good[board.name].append(Entry(folder, read_manifest(folder)))
     faults += [fault for board in boards for fault in anchor_faults(good[board.name], board)]
+    faults += [fault for board in boards for fault in pair_faults(good[board.name], board)]
     faults += [fault for board in boards for fault in _strays(entries / board.name)]
     if all_boards and entries.is_dir():
         known = {board.name for board in boards} | set(_NO_ENTRIES)

@@ -34,11 +34,12 @@ _FIX = "run the board again with the anchor that it has (docs/publishing.md), an
 _FIRST = "add the entry of the anchor too: `evalsuite publish --add RUN` makes it of the same run"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Anchor:
-    """An entry of the anchor, in short."""
+    """An entry of the anchor, in short: itself and no other, whatever two of them have in common."""
 
-    date: str
+    age: tuple[str, str]
+    """Date and id, which order entries of one date too."""
     board: Mapping[str, str | int]
     facts: tuple[str, ...]
     points: pd.DataFrame
@@ -53,13 +54,13 @@ def anchor_faults(entries: Sequence[Entry], board: Board) -> list[Fault]:
         board: the protocol; entries of its earlier versions may have an anchor that has no entry.
     """
     anchors = [_anchor(entry) for entry in entries if entry.manifest.is_anchor]
-    anchors.sort(key=lambda one: one.date)
+    anchors.sort(key=lambda one: one.age)
     faults = []
     for entry in entries:
         name, run = f"{board.name}/{entry.folder.name}", read_run(entry.folder)
         if entry.manifest.is_anchor:
             points = _points(run, entry.manifest.codec)
-            earlier = [one for one in anchors if one.date < entry.manifest.date]
+            earlier = [one for one in anchors if one.age < _age(entry)]
             found = [(text, _FIX) for one in earlier for text in _scores(entry.manifest.codec, points, one.points)]
         else:
             found = list(_faults(entry, run, board, anchors))
@@ -67,12 +68,14 @@ def anchor_faults(entries: Sequence[Entry], board: Board) -> list[Fault]:
     return faults
 
 
+def _age(entry: Entry) -> tuple[str, str]:
+    return entry.manifest.date, entry.manifest.id
+
+
 def _anchor(entry: Entry) -> _Anchor:
     run = read_run(entry.folder)
     points = _points(run, entry.manifest.anchor)
-    return _Anchor(
-        entry.manifest.date, entry.manifest.board, _facts(run, entry.manifest.anchor), points, frame_sets(run)
-    )
+    return _Anchor(_age(entry), entry.manifest.board, _facts(run, entry.manifest.anchor), points, frame_sets(run))
 
 
 def _faults(entry: Entry, run: RunResults, board: Board, anchors: Sequence[_Anchor]) -> Iterator[tuple[str, str]]:
@@ -91,8 +94,9 @@ def _faults(entry: Entry, run: RunResults, board: Board, anchors: Sequence[_Anch
         odd = [key for key, mine, theirs in zip(_FACTS, facts, current[-1].facts, strict=True) if mine != theirs]
         yield f"anchor {name}: another {', '.join(odd)} than in the board's own entry of it", _FIX
         return
-    if current[-1] not in same and entry.manifest.date >= current[-1].date:
-        yield f"anchor {name}: the board has a newer one since {current[-1].date}", _FIX
+    newest, since = current[-1], current[-1].age[0]
+    if newest not in same and entry.manifest.date >= since:
+        yield f"anchor {name}: the board has a newer one since {since}", _FIX
     yield from ((text, _FIX) for text in _cells(name, points, same))
     # The anchor's own entry tells which frames of a source have a face or a text at all.
     for one in same:
