@@ -12,7 +12,7 @@ import pandas as pd
 from evalsuite.results.bdrate import BDResult, bd_rate
 from evalsuite.results.bdrows import BDRow, bd_row, mean_row, not_alike
 from evalsuite.results.comparable import PROPERTIES
-from evalsuite.results.entries_rank import verdict
+from evalsuite.results.entries_rank import undecided_by, verdict
 from evalsuite.results.entry import Entry
 from evalsuite.results.load import RunResults
 from evalsuite.results.profile import formula_of, other_formula
@@ -109,7 +109,8 @@ def steps(before: Snapshot | None, after: Snapshot, metrics: Sequence[str]) -> d
             if value != after.properties[name]
         )
     )
-    found = {metric: _step(_row(before, after, metric)) for metric in metrics}
+    sequences = len(after.entry.manifest.sequences)
+    found = {metric: _step(_row(before, after, metric), sequences) for metric in metrics}
     return {
         metric: replace(step, reason="; ".join(filter(None, [step.reason, unlike]))) for metric, step in found.items()
     }
@@ -129,19 +130,17 @@ def _row(before: Snapshot, after: Snapshot, metric: str) -> BDRow | None:
     return mean_row(rows) if metric in after.scales else None
 
 
-def _step(row: BDRow | None) -> Step:
+def _step(row: BDRow | None, sequences: int) -> Step:
     if row is None or row.bd_rate_percent is None:
         return Step("unknown", row, f"refused: {row.reason}" if row else "no points")
+    if row.sequences < sequences:
+        return Step("unknown", row, f"a mean over fewer sequences is of other content: {row.reason}")
     if row.lowest == row.highest == 0:
         return Step("same", row, "nothing has changed")
     said = verdict(row)
     if said == "unjudged":
         return Step("unknown", row, "too few sequences for an interval, too few rate points for a noise floor")
-    within, beyond = (
-        ("within the noise floor of its points", "beyond the noise floor of its points")
-        if row.ci_low is None
-        else ("its interval holds zero", "its interval does not hold zero")
-    )
     if said == "undecided":
-        return Step("same", row, within)
+        return Step("same", row, undecided_by(row))
+    beyond = "beyond the noise floor of its points" if row.ci_low is None else "its interval does not hold zero"
     return Step("better" if said == "fewer" else "worse", row, beyond)

@@ -6,6 +6,7 @@ mean over fewer sequences than the board has is of other content, and is shown w
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,9 @@ from typing import Literal
 from evalsuite.results.bdrows import ALL, BDRow
 from evalsuite.results.board import Board
 from evalsuite.results.entry import Entry
+
+_DIGITS = 6
+"""Of percents that are told apart; below it is what other versions of NumPy and SciPy may make."""
 
 Verdict = Literal["fewer", "more", "undecided", "unjudged", "none"]
 """What can be said of the rate at equal quality. unjudged: nothing says how sure the number is; none: there is none."""
@@ -40,7 +44,7 @@ class Place:
     """A line of a ranking."""
 
     place: int | None
-    """From 1; the anchor has one, at 0 %. None where there is no number over all sequences."""
+    """From 1, the same for equal numbers; the anchor has one, at 0 %. None where no number is over all sequences."""
     standing: Standing
     row: BDRow | None
     """None for the anchor."""
@@ -50,17 +54,31 @@ class Place:
         """What it is ranked by."""
         return 0.0 if self.standing.entry.manifest.is_anchor else self.row.bd_rate_percent if self.row else None
 
+    @property
+    def of(self) -> int:
+        """The sequences that a number over all of them holds, by the protocol of the entry."""
+        return len(self.standing.entry.manifest.sequences)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the number is a mean over fewer: of other content, and never to be shown as if it were not."""
+        return self.row is not None and 0 < self.row.sequences < self.of
+
 
 def rank(standings: Iterable[Standing], metric: str, board: Board) -> list[Place]:
-    """The ranking by one metric: those with a place from the fewest bits to the most, then the others by name."""
+    """The ranking by one metric: those with a place from the fewest bits to the most, then the others by name.
+
+    Those with one number share a place, and the next is as if each had had one of its own: 1, 1, 3.
+    """
     listed = [(standing, standing.mean(metric)) for standing in standings]
     whole = [
-        (0.0 if row is None or row.bd_rate_percent is None else row.bd_rate_percent, standing.entry.manifest.codec, i)
+        (round((row and row.bd_rate_percent) or 0.0, _DIGITS), standing.entry.manifest.codec, i)
         for i, (standing, row) in enumerate(listed)
         if standing.entry.manifest.is_anchor
         or (row is not None and row.bd_rate_percent is not None and row.sequences == len(board.sequences))
     ]
-    places = [Place(number, *listed[index]) for number, (*_, index) in enumerate(sorted(whole), 1)]
+    numbers = [number for number, *_ in sorted(whole)]
+    places = [Place(1 + bisect_left(numbers, number), *listed[index]) for number, _, index in sorted(whole)]
     placed = {index for *_, index in whole}
     others = [listed[index] for index in range(len(listed)) if index not in placed]
     others.sort(key=lambda one: one[0].entry.manifest.codec)
@@ -77,6 +95,18 @@ def verdict(row: BDRow | None) -> Verdict:
     if row.verdict == "unclear":
         return "undecided"
     return "unjudged" if row.ci_low is None and row.noise_floor is None else row.verdict
+
+
+def undecided_by(row: BDRow) -> str:
+    """All that keeps a row over all sequences from saying which way it points; empty where it says so."""
+    reasons = []
+    if row.holds_zero:
+        reasons.append("its sequences disagree about the sign" if row.ci_low is None else "its interval holds zero")
+    if row.below_noise:
+        reasons.append("it is within the noise floor of its points")
+    if not reasons and row.verdict == "unclear":
+        reasons.append("it is 0.0 % when rounded")
+    return ", ".join(reasons)
 
 
 def wins(rows: Sequence[BDRow]) -> tuple[int, int]:

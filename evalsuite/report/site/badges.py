@@ -5,6 +5,7 @@ from __future__ import annotations
 from evalsuite.report import text
 from evalsuite.report.site.boards import Line, Ranking
 from evalsuite.report.site.render import render
+from evalsuite.report.site.words import part
 from evalsuite.results.entries_rank import Verdict
 
 _COLOURS: dict[Verdict, str] = {
@@ -27,7 +28,8 @@ def badge(ranking: Ranking, line: Line) -> str:
     elif percent is None:
         said, verdict = f"no BD-rate vs {anchor}", line.verdict
     else:
-        said, verdict = f"{text.percent(percent)} vs {anchor}", line.verdict
+        on = f" on {part(line.place)}" if line.place.is_part else ""
+        said, verdict = f"{text.percent(percent)} vs {anchor}{on}", "none" if on else line.verdict
     left, right = (_width(one) + 12 for one in (ranking.title, said))
     return render(
         "badge.svg", label=ranking.title, said=said, left=left, right=right, width=left + right, fill=_COLOURS[verdict]

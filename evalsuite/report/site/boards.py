@@ -80,8 +80,15 @@ class Ranking:
 
     @property
     def leader(self) -> Line | None:
-        """The first, where anybody but the anchor has a place."""
-        return self.placed[0] if len(self.placed) > 1 else None
+        """The first, where anybody but the anchor has a place; the anchor where nobody is before it."""
+        first = [line for line in self.placed if line.place.place == 1]
+        anchor = next((line for line in first if line.entry.manifest.is_anchor), None)
+        return (anchor or first[0]) if len(self.placed) > 1 else None
+
+    @property
+    def beside(self) -> str:
+        """The others that share the first place, in words; empty where nobody does."""
+        return text.listing([line.entry.manifest.codec for line in self.placed[1:] if line.place.place == 1])
 
     def line(self, codec: str) -> Line | None:
         """The line of a codec."""

@@ -62,6 +62,8 @@ class Dot:
     low: float | None
     high: float | None
     """Ends of its interval."""
+    whole: bool
+    """Whether its number is over all sequences; else it is drawn hollow, and nothing joins it."""
     label: str
     """What a pointer over it reads."""
 
@@ -90,7 +92,7 @@ class HistoryChart:
     """Height and percent."""
     dots: tuple[Dot, ...]
     lines: tuple[str, ...]
-    """Paths that join versions of one protocol."""
+    """Paths that join neighbours of one protocol, both of whose numbers are over all sequences."""
     labels: tuple[tuple[float, str], ...]
     """Dates under the versions."""
     marks: tuple[StepMark, ...]
@@ -118,6 +120,8 @@ class Reading:
     percent: float | None
     low: float | None
     high: float | None
+    whole: bool
+    """Whether the number is over all sequences."""
     date: str
     label: str
     protocol: int
@@ -144,13 +148,14 @@ def history_chart(readings: Sequence[Reading]) -> HistoryChart | None:
     dots, lines, last = [], [], None
     for index, one in enumerate(readings):
         if one.percent is None:
+            last = None
             continue
         here = (x(index), y(one.percent), one.protocol)
         ends = [None if end is None else y(end) for end in (one.low, one.high)]
-        dots.append(Dot(here[0], here[1], ends[0], ends[1], one.label))
-        if last is not None and last[2] == here[2]:
+        dots.append(Dot(here[0], here[1], ends[0], ends[1], one.whole, one.label))
+        if one.whole and last is not None and last[2] == here[2]:
             lines.append(f"M{last[0]:g} {last[1]:g}L{here[0]:g} {here[1]:g}")
-        last = here
+        last = here if one.whole else None
     marks = [
         StepMark(x(index) - _STEP_WIDTH / 2, kind, said)
         for index, one in enumerate(readings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalsuite.report import text
 from evalsuite.report.site.boards import Line, MetricFacts
 from evalsuite.report.site.charts import HistoryChart, Mark, Reading, history_chart
-from evalsuite.report.site.words import metric_title
+from evalsuite.report.site.words import metric_title, part
 from evalsuite.results.entries_history import Snapshot, Step
 from evalsuite.results.entry import Entry
 
@@ -99,12 +99,14 @@ def _reading(version: Version, index: int) -> Reading:
         sign = "▼" if step.kind == "better" else "▲"
         marks.append((step.kind, f"{sign} {text.percent(step.row.bd_rate_percent)}"))
     percent = line.place.percent
+    on = f" on {part(line.place)}" if line.place.is_part else ""
     return Reading(
         percent=percent,
         low=row.ci_low if row else None,
         high=row.ci_high if row else None,
+        whole=not line.place.is_part,
         date=manifest.date[:10],
-        label=f"{manifest.codec_version}, {manifest.date[:10]}: {text.percent(percent)}",
+        label=f"{manifest.codec_version}, {manifest.date[:10]}: {text.percent(percent)}{on}",
         protocol=int(manifest.board["version"]),
         marks=tuple(marks),
     )

@@ -65,6 +65,7 @@ def _environment() -> Environment:
         sign=words.SIGNS.__getitem__,
         verdict_words=words.VERDICTS.__getitem__,
         decided_by=words.decided_by,
+        part=words.part,
         step_text=words.step_text,
         day=lambda date: str(date)[:10],
         urn=lambda name: uuid.uuid5(uuid.NAMESPACE_OID, str(name)).urn,

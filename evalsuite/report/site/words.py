@@ -8,7 +8,7 @@ from evalsuite.report import text
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.board import Board
 from evalsuite.results.entries_history import Step
-from evalsuite.results.entries_rank import Verdict
+from evalsuite.results.entries_rank import Place, Verdict
 from evalsuite.results.profile import PREFIX
 
 VERDICTS: dict[Verdict, str] = {
@@ -52,15 +52,23 @@ def bits(percent: float) -> str:
     return f"{text.magnitude(percent)} {'fewer' if percent < 0 else 'more'} bits"
 
 
+def part(place: Place) -> str:
+    """Of how many sequences a number is, where that is not all of them: `4 of 5 sequences`; else empty."""
+    held = place.row.sequences if place.row else 0
+    return f"{held} of {text.plural(place.of, 'sequence')}" if place.is_part else ""
+
+
 def decided_by(row: BDRow | None) -> str:
     """What a verdict rests on."""
     if row is None or row.bd_rate_percent is None:
         return ""
+    floor = "" if row.noise_floor is None else f"noise floor {text.percent(row.noise_floor, 1, signed=False)}"
     if row.ci_low is not None:
-        return f"{text.INTERVAL} {text.interval(row.ci_low, row.ci_high)}"
-    if row.noise_floor is not None:
-        return f"noise floor {text.percent(row.noise_floor, 1, signed=False)}; no interval below five sequences"
-    return "no interval below five sequences, no noise floor with four points"
+        told = [f"{text.INTERVAL} {text.interval(row.ci_low, row.ci_high)}", floor if row.below_noise else ""]
+    else:
+        disagree = "its sequences disagree about the sign" if row.holds_zero else ""
+        told = [floor or "no noise floor with four points", "no interval below five sequences", disagree]
+    return "; ".join(filter(None, told))
 
 
 def step_text(step: Step) -> str:
