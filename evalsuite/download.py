@@ -118,6 +118,19 @@ class _Problem:
     what: str
     wait_s: float = 0.0
     """What the server asks for."""
+    goes_on: bool = False
+    """Nothing is wrong: the server gives the file in pieces, and this was one that it had announced as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What a Content-Range says (RFC 9110, section 14.4)."""
+
+    start: int
+    end: int
+    """The first byte behind it."""
+    whole: int | None
+    """Bytes of the file; None where the server does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +155,9 @@ class _Download:
                 return
             # A server that has every answer thrown away brings nothing: only bytes beyond all before are progress.
             gained, most = part.size - most, max(most, part.size)
+            if problem is not None and problem.goes_on and gained > 0:
+                attempts_left = attempts
+                continue
             if problem is None and self.size is not None and part.size < self.size:
                 problem = _Problem(f"the server ended the file after {part.size} of {self.size} bytes")
             if problem is None:
@@ -211,10 +227,14 @@ class _Download:
                 got=f"HTTP {status} {response.reason}",
                 fix="check the address in the manifest, or take another source",
             )
-        start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-        if not start or int(start[1]) != part.size:
+        told = _range(response)
+        asked = bool(part.size)
+        # Nobody who asked for no range has the means to tell what a part of the file is of.
+        if told is None or told.start != part.size or (not asked and told.end != told.whole):
             part.restart()
             return _Problem("the server sent another range than asked for")
+        if not asked:
+            part.restart(_validator(response))
         if part.validator and _validator(response) not in ("", part.validator):
             part.restart()
             return _Problem("the file changed between two requests")
@@ -223,12 +243,18 @@ class _Download:
     def _append_body(self, response: requests.Response) -> _Problem | None:
         part = self.part
         length = response.headers.get("Content-Length", "")
-        total = part.size + int(length) if length.isdecimal() else None
-        if self.sha256 is None and self.size is None and total is None and not _says_its_end(response):
+        end = part.size + int(length) if length.isdecimal() else None
+        total, knows_its_end = end, end is not None or _says_its_end(response)
+        if response.status_code == requests.codes.partial_content and (told := _range(response)):
+            # A server may give less than was asked for (RFC 9110, section 15.3.7).
+            end, total = told.end, self.size if told.whole is None else told.whole
+            knows_its_end = total is not None
+        if self.sha256 is None and self.size is None and not knows_its_end:
             raise AssetError(
                 "the server does not say how long the file is",
                 where=shown(response.url),
-                expected="a Content-Length, or a sha256 or a size in the manifest: else a cut file would pass as whole",
+                expected="a Content-Length or the length in a Content-Range, or a sha256 or a size in the manifest:"
+                " else a cut file would pass as whole",
                 fix="state the file's sha256 or size in the manifest",
             )
         limit = LARGEST_BYTES if self.size is None else self.size
@@ -245,8 +271,14 @@ class _Download:
                 )
             part.append(chunk)
             self.report(part.size, total)
+        if end is not None and part.size < end:
+            return _Problem(f"the connection closed after {part.size} of {end} bytes")
+        if end is not None and part.size > end:
+            got = part.size
+            part.restart()
+            return _Problem(f"the server sent {got} bytes where it had announced {end}")
         if total is not None and part.size < total:
-            return _Problem(f"the connection closed after {part.size} of {total} bytes")
+            return _Problem(f"the server gave {part.size} of {total} bytes", goes_on=True)
         return None
 
     def _changed(self, got: str) -> AssetError:
@@ -274,6 +306,14 @@ def _validator(response: requests.Response) -> str:
     """What tells this version of the file from others, fit for If-Range (RFC 9110, section 13.1.5)."""
     tag = response.headers.get("ETag", "")
     return response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+
+
+def _range(response: requests.Response) -> _Range | None:
+    told = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    if told is None:
+        return None
+    start, end, whole = int(told[1]), int(told[2]) + 1, None if told[3] == "*" else int(told[3])
+    return None if end <= start or (whole is not None and end > whole) else _Range(start, end, whole)
 
 
 def _says_its_end(response: requests.Response) -> bool:

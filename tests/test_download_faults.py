@@ -265,3 +265,82 @@ def test_bytes_that_are_thrown_away_are_no_progress(
         fetch_url(server.add("/file", answer), tmp_path / "file", sha256="0" * 64)
     # The first brings news and so costs nothing of the budget but itself; the rest is the budget.
     assert server.asked["/file"] == download.ATTEMPTS
+
+
+# ---------------------------------------------------------------- parts that are less than was asked for
+
+
+def part(request: Request, data: bytes, most: int, *, whole: str | None = None, tag: str = '"one"') -> None:
+    """As a server does that gives at most so many bytes at a time (RFC 9110, section 15.3.7)."""
+    start = request.offset
+    body = data[start : start + most]
+    told = f"bytes {start}-{start + len(body) - 1}/{len(data) if whole is None else whole}"
+    if request.headers.get("Range"):
+        request.begin(206, len(body), Content_Range=told, ETag=tag)
+    else:
+        request.begin(200, len(data), ETag=tag)
+    request.wfile.write(body)
+    if not request.headers.get("Range"):
+        request.drop()
+
+
+@pytest.mark.parametrize("known", [{}, {"sha256": SHA256}, {"size": len(DATA)}, {"sha256": SHA256, "size": len(DATA)}])
+def test_a_server_that_gives_a_file_in_pieces_is_asked_for_all_of_them(
+    server: Server, tmp_path: Path, known: dict[str, object]
+) -> None:
+    """Many more pieces than there are attempts: none of them is a failure."""
+    url = server.add("/file", lambda request: part(request, DATA, 20_000))
+    fetch_url(url, tmp_path / "file", **known)  # type: ignore[arg-type]
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert server.ranges == [None, *(f"bytes={start}-" for start in range(20_000, 200_000, 20_000))]
+
+
+def test_pieces_of_a_file_of_unknown_length_go_on_to_its_size(server: Server, tmp_path: Path) -> None:
+    url = server.add("/file", lambda request: part(request, DATA, 20_000, whole="*"))
+    fetch_url(url, tmp_path / "file", size=len(DATA))
+    assert (tmp_path / "file").read_bytes() == DATA
+    server.add("/other", lambda request: part(request, DATA, 20_000, whole="*"))
+    with pytest.raises(AssetError, match="does not say how long the file is"):
+        fetch_url(server.url("/other"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("told", ["bytes 0-999/200000", "bytes 0-999/*", "bytes 0-199999", "", "bytes 5-1/200000"])
+def test_a_part_that_nobody_asked_for_is_no_file(server: Server, tmp_path: Path, told: str) -> None:
+    def answer(request: Request) -> None:
+        request.begin(206, 1000, Content_Range=told, ETag='"one"')
+        request.wfile.write(DATA[:1000])
+
+    url = server.add("/file", answer)
+    with pytest.raises(AssetError, match="could not be downloaded") as caught:
+        fetch_url(url, tmp_path / "file")
+    assert "another range than asked for" in str(caught.value)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_whole_file_that_calls_itself_a_part_is_one(server: Server, tmp_path: Path) -> None:
+    def answer(request: Request) -> None:
+        start = request.offset
+        request.begin(206, len(DATA) - start, Content_Range=f"bytes {start}-199999/200000", ETag='"one"')
+        request.wfile.write(DATA[start : start + 150_000])
+
+    url = server.add("/file", answer)
+    fetch_url(url, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert server.ranges == [None, "bytes=150000-"]
+
+
+def test_more_bytes_than_the_range_has_are_not_taken(server: Server, tmp_path: Path) -> None:
+    def answer(request: Request) -> None:
+        if request.offset:
+            request.begin(206, 2000, Content_Range="bytes 1000-1999/200000", ETag='"one"')
+            request.wfile.write(DATA[1000:3000])
+        else:
+            request.begin(200, len(DATA), ETag='"one"')
+            request.wfile.write(DATA if request.count > 2 else DATA[:1000])
+            request.drop()
+
+    url = server.add("/file", answer)
+    fetch_url(url, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert server.ranges == [None, "bytes=1000-", None]
