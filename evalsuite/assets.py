@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -150,7 +150,7 @@ def locate(asset: Asset, *, also: Iterable[Source] = ()) -> Located:
     """A verified local file of the asset; fetched where no source's file is here yet, or where it is damaged.
 
     What comes from a source without a digest is located with the one that it was found to have. That verifies nothing:
-    whoever asked judges the file, and says `keep` or `discard`.
+    whoever asked judges the file, and says `keep` or `discard`, all of it within `settling`.
 
     Args:
         asset: what is wanted.
@@ -182,6 +182,20 @@ def locate(asset: Asset, *, also: Iterable[Source] = ()) -> Located:
         got="".join(f"\n    {answer}" for answer in answers),
         fix=f"connect to a network once, or set {CACHE_VARIABLE} to a folder that already holds it",
     )
+
+
+@contextmanager
+def settling(sources: Iterable[Source]) -> Iterator[None]:
+    """Hold what comes without a digest until it is kept or discarded: who else wants it waits, and finds it kept.
+
+    Raises:
+        AssetError: the cache cannot be written.
+    """
+    incoming = {path_of(source) for source in sources if not source.sha256}
+    with ExitStack() as held:
+        for path in sorted(incoming):  # in one order, so that no two hold what the other one waits for
+            held.enter_context(locked(path.with_name(f"{path.name}.settling")))
+        yield
 
 
 def keep(located: Located) -> Located:

@@ -93,6 +93,38 @@ def test_sequences_of_one_archive_share_it(server: Server) -> None:
     assert server.asked["/set.zip"] == 1
 
 
+def test_sequences_of_one_file_share_it(server: Server) -> None:
+    url = server.add("/all.yuv", RAW)
+    manifest({f"s{n}": f'url = "{url}"' for n in range(4)})
+    text = Path("datasets/set.toml").read_text(encoding="utf-8")
+    for n in range(4):
+        text = text.replace(f'name = "s{n}",', f'name = "s{n}", start = {2 * n}, frames = 2,')
+    Path("datasets/set.toml").write_text(text, encoding="utf-8")
+    done = list(fetch_all(load_dataset("set").sequences, lambda *_: None))
+    assert [one.error for one in done] == [None] * 4
+    assert server.asked["/all.yuv"] == 1
+    assert len({one.sequence.sha256 for one in done if one.sequence}) == 4
+
+
+def test_processes_share_a_file_without_a_digest(server: Server) -> None:
+    """Each finds what another one has fetched, kept or about to be."""
+
+    def slowly(request: Request) -> None:
+        time.sleep(1.5)
+        request.serve(RAW)
+
+    manifest({"one": f'url = "{server.add("/all.yuv", slowly)}"'})
+    text = Path("datasets/set.toml").read_text(encoding="utf-8")
+    commands = []
+    for n in range(4):
+        Path(f"datasets/set{n}.toml").write_text(text.replace('name = "one"', f'name = "one", start = {n}'))
+        commands.append([sys.executable, "-m", "evalsuite", "datasets", "fetch", f"set{n}"])
+    running = [subprocess.Popen(one, stderr=subprocess.PIPE, stdout=subprocess.PIPE) for one in commands]
+    told = [one.communicate(timeout=120)[1].decode() for one in running]
+    assert [one.returncode for one in running] == [0] * 4, told
+    assert server.asked["/all.yuv"] == 1
+
+
 def test_progress_is_told_by_name_with_the_total(server: Server) -> None:
     manifest({name: f'url = "{server.add(f"/{name}.yuv", RAW)}"' for name in ("one", "two")})
     told: dict[str, tuple[int, int | None]] = {}

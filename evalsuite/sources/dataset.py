@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from evalsuite import resources
-from evalsuite.assets import Asset, Located, Source, cache_dir, discard, keep, locate
+from evalsuite.assets import Asset, Located, Source, cache_dir, discard, keep, locate, settling
 from evalsuite.errors import AssetError, EvalError, MediaError, RecipeError, RequestError
 from evalsuite.files import locked, sha256_of
 from evalsuite.sources.lockfile import SequencePin, pin
@@ -103,7 +103,7 @@ def _settled(entry: SequenceEntry, lock: Path, *, whole: bool) -> SequenceEntry:
 
     The Y4M file is pinned once the whole sequence is wanted; a run of a few frames need not make all of it.
     """
-    with locked(cache_dir() / "locks" / f"{entry.dataset}-{entry.name}"):
+    with locked(cache_dir() / "locks" / f"{entry.dataset}-{entry.name}"), settling(entry.sources):
         entry = refreshed(entry)
         if _is_settled(entry, whole):
             return entry
@@ -135,28 +135,29 @@ def _settled(entry: SequenceEntry, lock: Path, *, whole: bool) -> SequenceEntry:
 
 def _source(entry: SequenceEntry, sources: tuple[Source, ...]) -> Path:
     """The verified source file; one from a mirror that was never used before must give the pinned frames."""
-    located = locate(Asset(entry.asset.name, sources), also=entry.siblings)
-    if entry.lock is None or located.source in sources:
+    with settling(sources):
+        located = locate(Asset(entry.asset.name, sources), also=entry.siblings)
+        if entry.lock is None or located.source in sources:
+            return located.path
+        digest = located.source.sha256
+        try:
+            if digest not in _digests(entry):
+                if not entry.sha256:
+                    raise AssetError(
+                        "the pinned source cannot be had, and nothing tells whether the mirror's file has its frames",
+                        where=located.source,
+                        expected=f"sha256 {' or '.join(_digests(entry))}",
+                        got=f"sha256 {digest}",
+                        fix="try again later",
+                    )
+                plan = _plan(entry, entry.frames)
+                prepare_y4m(entry.name, plan, [digest], lambda: located.path, pinned=entry.sha256)
+        except (AssetError, MediaError, RecipeError) as error:
+            _reject(located, error)
+            raise
+        located = keep(located)
+        pin(entry.lock, SequencePin(entry.name, (source_pin(located, entry.lock),)))
         return located.path
-    digest = located.source.sha256
-    try:
-        if digest not in _digests(entry):
-            if not entry.sha256:
-                raise AssetError(
-                    "the pinned source cannot be had, and nothing tells whether the mirror's file has its frames",
-                    where=located.source,
-                    expected=f"sha256 {' or '.join(_digests(entry))}",
-                    got=f"sha256 {digest}",
-                    fix="try again later",
-                )
-            plan = _plan(entry, entry.frames)
-            prepare_y4m(entry.name, plan, [digest], lambda: located.path, pinned=entry.sha256)
-    except (AssetError, MediaError, RecipeError) as error:
-        _reject(located, error)
-        raise
-    located = keep(located)
-    pin(entry.lock, SequencePin(entry.name, (source_pin(located, entry.lock),)))
-    return located.path
 
 
 def _reject(located: Located, error: EvalError) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from evalsuite.assets import ArchiveSource, PackageSource
+from evalsuite.assets import LocalSource, PackageSource
 from evalsuite.download import watched
 from evalsuite.errors import EvalError
 from evalsuite.sources.dataset import prepare
@@ -78,13 +78,13 @@ def _fetch(entry: SequenceEntry, report: Report) -> Fetched:
 
 
 def _grouped(entries: Iterable[SequenceEntry]) -> Iterable[list[SequenceEntry]]:
-    """Sequences of one archive together: the first unpacks it for all, and the others would only wait."""
+    """Sequences of one archive or one file together: the first gets it for all, and the others would only wait."""
     groups: defaultdict[object, list[SequenceEntry]] = defaultdict(list)
     for entry in entries:
         key: object = entry.name
         for source in entry.sources:
-            if isinstance(source, ArchiveSource | PackageSource):
-                key = source.url if isinstance(source, ArchiveSource) else source.archive_sha256
+            if not isinstance(source, LocalSource):
+                key = source.archive_sha256 if isinstance(source, PackageSource) else source.url
                 break
         groups[key].append(entry)
     return groups.values()
