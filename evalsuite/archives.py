@@ -10,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import stat
 import tarfile
 import zipfile
@@ -89,7 +90,7 @@ def _reader(archive: Path) -> _Reader:
 
 def _read_zip(archive: Path, outputs: _Outputs) -> None:
     with zipfile.ZipFile(archive) as content:
-        infos = {info.filename: info for info in content.infolist()}
+        infos = {_named(info.filename): info for info in content.infolist()}
         _check_names(archive, infos)
         for member in outputs.keys() & infos.keys():
             info = infos[member]
@@ -111,13 +112,14 @@ def _read_tar(archive: Path, outputs: _Outputs) -> None:
     ):
         for info in content:
             _check_names(archive, [info.name])
-            if info.name not in left:
+            member = _named(info.name)
+            if member not in left:
                 continue
-            left.discard(info.name)
-            with outputs[info.name] as output:
+            left.discard(member)
+            with outputs[member] as output:
                 file = content.extractfile(info) if info.isreg() else None
                 if file is None:
-                    raise not_there(archive, info.name, "a folder, a link or a device")
+                    raise not_there(archive, member, "a folder, a link or a device")
                 output.take(file)
             if not left:
                 return
@@ -148,7 +150,7 @@ def _read_7z(archive: Path, outputs: _Outputs) -> None:
     try:
         # Given a path instead of a stream, py7zr reads with several threads, whose errors are lost.
         with archive.open("rb") as stream, py7zr.SevenZipFile(stream) as content:
-            infos = {info.filename: info for info in content.files}
+            infos = {_named(info.filename): info for info in content.files}
             _check_names(archive, infos)
             _check_stream(archive, sum(info.uncompressed or 0 for info in infos.values()))
             for member in outputs.keys() & infos.keys():
@@ -157,7 +159,7 @@ def _read_7z(archive: Path, outputs: _Outputs) -> None:
                     if not info.is_file or info.is_symlink or info.is_junction or info.is_socket:
                         raise not_there(archive, member, "a folder, a link or a device")
                     output.check_size(info.uncompressed or 0)
-                    content.extract(targets=[member], factory=Writers(output.write))
+                    content.extract(targets=[info.filename], factory=Writers(output.write))
                     content.reset()
     except (py7zr.exceptions.ArchiveError, py7zr.exceptions.PasswordRequired) as error:
         raise damaged(archive.name, error) from error
@@ -225,6 +227,11 @@ def _check_stream(archive: Path, total: int) -> None:
             got="more",
             fix="do not trust this archive",
         )
+
+
+def _named(name: str) -> str:
+    """A member's name as a manifest has it: `tar -C folder .` puts ./ before each."""
+    return re.sub(r"^(?:\./+)+", "", name)
 
 
 def _check_names(archive: Path, names: Collection[str]) -> None:

@@ -50,7 +50,7 @@ class Wanted:
     """A regular file inside an archive, and where it is to go."""
 
     member: str
-    """Its full name inside."""
+    """Its full name inside, without a leading ./ that it may have there."""
     destination: Path
     """The file to make; its folder exists."""
     sha256: str = ""

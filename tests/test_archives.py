@@ -57,6 +57,16 @@ def test_a_member_is_taken_out_whatever_the_kind(tmp_path: Path, name: str, pack
 
 
 @PACKERS
+@pytest.mark.parametrize("before", ["./", "././"])
+def test_what_was_packed_from_its_folder_has_the_name_that_it_has_there(
+    tmp_path: Path, name: str, pack: Packer, before: str
+) -> None:
+    """As `tar -C folder .` writes it."""
+    data = pack({f"{before}{member}": content for member, content in MEMBERS.items()})
+    assert take(tmp_path, name, data, "some/video.mp4").read_bytes() == VIDEO
+
+
+@PACKERS
 def test_several_members_in_one_go(tmp_path: Path, name: str, pack: Packer) -> None:
     archive = tmp_path / name
     archive.write_bytes(pack({"first": OTHER, "middle": b"not wanted", "last": VIDEO}))

@@ -165,6 +165,8 @@ def test_add_refuses_what_would_be_lost_or_wrong(folder: Path) -> None:
     for arguments, expected in (
         (["one.y4m", "--name", "mine"], "there already"),
         (["one.y4m", "--name", "../mine"], "not a name"),
+        (["one.y4m", "--name", "mine.toml"], "without .toml"),
+        (["one.y4m", "--name", "other", "--licence", "caf\udce9"], "is not UTF-8"),
         (["one.y4m", "sub/one.y4m", "--name", "both"], "would be the sequence one"),
         (["one.y4m", "--name", "other", "--matrix", "bt2021"], "--matrix cannot be"),
         (["one.y4m", "--name", "other", "--range", "tv"], "--range cannot be"),

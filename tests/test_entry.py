@@ -124,6 +124,29 @@ def test_a_run_that_is_no_entry_is_refused_with_every_reason(tmp_path):
     assert not list((tmp_path / "entries").rglob("entry.json"))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("run", "versions"), None, "$.run.versions is None, not object"),
+        (("run", "timing"), {"remarks": None}, "$.run.timing.remarks is None, not array"),
+        (("rate_match", 0, "encodes"), "x", "$.rate_match[0].encodes is 'x', not integer"),
+    ],
+)
+def test_a_run_whose_summary_is_none_is_refused_by_name(tmp_path, path, value, said):
+    run = write_run(tmp_path / "run", BOARD, {"tvc": 0.8})
+    place = run.summary
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(RequestError) as refused:
+        add_run(run, BOARD, tmp_path / "entries")
+    assert said in str(refused.value)
+    place.pop(path[-1])
+    if path[-1] == "versions":
+        with pytest.raises(RequestError, match=r"\$\.run has no versions"):
+            add_run(run, BOARD, tmp_path / "entries")
+
+
 def test_a_run_that_cannot_be_true_is_refused_too(tmp_path):
     run = write_run(tmp_path / "run", BOARD, {"tvc": 0.8})
     summary = json.loads((run.folder / "summary.json").read_text())

@@ -136,6 +136,24 @@ def test_what_is_not_planar_ycbcr_is_refused_by_name(tmp_path: Path, pixel_forma
     assert "convert it" in str(caught.value.fix)
 
 
+@pytest.mark.parametrize("name", ["frames.bin", "download", "frames.v1"])
+def test_a_raw_file_of_any_name_is_read_by_its_geometry(tmp_path: Path, name: str) -> None:
+    format = VideoFormat(64, 48)
+    raw = b"".join(map(join_planes, moving_frames(format, 3)))
+    path = tmp_path / name
+    path.write_bytes(raw)
+    reader = open_video(path, Geometry(64, 48, Fraction(25)))
+    assert b"".join(map(join_planes, reader)) == raw
+    with pytest.raises(MediaError):
+        open_video(path)
+
+
+def test_a_container_is_none_whatever_is_said_of_raw_files(tmp_path: Path) -> None:
+    path, raw = _stored(tmp_path, "yuv420p", VideoFormat(64, 48), "ffv1", "mkv")
+    reader = open_video(path, Geometry(32, 32, Fraction(25)))
+    assert b"".join(map(join_planes, reader)) == raw
+
+
 def test_raw_files_need_a_geometry(tmp_path: Path) -> None:
     path = tmp_path / "clip.yuv"
     path.write_bytes(bytes(24 * 16 * 3 // 2 * 2))

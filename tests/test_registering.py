@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +22,7 @@ from evalsuite.assets import LocalSource
 from evalsuite.cli.datasets import app
 from evalsuite.errors import AssetError, MediaError, RequestError
 from evalsuite.sources.dataset import load_dataset, prepare
+from evalsuite.sources.registering import expanded
 from evalsuite.sources.y4m import join_planes, write_y4m
 from evalsuite.types import VideoFormat
 
@@ -179,6 +182,27 @@ def test_part_of_a_folder_is_enough(videos: Path) -> None:
     result = run("fetch", "set", code=3)
     assert "1 of 2: Walk" in result.stderr or "1 of 1: Walk" in result.stderr
     assert "1 of 2 sequences have to be got in person: Write to the publishers." in result.stderr
+
+
+def test_a_file_that_is_named_twice_is_one(videos: Path) -> None:
+    files = expanded([videos])
+    assert len(files) == len(set(files)) > 1
+    assert expanded([videos, files[1], videos / "." / files[0].name, videos]) == files
+    assert expanded([files[1], videos]) == [files[1], *(one for one in files if one != files[1])]
+
+
+def test_a_path_that_is_not_utf8_is_refused(tmp_path: Path, videos: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    shutil.copytree(videos, odd)
+    assert (
+        "refused: Night: the path cannot be written down: it is not UTF-8"
+        in run("add", odd, "--for", "set", code=3).output
+    )
+    assert {row["status"] for row in register(odd, code=3).values()} == {"refused"}
+    with pytest.raises(RequestError, match="not UTF-8") as caught:
+        run("add", odd / "Night_v2.yuv", "--name", "x", "--size", "32x32", "--fps", "25")
+    assert "caf\ufffd" in str(caught.value)
+    assert not Path("datasets/x.toml").exists()
 
 
 def test_requests_that_make_no_sense(videos: Path, tmp_path: Path) -> None:

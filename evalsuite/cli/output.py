@@ -42,8 +42,9 @@ def by_family(infos: Iterable[MetricInfo]) -> Iterator[tuple[str, MetricInfo]]:
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout; numbers that JSON has not are null."""
-    typer.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on stdout; numbers that JSON has not are null, and bytes of paths that are not UTF-8 are ?."""
+    text = json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(text.encode("utf-8", "replace").decode())
 
 
 def _plain(value: Any) -> Any:

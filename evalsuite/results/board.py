@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -162,7 +161,8 @@ def parse_board(data: dict[str, Any], path: Path) -> Board:
         profiles=profiles,
         headline=table.take("headline", lambda value: _known(_some_texts(value), scored)),
     )
-    table.take("sequences", lambda _: _once([one.name for one in board.sequences]))
+    table.take("sequences", lambda _: _once("sequence", [one.name for one in board.sequences]))
+    table.take("headline", lambda _: _once("metric", board.headline))
     table.finish()
     return board
 
@@ -190,7 +190,7 @@ def _targets(value: object) -> tuple[str, tuple[float, ...]]:
 
 def _is_rate(value: object) -> bool:
     # The limits of `--match`.
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value < 1e6
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
 
 
 def _versions(value: object) -> dict[str, str]:
@@ -225,7 +225,7 @@ def _known(names: tuple[str, ...], scored: set[str]) -> tuple[str, ...]:
     return names
 
 
-def _once(names: list[str]) -> None:
+def _once(what: str, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"each sequence once, not {', '.join(twice)} twice")
+        raise ValueError(f"each {what} once, not {', '.join(twice)} twice")

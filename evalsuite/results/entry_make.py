@@ -18,10 +18,13 @@ from evalsuite.results.conformance import deviations, stamp_of
 from evalsuite.results.entry import Entry
 from evalsuite.results.entry_check import check_entry
 from evalsuite.results.entry_files import write_entry
+from evalsuite.results.entry_schema import violations_of
 from evalsuite.results.load import RunResults
 
 LICENCE = "CC0-1.0"
 """Of the numbers of an entry, where its maker does not say otherwise."""
+
+_SHOWN = 5
 
 
 def add_run(
@@ -50,6 +53,13 @@ def add_run(
             where=run.folder,
             got=f"a run by {stamp_of(run).get('name') or 'no board'}",
             fix=f"run `evalsuite run --board {board.name}`",
+        )
+    if wrong := violations_of(run.summary, "summary"):
+        raise RequestError(
+            "the run's summary is not as docs/summary.schema.json says",
+            where=run.folder / "summary.json",
+            got="\n    ".join(wrong[:_SHOWN]),
+            fix="run the board again with this version; a summary is not edited by hand",
         )
     if found := deviations(board, run):
         raise RequestError(

@@ -13,7 +13,7 @@ from evalsuite.errors import EvalError, RequestError
 from evalsuite.files import is_verified, sha256_of, storing
 from evalsuite.sources.colour import is_convertible
 from evalsuite.sources.dataset import from_file, is_in_place, prepared_file
-from evalsuite.sources.fields import NAME, quoted
+from evalsuite.sources.fields import NAME, NAME_IN_WORDS, quoted
 from evalsuite.sources.filenames import raw_geometry
 from evalsuite.sources.hdr import manifest_lines
 from evalsuite.sources.lockfile import written_path
@@ -110,8 +110,9 @@ def write_manifest(
         AssetError: the cache or the manifest cannot be written.
         RecipeError: a description, licence or tag that a manifest cannot state.
     """
-    if not NAME.fullmatch(name):
-        raise RequestError("not a name for a dataset", expected="letters, digits, '.', '_' and '-'", got=repr(name))
+    if not NAME.fullmatch(name) or name.endswith(".toml"):
+        expected = f"{NAME_IN_WORDS}; without .toml, which is the end of a path"
+        raise RequestError("not a name for a dataset", expected=expected, got=repr(name))
     path = Path("datasets") / f"{name}.toml"
     if path.exists() and not replace:
         raise RequestError("the dataset is there already", where=path, fix="choose another --name, or give --force")
@@ -135,6 +136,10 @@ def write_manifest(
         sequences.append(sequence)
         blocks.append(_block(sequence, file, path.parent, tuple(tags), licence, raw))
     text = "\n".join(blocks)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError("a description, licence or tag is not UTF-8, as a manifest is", where=path) from error
     parse_manifest(tomllib.loads(text), path.absolute())  # what could not be loaded again is not written
     part = path.with_name(f".{path.name}.part")
     with storing(path):

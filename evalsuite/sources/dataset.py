@@ -16,7 +16,7 @@ from evalsuite.sources.manifest import Dataset, SequenceEntry, parse_manifest
 from evalsuite.sources.pinning import refreshed, source_pin, with_pins
 from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m, remember
 from evalsuite.sources.probe import Probe, check_fits, probe
-from evalsuite.sources.reader import open_video
+from evalsuite.sources.reader import RAW_SUFFIXES, open_video
 from evalsuite.sources.tags import Stated, resolve_colour
 from evalsuite.sources.y4m import Geometry, Y4MReader
 from evalsuite.types import Sequence
@@ -214,6 +214,8 @@ def from_file(
     """
     if frames is not None and frames < 1:
         raise RequestError("a sequence has at least one frame", where=path, got=frames, fix="use --frames 1 or more")
+    if path.suffix.lower() not in RAW_SUFFIXES:
+        geometry = None  # it is of those that were named beside this one
     reader = open_video(path, geometry)
     colour = resolve_colour(reader.format, reader.told, stated)
     digest = sha256_of(path)

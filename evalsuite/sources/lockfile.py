@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evalsuite.errors import AssetError, RecipeError
+from evalsuite.errors import AssetError, RecipeError, RequestError
 from evalsuite.files import locked, storing
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table, quoted
@@ -78,10 +78,23 @@ _known: dict[tuple[str, int, int, int], Pins] = {}
 
 
 def written_path(file: Path, folder: Path) -> str:
-    """A path as a file in `folder` states it: relative where both stand in one tree that can be moved."""
+    """A path as a file in `folder` states it: relative where both stand in one tree that can be moved.
+
+    Raises:
+        RequestError: it is not UTF-8, as TOML is.
+    """
     tree = folder.absolute().parent
     absolute = file.absolute()
-    return os.path.relpath(absolute, folder.absolute()) if absolute.is_relative_to(tree) else str(absolute)
+    path = os.path.relpath(absolute, folder.absolute()) if absolute.is_relative_to(tree) else str(absolute)
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            "the path cannot be written down: it is not UTF-8",
+            where=path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            fix="rename the file or folder",
+        ) from error
+    return path
 
 
 def today() -> str:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 RAW_SUFFIXES = frozenset((".yuv", ".raw", ".rgb"))
 """Of files without a header."""
 
+CONTAINER_SUFFIXES = frozenset(
+    (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts", ".264", ".265", ".hevc", ".ivf")
+)
+"""Of files that describe themselves, whatever is said of raw ones."""
+
 _SLACK_FRAMES = 2
 """By which the last frame may end before the stream does."""
 
@@ -60,7 +65,8 @@ def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
 
     Args:
         path: the file.
-        geometry: what a raw file does not say about itself; required for raw files and ignored for others.
+        geometry: what a raw file does not say about itself; required for raw files and ignored for Y4M and for names
+            of containers. A file of any other name is raw where it is given.
 
     Raises:
         MediaError: missing, empty, foreign, or of an unsupported format.
@@ -76,7 +82,8 @@ def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
         raise MediaError("the video file is empty", where=path)
     if magic == b"YUV4MPEG2 ":
         return Y4MReader(path)
-    if path.suffix.lower() in RAW_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in RAW_SUFFIXES or (geometry is not None and suffix not in CONTAINER_SUFFIXES):
         if geometry is None:
             raise MediaError(
                 "a raw file does not say its geometry",

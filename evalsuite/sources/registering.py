@@ -15,10 +15,9 @@ from evalsuite.sources.filenames import parse_name
 from evalsuite.sources.lockfile import SequencePin, SourcePin, pin, today, written_path
 from evalsuite.sources.manifest import Dataset, SequenceEntry
 from evalsuite.sources.probe import check_fits, probe
-from evalsuite.sources.reader import RAW_SUFFIXES
+from evalsuite.sources.reader import CONTAINER_SUFFIXES, RAW_SUFFIXES
 
-_CONTAINERS = (".y4m", ".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".ts", ".264", ".265", ".hevc", ".ivf")
-VIDEO_SUFFIXES = frozenset((*RAW_SUFFIXES, *_CONTAINERS))
+VIDEO_SUFFIXES = RAW_SUFFIXES | CONTAINER_SUFFIXES | {".y4m"}
 """Of files that are taken for videos where a folder is named."""
 
 
@@ -36,6 +35,8 @@ class Registered:
 def expanded(paths: Iterable[Path]) -> list[Path]:
     """The files that were named, and in place of each folder every video file below it, in the order of their names.
 
+    A file that is named twice, or in a folder that is named too, is there once.
+
     Raises:
         RequestError: a folder has none.
     """
@@ -50,7 +51,10 @@ def expanded(paths: Iterable[Path]) -> list[Path]:
                 "the folder holds no video file", where=path, expected="files in " + ", ".join(sorted(VIDEO_SUFFIXES))
             )
         found += videos
-    return found
+    first: dict[Path, Path] = {}
+    for path in found:
+        first.setdefault(path.absolute(), path)
+    return list(first.values())
 
 
 def register(dataset: Dataset, files: Iterable[Path]) -> Iterator[Registered]:
