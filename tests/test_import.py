@@ -196,11 +196,45 @@ def test_csv_metric_of_unknown_direction_describes(tmp_path):
         ("sequence,bpp,q,psnr_y\nbunny,0.1,3,30\nbunny,0.1,3,31\n", "repeats a score"),
         ("sequence,bpp,psnr_y\nbunny,-,30\n", "a rate point without a rate"),
         ("sequence,bpp,frames,psnr_y\nbunny,0.1,48,30\nbunny,0.2,96,33\n", "not of one sequence"),
+        ("sequence,bpp,bytes,psnr_y\nbunny,0.1,7.9,30\n", "no usable bytes"),
+        ("sequence,bpp,bytes,psnr_y\nbunny,0.1,-5,30\n", "no usable bytes"),
+        ("sequence,bpp,q,bytes,metric,score\nb,0.1,1,7,psnr_y,30\nb,0.1,1,8,vmaf,30\n", "has other bytes"),
+        # 0.1 bpp of 100 x 100 pixels at 25 fps are 25 kbps; of 8 frames they are 1000 bytes.
+        ("sequence,bpp,kbps,width,height,fps,psnr_y\nbunny,0.1,25.3,100,100,25,30\n", "contradict each other"),
+        ("sequence,bpp,bytes,width,height,frames,psnr_y\nbunny,0.1,989,100,100,8,30\n", "contradict each other"),
+        ("sequence,kbps,bytes,width,height,frames,fps,psnr_y\nbunny,25,100,100,100,8,25,30\n", "contradict each other"),
+        ("codec,sequence,bpp,psnr_y\na,bunny,0.1,30\nb,bunny,0.2,33\n", "several codecs"),
     ],
 )
 def test_csv_that_is_not_clear_is_refused(tmp_path, text, said):
     with pytest.raises(RequestError, match=said):
         imported(tmp_path, write(tmp_path, "a.csv", text), "csv")
+
+
+def test_rates_that_agree_within_a_percent_are_taken(tmp_path):
+    text = "sequence,bpp,kbps,bytes,width,height,frames,fps,psnr_y\nbunny,0.1,25.1,996,100,100,8,25,30\n"
+    run = imported(tmp_path, write(tmp_path, "a.csv", text), "csv")
+    assert run.points.loc[0, ["bpp", "kbps", "bytes"]].tolist() == [0.1, 25.1, 996]
+
+
+def test_a_dataset_that_the_file_names_is_not_renamed(tmp_path):
+    file = write(tmp_path, "a.csv", "sequence,dataset,bpp,psnr_y\nbunny,UVG,0.1,30\nbunny,UVG,0.2,33\n")
+    with pytest.raises(RequestError, match="dataset: what was given contradicts the file"):
+        imported(tmp_path, file, "csv", dataset="MCL")
+    assert set(imported(tmp_path, file, "csv", dataset="UVG").points["dataset"]) == {"UVG"}
+    gap = write(tmp_path, "b.csv", "sequence,dataset,bpp,psnr_y\nbunny,-,0.1,30\nbunny,-,0.2,33\n")
+    assert set(imported(tmp_path, gap, "csv", dataset="MCL").points["dataset"]) == {"MCL"}
+
+
+def test_one_codec_may_be_renamed_and_several_are_not_merged(tmp_path):
+    files = [
+        write(tmp_path, f"{codec}.csv", f"codec,sequence,bpp,psnr_y\n{codec},{codec}-clip,0.1,30\n")
+        for codec in ("foo", "qux")
+    ]
+    assert imported(tmp_path, files[0], "csv", codec="mine", sequence="one").points["codec"].tolist() == ["mine"]
+    with pytest.raises(RequestError, match="several codecs") as refused:
+        import_published(files, "csv", Given(codec="mine"), tmp_path / "both")
+    assert "foo, qux" in str(refused.value)
 
 
 def test_q_that_rises_with_the_rate_is_not_the_suites_q(tmp_path):

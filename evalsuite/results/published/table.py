@@ -11,8 +11,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from evalsuite.errors import RequestError
 from evalsuite.results.published.base import Figure, Given, Publication, PublishedPoint, Source, from_name, refused
-from evalsuite.results.rdcsv import KNOWN, RateUnit, RDTable, read_number, read_rd_csv
+from evalsuite.results.rdcsv import KNOWN, MISSING, RateUnit, RDTable, read_number, read_rd_csv
 
 _Q = ("q", "qp", "crf")
 
@@ -32,11 +33,10 @@ def read(path: Path, given: Given) -> Publication:
         q = _first(path, line, side, _Q)
         bpp, kbps = _rate(path, line, rates, "bpp"), _rate(path, line, rates, "kbps")
         key = (source, "" if q is None else f"{q:g}", bpp, kbps)
-        size = _first(path, line, side, ("bytes",))
-        point = found.setdefault(
-            key,
-            PublishedPoint(source, key[1] or f"line {line}", {}, q, bpp, kbps, None if size is None else int(size)),
-        )
+        size = _count(path, line, side, "bytes", most=1e15)
+        point = found.setdefault(key, PublishedPoint(source, key[1] or f"line {line}", {}, q, bpp, kbps, size))
+        if point.bytes != size:
+            raise refused(path, f"line {line} has other bytes than the rate point before", point.bytes, size)
         if metric in point.scores:
             raise refused(path, f"line {line} repeats a score", f"one {metric} for each rate point", score)
         found[key] = replace(point, scores={**point.scores, metric: score})
@@ -61,11 +61,21 @@ def _source(path: Path, table: RDTable, given: Given, name: str, line: int, side
             f"line {line}",
             fix="add a column called sequence, or give --sequence",
         )
+    dataset = side.get("dataset", "")
+    dataset = "" if dataset.casefold() in MISSING else dataset
+    if dataset and given.dataset and dataset != given.dataset:
+        raise RequestError(
+            "dataset: what was given contradicts the file",
+            where=f"{path}, line {line}",
+            expected=dataset,
+            got=given.dataset,
+            fix="leave the option out",
+        )
     width, height, rate = from_name(name)
     counts = {key: _count(path, line, side, key) for key in ("width", "height", "frames")}
     return Source(
         name=name,
-        dataset=side.get("dataset") or given.dataset or "",
+        dataset=dataset or given.dataset or "",
         width=counts["width"] or width,
         height=counts["height"] or height,
         frame_rate=_frame_rate(path, line, side) or rate,
@@ -86,11 +96,11 @@ def _first(path: Path, line: int, side: dict[str, str], names: tuple[str, ...]) 
     return value if math.isfinite(value) and abs(value) < 1e15 else None
 
 
-def _count(path: Path, line: int, side: dict[str, str], name: str) -> int | None:
+def _count(path: Path, line: int, side: dict[str, str], name: str, most: float = 1e9) -> int | None:
     value = read_number(path, line, side[name]) if name in side else math.nan
     if math.isnan(value):
         return None
-    if not (1 <= value < 1e9 and value == int(value)):
+    if not (1 <= value < most and value == int(value)):
         raise refused(path, f"line {line} has no usable {name}", "a whole number above 0", side[name])
     return int(value)
 

@@ -26,6 +26,9 @@ FORMATS: dict[str, Callable[[Path, Given], Publication]] = {
 }
 """What `evalsuite import --format` takes."""
 
+_AGREE = 0.01
+"""Difference of two rates of one point that rounding, and 30 for 30000/1001, may make."""
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -110,7 +113,8 @@ def import_published(
 
 def _codec_name(files: Sequence[Path], publications: Sequence[Publication], given: Given) -> str:
     names = {publication.codec for publication in publications if publication.codec}
-    if len(names) > 1 and not given.codec:
+    if len(names) > 1:
+        # One name for all of them would make one curve of several.
         raise RequestError(
             "the files are of several codecs", got=", ".join(sorted(names)), fix="import each codec by itself"
         )
@@ -190,6 +194,20 @@ def _with_rates(path: Path, point: PublishedPoint) -> PublishedPoint:
         )
     if kbps is None and sample_rate is not None:
         kbps = bpp * sample_rate
+    told = {"bpp": bpp}
+    if kbps is not None and sample_rate is not None:
+        told["kbps"] = kbps / sample_rate
+    if point.bytes is not None and source.width and source.height and source.frames:
+        told["bytes"] = 8 * point.bytes / (source.width * source.height * source.frames)
+    # Means over a dataset are of several sizes and rates, and need not agree.
+    if not source.averaged and max(told.values()) > (1 + _AGREE) * min(told.values()):
+        raise RequestError(
+            "the rates of a point contradict each other",
+            where=f"{path}: {source.name}, {point.label}",
+            expected="the same bits per pixel by each of them, within 1 %",
+            got=", ".join(f"{value:.4g} by {name}" for name, value in told.items()),
+            fix="correct the file, or its size, frames and frame rate",
+        )
     return replace(point, bpp=bpp, kbps=kbps)
 
 
