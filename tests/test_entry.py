@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,33 @@ def test_the_manifest_keeps_to_the_published_schema(made):
             assert list(validator.iter_errors(less)), key
             assert violations_of(less, "entry"), key
         assert violations_of({**document, "extra": 1}, "entry")
+
+
+def test_what_nobody_sees_is_no_part_of_a_name(made):
+    document = json.loads((made[1]["tvc"].folder / "entry.json").read_text())
+    validator = jsonschema.Draft202012Validator(json.loads(schema_text("entry")))
+    unseen = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")]
+    assert len(unseen) > 200
+    assert [c for c in unseen if not violations_of({**document, "codec": f"tvc{c}"}, "entry")] == []
+    for codec in ("tvc\u200b", "a\nb", "\u202eabc", "\U000e0041x"):
+        assert list(validator.iter_errors({**document, "codec": codec}))
+    for codec in ("x265:lowdelay", "Größe 2", "编码器", "x (y)", "\U0001f600"):
+        assert violations_of({**document, "codec": codec}, "entry") == []
+        assert list(validator.iter_errors({**document, "codec": codec})) == []
+
+
+def test_schemas_are_kept_to_as_json_schema_means_them(made):
+    """True is no 1, and 0 is not above 0."""
+    document = json.loads((made[1]["tvc"].folder / "entry.json").read_text())
+    assert violations_of({**document, "schema": True}, "entry") == ["$.schema is True, not 1"]
+    assert violations_of({**document, "schema": 1}, "entry") == []
+    summary = json.loads((made[1]["tvc"].folder / "summary.json").read_text())
+    validator = jsonschema.Draft202012Validator(json.loads(schema_text("summary")))
+    loss = {"model": "iid", "burst": None, "packet_bytes": 1200, "seed": 1, "kind": "drop", "class": None}
+    for rate, good in ((0.5, True), (1, True), (0, False), (0.0, False), (-0.1, False), (1.1, False)):
+        summary["codecs"][0]["loss"] = {**loss, "rate": rate}
+        assert (violations_of(summary, "summary") == []) is good, rate
+        assert (list(validator.iter_errors(summary)) == []) is good, rate
 
 
 def test_whoever_measures_the_same_has_the_same_entry(tmp_path):

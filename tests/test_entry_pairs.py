@@ -58,6 +58,12 @@ def test_of_two_anchors_of_one_date_the_scores_are_compared(board_folder):
     assert "x265: anchor x265 on face, q 40: vmaf mean is" in all_faults(board_folder)
 
 
+def test_a_codec_is_not_called_as_an_entry_is(board_folder, tmp_path):
+    tvc = entry_of(board_folder, "tvc").manifest.id
+    add(board_folder.parent, BOARD, tmp_path, {tvc: 0.7, "x265-4.3-00000000": 0.6, "X265": 0.65}, day="2026-04-01")
+    assert all_faults(board_folder) == f"tvc: codec {tvc} has the file name of the entry {tvc}"
+
+
 def _bare(folder):
     (folder / "entry.json").unlink()
     return folder

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow.parquet as pq
 
 from evalsuite.results.board import Board
-from evalsuite.results.entry import Entry
+from evalsuite.results.entry import Entry, codec_slug
 from evalsuite.results.entry_check import Fault
 
 _ONE_DATE = "remove one of the two: a run gives one entry of each codec"
@@ -15,7 +15,9 @@ _ONE_CODEC = "remove one of the two, or run the codec that is meant"
 
 
 def pair_faults(entries: Sequence[Entry], board: Board) -> list[Fault]:
-    """Entries of one codec and one date, and codecs with the bitstreams of another; each at the later of the two.
+    """Entries of one codec and one date, codecs with the bitstreams of another, and codecs called as an entry is.
+
+    Of two entries it is the later one's fault.
 
     Args:
         entries: of the board, each of them without a fault of its own.
@@ -24,7 +26,7 @@ def pair_faults(entries: Sequence[Entry], board: Board) -> list[Fault]:
     by_age = sorted(entries, key=lambda entry: (entry.manifest.date, entry.manifest.id))
     return [
         Fault(f"{board.name}/{entry.folder.name}", text, fix)
-        for found in (_of_one_date(by_age), _of_one_content(by_age))
+        for found in (_of_one_date(by_age), _of_one_content(by_age), _of_one_address(by_age))
         for entry, text, fix in found
     ]
 
@@ -46,6 +48,14 @@ def _of_one_content(by_age: Sequence[Entry]) -> Iterator[tuple[Entry, str, str]]
         if other.manifest.codec != entry.manifest.codec:
             named = f"{other.manifest.codec} in {other.folder.name}"
             yield entry, f"every bitstream of {entry.manifest.codec} is one of {named}, and the reverse", _ONE_CODEC
+
+
+def _of_one_address(by_age: Sequence[Entry]) -> Iterator[tuple[Entry, str, str]]:
+    """Badges of codecs and of entries lie in one folder, so that either would be the other's."""
+    ids = {entry.manifest.id for entry in by_age}
+    for entry in by_age:
+        if (name := codec_slug(entry.manifest.codec)) in ids:
+            yield entry, f"codec {entry.manifest.codec} has the file name of the entry {name}", "rename the codec"
 
 
 def _bitstreams(entry: Entry) -> frozenset[str]:

@@ -60,9 +60,9 @@ def _violations(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], 
     if kinds and not any(_is(value, kind) for kind in kinds):
         yield f"{where} is {_shown(value)}, not {' or '.join(kinds)}"
         return
-    if "const" in schema and value != schema["const"]:
+    if "const" in schema and not _same(value, schema["const"]):
         yield f"{where} is {_shown(value)}, not {schema['const']}"
-    if "enum" in schema and value not in schema["enum"]:
+    if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
         yield f"{where} is {_shown(value)}, not one of {', '.join(map(str, schema['enum']))}"
     if isinstance(value, str):
         # `$` is the end in JSON Schema; to Python it is also before a last newline.
@@ -73,6 +73,8 @@ def _violations(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], 
     if isinstance(value, int | float):
         if value < schema.get("minimum", value):
             yield f"{where} is {_shown(value)}, less than {schema['minimum']}"
+        if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+            yield f"{where} is {_shown(value)}, not more than {schema['exclusiveMinimum']}"
         if value > schema.get("maximum", value):
             yield f"{where} is {_shown(value)}, more than {schema['maximum']}"
     if isinstance(value, dict):
@@ -93,6 +95,10 @@ def _violations(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], 
 def _is(value: object, kind: str) -> bool:
     # A truth value is a number to Python, but not to JSON.
     return isinstance(value, _KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _same(value: object, told: object) -> bool:
+    return value == told and isinstance(value, bool) == isinstance(told, bool)
 
 
 def _shown(value: object) -> str:
