@@ -6,7 +6,7 @@ import pytest
 from gate_samples import rows, write_run
 
 from evalsuite.errors import RequestError, StoreError
-from evalsuite.results.history import accept_run, keep_run, kept_runs, open_run
+from evalsuite.results.history import accept_run, keep_run, kept_runs, open_run, without_paths
 from evalsuite.results.load import read_run
 
 
@@ -116,6 +116,31 @@ def test_an_accepted_run_is_whole_and_names_no_path(tmp_path):
         "bd_rate.csv",
         "summary.json",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("no '/home/me/my videos/a b.y4m' there", "no 'a b.y4m' there"),
+        ('cannot read "/home/me/my videos/a.y4m": gone', 'cannot read "a.y4m": gone'),
+        ("'/home/me/a b/x' and '/srv/c d/y'", "'x' and 'y'"),
+        ("see file:///home/me/a.y4m, file:/home/me/b", "see a.y4m, b"),
+        ("file://host/home/me/a.y4m", "a.y4m"),
+        ("gcc -I/home/me/include -L/usr/lib/x -O2", "gcc -Iinclude -Lx -O2"),
+        ("-I/home/me/include", "-Iinclude"),
+        ("--weights=/home/me/w.bin", "--weights=w.bin"),
+        ("30000/1001 tokens/s, and/or 'a/b c/d' in x-y/z/w", "30000/1001 tokens/s, and/or 'a/b c/d' in x-y/z/w"),
+        ("https://example.org/a/b s3://bucket/a/b ~/x/y ./a/b", "https://example.org/a/b s3://bucket/a/b ~/x/y ./a/b"),
+    ],
+)
+def test_no_text_keeps_the_folders_of_a_machine(text, kept):
+    assert without_paths(text) == kept
+    assert without_paths({"told": [text]}) == {"told": [kept]}
+
+
+def test_no_key_keeps_the_folders_of_a_machine():
+    told = {"/home/me/w.bin": 1, "/srv/w.bin": 2, "plain": 3, "name": "/home/x"}
+    assert without_paths(told) == {"w.bin": 1, "w.bin (2)": 2, "plain": 3, "name": "/home/x"}
 
 
 def test_a_damaged_copy_is_noticed(tmp_path, store):

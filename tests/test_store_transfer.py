@@ -143,6 +143,37 @@ def test_runs_are_opened_from_an_address(
         open_run(f"{url}/nowhere")
 
 
+@pytest.mark.parametrize("name", ["results.parquet", "frames.parquet", "bd_rate.csv"])
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_run_in_the_cache_is_held_against_its_address(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, exported: bool
+) -> None:
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
+    export(folder, str(tmp_path / "export"))
+    run = max(held(folder)["runs"])
+    address = f"file://{tmp_path / 'export'}" + ("" if exported else f"/runs/{run}")
+    cached = open_run(address).folder / name
+    good = cached.read_bytes()
+    for bad in (good[: len(good) // 2], good + b"x", None):
+        cached.unlink()
+        if bad is not None:
+            cached.write_bytes(bad)
+        assert open_run(address).folder == cached.parent
+        assert cached.read_bytes() == good
+
+
+def test_a_run_that_is_damaged_at_its_address_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
+    export(folder, str(tmp_path / "export"))
+    run = max(held(folder)["runs"])
+    (tmp_path / "export/runs" / run / "bd_rate.csv").write_text("metric\nforged\n")
+    with pytest.raises(StoreError, match=r"bd_rate\.csv of the run is not what its address tells"):
+        open_run(f"file://{tmp_path / 'export'}")
+    assert not list((tmp_path / "cache/runs").glob("[0-9a-f]*"))
+
+
 def test_another_stores_export_is_not_replaced_by_accident(folder: Path, tmp_path: Path) -> None:
     address = str(tmp_path / "export")
     export(filled(tmp_path / "other", ("x",)), address)

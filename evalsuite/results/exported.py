@@ -20,7 +20,7 @@ from typing import Any
 from evalsuite.assets import cache_dir
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.remote import Place
-from evalsuite.results.load import RESULT_FILES, read_run
+from evalsuite.results.load import RESULT_FILES, read_whole_run
 from evalsuite.scratch import Scratch
 
 MANIFEST = "store.json"
@@ -122,17 +122,19 @@ def fetch_run(address: str) -> Path:
         address: of a run's folder, or of an exported store, which may end in `@N` as a store's folder may.
 
     Returns:
-        A run folder; to be read by `read_run`, which verifies it.
+        A run folder, whole: what was damaged in the cache has been fetched again.
 
     Raises:
         RequestError: there is neither, or the store has no such run.
         AssetError: the address cannot be reached.
-        StoreError: the manifest there is damaged.
+        StoreError: the manifest or the run there is damaged.
     """
     place, back = Place(address), 0
     summary = place.read("summary.json")
     if summary is not None:
-        return _cached(place, "", summary)
+        # Whatever else a run has, its summary knows.
+        rows = place.read("bd_rate.csv")
+        return _cached(place, "", summary, {} if rows is None else {"bd_rate.csv": _digest_of(rows)})
     manifest = read_manifest(place)
     if manifest is None and (found := re.fullmatch(r"(.+)@(\d{1,6})", address)):
         place, back = Place(found[1]), int(found[2])
@@ -144,21 +146,23 @@ def fetch_run(address: str) -> Path:
             expected=f"summary.json or {MANIFEST} at this address",
             fix="give the address that a run's folder was copied to, or that `evalsuite store export` was given",
         )
-    folder = f"runs/{nth_latest(sorted(manifest.runs), back, place.address)}/"
+    name = nth_latest(sorted(manifest.runs), back, place.address)
+    folder = f"runs/{name}/"
     summary = place.read(f"{folder}summary.json")
     if summary is None:
         raise StoreError(
             "a run of the exported store is missing", where=f"{place.address}/{folder}", fix="export again"
         )
-    return _cached(place, folder, summary)
+    return _cached(place, folder, summary, manifest.runs[name])
 
 
-def _cached(place: Place, folder: str, summary: bytes) -> Path:
+def _cached(place: Place, folder: str, summary: bytes, told: Mapping[str, Digest]) -> Path:
     parent = cache_dir() / "runs"
     target = parent / hashlib.sha256(summary).hexdigest()
     if target.exists():
         try:
-            return read_run(target).folder
+            _check(target, told)
+            return target
         except StoreError:
             shutil.rmtree(target)
     with Scratch(parent / "tmp") as temporary:
@@ -166,9 +170,30 @@ def _cached(place: Place, folder: str, summary: bytes) -> Path:
         run.mkdir()
         place.get([(f"{folder}{name}", run / name) for name in RESULT_FILES[:-1]])
         (run / RESULT_FILES[-1]).write_bytes(summary)
+        _check(run, told)
         try:
             run.replace(target)
         except OSError:
             if not target.exists():  # another process may have been faster
                 raise
     return target
+
+
+def _check(folder: Path, told: Mapping[str, Digest]) -> None:
+    """Refuse a run that is not whole, or not what is told of its files."""
+    read_whole_run(folder)
+    for name, digest in told.items():
+        path = folder / name
+        found = _digest_of(path.read_bytes()) if path.is_file() else None
+        if found != digest:
+            raise StoreError(
+                f"{name} of the run is not what its address tells",
+                where=path,
+                expected=f"{digest.bytes} bytes, sha256 {digest.sha256}",
+                got=f"{found.bytes} bytes, sha256 {found.sha256}" if found else "no file",
+                fix="export the store again with --replace",
+            )
+
+
+def _digest_of(data: bytes) -> Digest:
+    return Digest(hashlib.sha256(data).hexdigest(), len(data))

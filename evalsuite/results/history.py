@@ -32,8 +32,17 @@ _NAMES = ("name", "codec", "codecs", "anchor", "sequence")
 
 _STAMP = "%Y%m%dT%H%M%S"
 
-_FOLDERS = re.compile(r"(?<![\w.~/-])/(?:[^\s/'\":;,]+/)+")
-"""The folders of an absolute path within a text; an address of the web has none of the first character."""
+_PATH = r"/(?:[^\s/'\":;,]+/)+"
+_FOLDERS = re.compile(
+    rf"""
+      (?<=')/(?:[^'\n]*/)(?=[^'/\n]*')|(?<=")/(?:[^"\n]*/)(?=[^"/\n]*")  # within quotes, where blanks are of the path
+    | file:/+(?:[^\s/'":;,]+/)*                                          # an address of this machine
+    | (?<![^\s'"=([,;:])(-[A-Za-z]){_PATH}                               # an option that its path is written behind
+    | (?<![\w.~/-]){_PATH}                         # any other; an address of the web has none of the character before
+    """,
+    re.VERBOSE,
+)
+"""The folders of an absolute path within a text, and before them an option that stays."""
 
 
 def keep_run(run: RunResults, store: Path, name: str = "") -> Path:
@@ -127,18 +136,26 @@ def without_machine(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_paths(value: Any) -> Any:
-    """The value with the last part of every absolute path in its place, in texts too.
+    """The value with the last part of every absolute path in its place, in texts and keys too.
 
-    >>> without_paths({"binary": "/usr/bin/tvc", "why": "no '/home/me/a.y4m', see https://example.com/a"})
+    >>> without_paths({"binary": "/usr/bin/tvc", "why": "no '/home/my files/a.y4m', see https://example.com/a"})
     {'binary': 'tvc', 'why': "no 'a.y4m', see https://example.com/a"}
     """
     if isinstance(value, dict):
-        return {key: one if key in _NAMES else without_paths(one) for key, one in value.items()}
+        found: dict[str, Any] = {}
+        for key, one in value.items():
+            short = name = without_paths(key)
+            number = 1
+            while name in found:  # two paths may end alike, and neither is to be lost
+                number += 1
+                name = f"{short} ({number})"
+            found[name] = one if key in _NAMES else without_paths(one)
+        return found
     if isinstance(value, list):
         return [without_paths(one) for one in value]
     if not isinstance(value, str):
         return value
-    return Path(value).name if Path(value).is_absolute() else _FOLDERS.sub("", value)
+    return Path(value).name if Path(value).is_absolute() else _FOLDERS.sub(lambda found: found[1] or "", value)
 
 
 def open_run(text: str) -> RunResults:
@@ -174,14 +191,3 @@ def open_run(text: str) -> RunResults:
 def kept_runs(store: Path) -> list[Path]:
     """The runs in a store's history, the latest last."""
     return sorted(one for one in (store / RUNS).glob("[0-9]*") if one.is_dir())
-
-
-def read_whole_run(folder: Path) -> RunResults:
-    """Read a run as `read_run`, and verify the per-frame scores too.
-
-    Raises:
-        StoreError: a file of it is missing, damaged or of another version.
-    """
-    run = read_run(folder)
-    run.frames(cell_key="-")
-    return run

@@ -148,6 +148,17 @@ def read_run(folder: Path) -> RunResults:
     return RunResults(folder, points, summary)
 
 
+def read_whole_run(folder: Path) -> RunResults:
+    """Read a run as `read_run`, and verify the per-frame scores too.
+
+    Raises:
+        StoreError: a file of it is missing, damaged or of another version.
+    """
+    run = read_run(folder)
+    run.frames(cell_key="-")
+    return run
+
+
 def _points_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     listed = [dict(row) for row in rows]
     for number, row in enumerate(listed):

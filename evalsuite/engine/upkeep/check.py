@@ -18,7 +18,8 @@ from evalsuite.engine.storefolder import DATABASE, RECOVERED, SCRATCH, guarded, 
 from evalsuite.engine.upkeep.recover import complete, corruption, recover
 from evalsuite.engine.upkeep.rules import ORPHANS, RULES, remove_wrong, wrong_records
 from evalsuite.errors import RequestError, StoreError
-from evalsuite.results.history import RUNS, kept_runs, read_whole_run
+from evalsuite.results.history import RUNS, kept_runs
+from evalsuite.results.load import read_whole_run
 from evalsuite.scratch import is_held
 
 

@@ -15,7 +15,8 @@ from evalsuite.engine.storefolder import DATABASE, settle
 from evalsuite.engine.upkeep.rules import RULES, wrong_records
 from evalsuite.errors import RequestError, StoreError
 from evalsuite.files import is_verified
-from evalsuite.results.history import RUNS, keep_run, kept_runs, read_whole_run
+from evalsuite.results.history import RUNS, keep_run, kept_runs
+from evalsuite.results.load import read_whole_run
 
 _TOGETHER = 64
 """Cells of one transaction: what is copied before it, and what others wait for."""

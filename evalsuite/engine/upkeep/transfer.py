@@ -20,8 +20,8 @@ from evalsuite.errors import AssetError, RequestError, StoreError
 from evalsuite.files import is_verified, sha256_of
 from evalsuite.remote import PART, Place
 from evalsuite.results.exported import MANIFEST, Digest, Manifest, read_manifest, written
-from evalsuite.results.history import RUNS, kept_runs, read_whole_run
-from evalsuite.results.load import RESULT_FILES
+from evalsuite.results.history import RUNS, kept_runs
+from evalsuite.results.load import RESULT_FILES, read_whole_run
 
 
 @dataclass(frozen=True, slots=True)
