@@ -76,6 +76,21 @@ def test_tables_are_all_there_without_scripts(tab, site):
     assert page.locator("#history-1 tbody tr").count() == 3
 
 
+def test_what_has_no_value_stands_last_both_ways(tab, site):
+    page = tab().page
+    page.goto((site / "small/index.html").as_uri())
+    read = "[...document.querySelectorAll('#ranking-1 tbody tr')].map((row) => row.querySelector('.codec').textContent)"
+    # x264 has no place, as it is refused on a sequence; the anchor has nothing to save bits on.
+    for column, last in ((1, "x264"), (6, "x265"), (7, "x265")):
+        button = page.locator(f"#ranking-1 thead th:nth-child({column}) .sort")
+        orders = []
+        for _ in range(2):
+            button.click()
+            orders.append(page.evaluate(read))
+        assert [order[-1] for order in orders] == [last, last], column
+        assert orders[0][:-1] != orders[1][:-1]
+
+
 def test_columns_are_sorted_by_keyboard(tab, site):
     page = tab().page
     page.goto((site / "small/index.html").as_uri())

@@ -3,7 +3,8 @@
 
 function valueOf(row, column, kind) {
   const cell = row.cells[column];
-  return kind === "number" ? Number(cell.dataset.value ?? cell.textContent) : cell.textContent.trim();
+  const told = ((kind === "number" ? cell.dataset.value : undefined) ?? cell.textContent).trim();
+  return kind === "number" && told !== "" ? Number(told) : told;
 }
 
 function sortBy(table, header, kind) {
@@ -16,6 +17,8 @@ function sortBy(table, header, kind) {
   rows.sort((a, b) => {
     const x = valueOf(a, column, kind);
     const y = valueOf(b, column, kind);
+    // What has no value stands last, whichever way the others go.
+    if (x === "" || y === "") return (x === "") - (y === "");
     const order = kind === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
     return down ? -order : order;
   });
