@@ -19,7 +19,7 @@ from report_sample import write_sample
 from test_tables import rows, star, table
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.errors import StoreError
 from evalsuite.results.bdrate import bd_rate
 from evalsuite.results.load import read_run

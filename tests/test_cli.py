@@ -69,7 +69,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     assert "Example: evalsuite" in " ".join(text.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("module", ["evalsuite.cli.app", "evalsuite.cli.bd", "evalsuite.report.build"])
+@pytest.mark.parametrize("module", ["evalsuite.cli.commands", "evalsuite.cli.bd", "evalsuite.report.build"])
 def test_numbers_and_pages_never_import_torch(module: str) -> None:
     code = f"import {module}, sys; print([name for name in ('torch', 'lpips', 'torchvision') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

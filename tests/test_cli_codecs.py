@@ -14,7 +14,7 @@ from sample_recipes import REFERENCE, STANDARD, edited, script_recipe
 from toy_codec import install
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.ffmpeg import ffmpeg_path
 

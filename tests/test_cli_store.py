@@ -11,7 +11,7 @@ from click.testing import Result
 from store_samples import add_cell, content_of, digest, file_of, filled, held, keep, key
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.engine.store import Store
 
 PAGE = Path(__file__).parents[1] / "docs" / "store.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.metrics.describe import BEGIN, END, generated, main, renewed, sheet
 from evalsuite.metrics.registry import DEFAULT, infos
 

@@ -17,7 +17,7 @@ from report_streams import with_streams
 from scipy import stats
 from typer.testing import CliRunner, Result
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.errors import RequestError
 from evalsuite.planning.audience import Audience, parse_audience
 from evalsuite.planning.forecast import Forecast, forecast

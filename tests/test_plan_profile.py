@@ -19,7 +19,7 @@ from scipy import stats as scipy_stats
 from test_report_cost import TIMED
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.errors import RequestError
 from evalsuite.planning.attarget import at_target
 from evalsuite.planning.devices import Device

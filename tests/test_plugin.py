@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sample_python_codec import RECIPE, SOURCE, python_recipe
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.codec.plugin import entry_points, frames_sha256, located
 from evalsuite.codec.recipe import available, load_recipe
 from evalsuite.codec.recipe_file import parse_recipe

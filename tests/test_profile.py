@@ -16,7 +16,7 @@ from test_tables import table
 from typer.testing import CliRunner
 
 from evalsuite import resources
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.errors import EvalError, RecipeError, RequestError
 from evalsuite.metrics.pooling import Pooled
 from evalsuite.metrics.registry import infos

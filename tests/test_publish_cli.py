@@ -10,7 +10,7 @@ import yaml
 from publish_samples import board_file, board_of, write_run
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 
 BOARD = board_of()
 

@@ -11,7 +11,7 @@ from sample_recipes import REFERENCE, SHIPPED, edited
 from sample_splits import SPLIT, looking_recipe
 from typer.testing import CliRunner
 
-from evalsuite.cli.app import app
+from evalsuite.cli.commands import app
 from evalsuite.codec.part import Split
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.errors import RecipeError

@@ -87,12 +87,13 @@ def gate(
     if markdown is not None:
         # A comment is read elsewhere: a path of this machine would lead nowhere.
         write_text(markdown, as_markdown(result, report_url or ""))
+    if accept is not None:
+        accept_run(after, accept)
+    # Last, because the place that it is printed to may be full.
     if as_json:
         print_json(to_json(result, report_url or (str(report) if report else "")))
     else:
         _print(result)
-    if accept is not None:
-        accept_run(after, accept)
     if result.verdict == "fail":
         raise typer.Exit(REGRESSION)
     if result.verdict == "undecided" and not rules.may_pass_undecided:

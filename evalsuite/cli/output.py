@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.errors import RequestError
-from evalsuite.sources.y4m import Geometry
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from evalsuite.sources.y4m import Geometry
     from evalsuite.types import MetricInfo
-
-
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended."""
 
 
 def arrow(info: MetricInfo) -> str:
@@ -143,6 +139,9 @@ def parse_geometry(size: str | None, fps: str | None, pixel_format: str) -> Geom
         return None
     if size is None or fps is None:
         raise RequestError("half a geometry", expected="--size and --fps", got="--fps" if size is None else "--size")
+    # Imported here because every command reads this file, and that one takes numpy.
+    from evalsuite.sources.y4m import Geometry
+
     return Geometry(*parse_frame_size(size), parse_frame_rate(fps), pixel_format)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from evalsuite.cli.interrupts import interrupts_held
 from evalsuite.cli.output import parse_bytes, parse_geometry, print_json, say
 
 if TYPE_CHECKING:
@@ -92,61 +93,65 @@ def run(
 
     Example: evalsuite run --codecs tvc,x265
     """
-    from evalsuite.assets import cache_dir
-    from evalsuite.cli.progress import Watch, watching
-    from evalsuite.cli.report import add_pictures, check_pictures
-    from evalsuite.cli.runoutput import as_json, interrupted, print_run
-    from evalsuite.engine.board import codecs_for, pinned_options
-    from evalsuite.engine.request import Request, run_request
-    from evalsuite.errors import RequestError
-    from evalsuite.report.build import build_report
-    from evalsuite.results.board import load_board
-    from evalsuite.results.load import read_run
-    from evalsuite.sources.tags import stated
-
-    given = [*(sequences or []), *(more or [])]
-    wanted = _split(given)
-    if given and not wanted:
-        raise RequestError("--sequences names nothing", fix="name files or sequences, or leave it out for all of them")
-    check_pictures(pictures)
-    chosen = _split([codecs])
-    options: dict[str, Any] = {
-        "dataset": dataset,
-        "sequences": wanted,
-        "match": match,
-        "anchor": anchor,
-        "metrics": metrics,
-        "profile": profile,
-        "frames": frames,
-        "intra_period": intra_period,
-        "threads": threads,
-        "hull": hull,
-    }
-    protocol = None if board is None else load_board(board)
-    if protocol is not None:
-        of_files = {"size": size, "fps": fps, "matrix": matrix, "range": colour_range, "transfer": transfer}
-        options = pinned_options(protocol, _given(ctx, {**options, **of_files}))
-        chosen = codecs_for(protocol, chosen if _given(ctx, {"codecs": codecs}) else None)
-    request = Request(
-        codecs=chosen,
-        geometry=parse_geometry(size, fps, pixel_format),
-        stated=stated(matrix, colour_range, transfer),
-        jobs=jobs,
-        timing=timing,
-        memory_limit=parse_bytes(memory_limit),
-        timeout=timeout,
-        feature_bytes=0 if feature_cache == "0" else parse_bytes(feature_cache) or 0,
-        store=store or cache_dir() / "store",
-        out=out,
-        command=("evalsuite", *sys.argv[1:]),
-        board=protocol,
-        cluster=cluster,
-        split=split,
-        loss=tuple(loss or ()),
-        **options,
-    )
-    watch = Watch()
+    command = ("evalsuite", *sys.argv[1:])
     try:
+        with interrupts_held():
+            from evalsuite.assets import cache_dir
+            from evalsuite.cli.progress import Watch, watching
+            from evalsuite.cli.report import add_pictures, check_pictures
+            from evalsuite.cli.runoutput import as_json, interrupted, print_run
+            from evalsuite.engine.board import codecs_for, pinned_options
+            from evalsuite.engine.request import Request, run_request
+            from evalsuite.errors import RequestError
+            from evalsuite.report.build import build_report
+            from evalsuite.results.board import load_board
+            from evalsuite.results.load import read_run
+            from evalsuite.sources.tags import stated
+
+            watch = Watch()
+        given = [*(sequences or []), *(more or [])]
+        wanted = _split(given)
+        if given and not wanted:
+            raise RequestError(
+                "--sequences names nothing", fix="name files or sequences, or leave it out for all of them"
+            )
+        check_pictures(pictures)
+        chosen = _split([codecs])
+        options: dict[str, Any] = {
+            "dataset": dataset,
+            "sequences": wanted,
+            "match": match,
+            "anchor": anchor,
+            "metrics": metrics,
+            "profile": profile,
+            "frames": frames,
+            "intra_period": intra_period,
+            "threads": threads,
+            "hull": hull,
+        }
+        protocol = None if board is None else load_board(board)
+        if protocol is not None:
+            of_files = {"size": size, "fps": fps, "matrix": matrix, "range": colour_range, "transfer": transfer}
+            options = pinned_options(protocol, _given(ctx, {**options, **of_files}))
+            chosen = codecs_for(protocol, chosen if _given(ctx, {"codecs": codecs}) else None)
+        request = Request(
+            codecs=chosen,
+            geometry=parse_geometry(size, fps, pixel_format),
+            stated=stated(matrix, colour_range, transfer),
+            jobs=jobs,
+            timing=timing,
+            memory_limit=parse_bytes(memory_limit),
+            timeout=timeout,
+            feature_bytes=0 if feature_cache == "0" else parse_bytes(feature_cache) or 0,
+            store=store or cache_dir() / "store",
+            out=out,
+            command=command,
+            board=protocol,
+            cluster=cluster,
+            split=split,
+            loss=tuple(loss or ()),
+            **options,
+        )
         with watching(watch):
             finished = run_request(request, watch)
         plan = finished.plan
@@ -155,7 +160,7 @@ def run(
         judged = _judge(protocol, out)
     except KeyboardInterrupt:
         if json:
-            print_json(interrupted(request, watch))
+            print_json(interrupted(command, watch))
         raise
     exit_code = SOME_FAILED if finished.outcome.failures or judged else 0
     if json:

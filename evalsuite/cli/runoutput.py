@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.output import INTERRUPTED, Cell, arrow, print_table, say, say_command
+from evalsuite.cli.app import INTERRUPTED
+from evalsuite.cli.output import Cell, arrow, print_table, say, say_command
 
 if TYPE_CHECKING:
     from evalsuite.cli.progress import Watch
-    from evalsuite.engine.request import Finished, Request
+    from evalsuite.engine.request import Finished
     from evalsuite.results.bdrows import BDRow
     from evalsuite.results.losscurve import Loss
     from evalsuite.types import MetricInfo
@@ -173,7 +174,7 @@ def as_json(finished: Finished, page: Path) -> dict[str, Any]:
     }
 
 
-def interrupted(request: Request, watch: Watch) -> dict[str, Any]:
+def interrupted(command: tuple[str, ...], watch: Watch) -> dict[str, Any]:
     """What is done of a run that was interrupted: it is kept, and the same command goes on from there."""
     from evalsuite.engine.records import failure_row
     from evalsuite.results.layout import SCHEMA
@@ -182,7 +183,7 @@ def interrupted(request: Request, watch: Watch) -> dict[str, Any]:
         "status": "interrupted",
         "exit_code": INTERRUPTED,
         "schema": SCHEMA,
-        "request": {"command": list(request.command)},
+        "request": {"command": list(command)},
         "outcomes": {**asdict(watch.counts), "failed": len(watch.failures), "expected": watch.points},
         "failures": [failure_row(failure) for failure in watch.failures],
         "results": None,
