@@ -18,6 +18,7 @@ from sample_recipes import REFERENCE, SHIPPED, STANDARD, edited
 from evalsuite import resources
 from evalsuite.codec import binary
 from evalsuite.codec.command import DECODE_PLACEHOLDERS, PROGRAMS, placeholders
+from evalsuite.codec.knob import Knob
 from evalsuite.codec.recipe import Recipe, load_recipe
 from evalsuite.codec.recipe_file import parse_recipe
 from evalsuite.codec.taking import check_format
@@ -167,6 +168,25 @@ def test_snap_gives_a_q_that_is_accepted(q: float) -> None:
         recipe.check_point(OperatingPoint(snapped, -1, 1))
         if recipe.knob.smallest <= q <= recipe.knob.largest:
             assert abs(snapped - q) <= recipe.knob.step / 2 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "step", "q", "right"),
+    [
+        (1, 63, 4, 63, 61),  # 1, 5, ... 61: the largest is not among them
+        (1, 63, 4, 60, 61),
+        (1, 63, 4, 58.9, 57),
+        (0, 51, 1, 60, 51),
+        (0.1, 0.7, 0.1, 0.7, 0.7),  # 0.6 / 0.1 is below 6 in binary
+        (10, 12, 5, 12, 10),
+    ],
+)
+def test_snap_stays_at_or_below_the_largest_q(
+    smallest: float, largest: float, step: float, q: float, right: float
+) -> None:
+    knob = Knob(smallest, largest, step, ())
+    assert knob.snap(q) == right
+    assert knob.has(right)
 
 
 def change(field: str, value: object) -> Callable[[dict[str, Any]], None]:

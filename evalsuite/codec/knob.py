@@ -48,8 +48,9 @@ class Knob:
 
     def snap(self, q: float) -> float:
         """The nearest q that the encoder can be given."""
-        steps = round((min(max(q, self.smallest), self.largest) - self.smallest) / self.step)
         # 1e-6 is far below any step: it takes the binary noise off, so that equal points have equal keys.
+        most = math.floor((self.largest - self.smallest) / self.step + 1e-6)
+        steps = min(round((min(max(q, self.smallest), self.largest) - self.smallest) / self.step), most)
         return round(self.smallest + steps * self.step, 6)
 
     def has(self, q: float) -> bool:
