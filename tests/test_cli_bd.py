@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,29 @@ def test_table_fits_eighty_columns(run_bd):
     text = run_bd("sequence,kbps,psnr\n" + rows, "sequence,kbps,psnr\n" + rows)
     assert max(map(len, text.splitlines())) <= 80
     assert "95 % interval" in " ".join(text.split())
+
+
+def test_a_file_has_no_colour_and_whole_numbers_whatever_the_environment_says(tmp_path):
+    (tmp_path / "a.csv").write_text(ANCHOR)
+    (tmp_path / "b.csv").write_text(TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "evalsuite", "bd", "a.csv", "b.csv"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "COLUMNS": "30", "TERM": "xterm-256color"},
+    )
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "-4.42 %" in done.stdout
+    assert "…" not in done.stdout
+
+
+def test_names_are_shown_as_they_are(run_bd):
+    header = "sequence,kbps,psnr\n"
+    name = "[red]a[/red]:smile:"
+    text = run_bd(header + curve("", sequence=f"{name},"), header + curve("", 0.9, sequence=f"{name},"))
+    assert name in text
 
 
 def test_per_sequence_and_mean(answer):

@@ -99,18 +99,21 @@ def _finite(value: float | None) -> float | None:
 
 def show(document: Mapping[str, Any]) -> None:
     """The document as a table on stdout; what was assumed on stderr."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from evalsuite.cli.output import console
 
     better = "higher" if document["higher_is_better"] else "lower"
-    table = Table(title=f"{document['metric']} ({better} is better), {document['method']}", title_justify="left")
+    title = plain(f"{document['metric']} ({better} is better), {document['method']}")
+    table = Table(title=Text(title, "italic"), title_justify="left")
     table.add_column("sequence", overflow="fold")
     for heading in ("BD-rate", "BD-quality", "overlap", "points", "status"):
         table.add_column(heading, justify="right", no_wrap=True)
     rows = document.get("sequences", [])
     for row in [*rows, {**document, "sequence": "mean" if rows else "all points"}]:
         table.add_row(
-            plain(row["sequence"]),
+            Text(plain(row["sequence"])),
             "" if row["bd_rate_percent"] is None else f"{row['bd_rate_percent']:+.2f} %",
             "" if row["bd_quality"] is None else f"{row['bd_quality']:+.4g}",
             "" if row["overlap"] is None else f"{row['overlap']:.0%}",
@@ -118,16 +121,15 @@ def show(document: Mapping[str, Any]) -> None:
             row["status"],
             end_section=bool(rows) and row is rows[-1],
         )
-    console = Console(highlight=False)
-    console.print(table)
+    out, notes = console(), console(stderr=True)
+    out.print(table)
     for row in [*rows, {**document, "sequence": ""}]:
         if row["reason"]:
-            console.print(plain(": ".join(filter(None, [row["sequence"], row["reason"]]))))
+            out.print(Text(plain(": ".join(filter(None, [row["sequence"], row["reason"]])))))
     for line in _below(document):
-        console.print(plain(line))
-    notes = Console(stderr=True, highlight=False)
+        out.print(Text(plain(line)))
     for said in document["assumed"]:
-        notes.print(plain(f"assumed: {said}"))
+        notes.print(Text(plain(f"assumed: {said}")))
 
 
 def _below(document: Mapping[str, Any]) -> Iterator[str]:
@@ -189,9 +191,7 @@ def _noise(document: Mapping[str, Any], name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text from outside, ready for the terminal: neither markup nor control characters reach it."""
-    from rich.markup import escape
-
+    """Text from outside, in one line: no control character reaches the terminal."""
     from evalsuite.cli.output import printable
 
-    return escape(printable(text.replace("\n", "?")))
+    return printable(text.replace("\n", "?"))
