@@ -53,14 +53,13 @@ def _checks() -> Iterator[Check]:
 def _ffmpeg() -> Check:
     from evalsuite import process
     from evalsuite.errors import EvalError
-    from evalsuite.ffmpeg import ffmpeg_path
+    from evalsuite.ffmpeg import INSTALL, ffmpeg_path
 
-    fix = "pip install --force-reinstall imageio-ffmpeg==0.8.1"
     try:
         path = ffmpeg_path()
         return Check("ffmpeg", "ok", f"{process.output([str(path), '-version']).splitlines()[0]}, {path}")
     except EvalError as error:
-        return Check("ffmpeg", "broken", error.what, fix)
+        return Check("ffmpeg", "broken", f"{error.what}: {error.got}" if error.got else error.what, INSTALL)
 
 
 def _codecs() -> Iterator[Check]:
@@ -78,7 +77,7 @@ def _codecs() -> Iterator[Check]:
 
 def _metrics() -> Iterator[Check]:
     from evalsuite.errors import EvalError
-    from evalsuite.metrics.registry import families
+    from evalsuite.metrics.registry import families, left_out
 
     for family in families():
         name = f"metrics {', '.join(info.name for info in family.infos)}"
@@ -87,6 +86,8 @@ def _metrics() -> Iterator[Check]:
         except EvalError as error:
             missing = error.what
         yield Check(name, "missing" if missing else "ok", missing or family.infos[0].version)
+    for one in left_out():
+        yield Check(f"metrics {one.offer}", "broken", one.reason, f"repair or uninstall {one.package}")
 
 
 def _weights() -> Iterator[Check]:
@@ -127,8 +128,10 @@ def _gpu() -> Check:
 
     if importlib.util.find_spec("torch") is None:
         return Check("torch", "missing", "not installed", "pip install torch torchvision")
-    import torch
+    try:
+        import torch
 
-    if torch.cuda.is_available():
-        return Check("torch", "ok", f"{torch.__version__}, {torch.cuda.get_device_name()}")
-    return Check("torch", "ok", f"{torch.__version__}, no GPU: metrics run on the CPU")
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU: metrics run on the CPU"
+    except Exception as error:  # whatever a broken installation raises
+        return Check("torch", "broken", f"{type(error).__name__}: {error}", "pip install --force-reinstall torch")
+    return Check("torch", "ok", f"{torch.__version__}, {device}")

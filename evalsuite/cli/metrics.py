@@ -16,7 +16,7 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
     Example: evalsuite metrics list
     """
     from evalsuite import resources
-    from evalsuite.metrics.registry import DEFAULT, doors, family_of, infos
+    from evalsuite.metrics.registry import DEFAULT, doors, family_of, infos, left_out
     from evalsuite.results.profile import load_profile
 
     known = infos()
@@ -37,6 +37,10 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
                 }
                 for info in known.values()
             ]
+            + [
+                {"name": one.offer, "available": False, "needs": f"left out: {one.reason}", "version": ""}
+                for one in left_out()
+            ]
         )
         return
     print_table(
@@ -56,6 +60,12 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
             "Missing on this machine",
             ("metrics", "to do"),
             ((", ".join(names), need) for need, names in absent.items()),
+        )
+    if left_out():
+        print_table(
+            "Left out of what installed packages offer",
+            ("package", "offers", "why it is left out"),
+            ((one.package, one.offer, one.reason) for one in left_out()),
         )
     print_table(
         "Doors to packages: ask for PREFIX:NAME",

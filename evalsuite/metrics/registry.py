@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 import evalsuite.metrics
@@ -42,12 +44,52 @@ def _shipped() -> tuple[ModuleType, ...]:
     return tuple(importlib.import_module(f"evalsuite.metrics.{name}") for name in names)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What an installed package offers and cannot be used."""
+
+    offer: str
+    """What its entry point names, such as `package.module:FAMILY`."""
+    package: str
+    reason: str
+
+
 @functools.cache
-def families() -> tuple[Family, ...]:
-    """Every family but those behind doors, shipped ones first."""
+def _all() -> tuple[tuple[Family, ...], tuple[LeftOut, ...]]:
     found = [module.FAMILY for module in _shipped() if hasattr(module, "FAMILY")]
-    found += [point.load() for point in entry_points(group=ENTRY_POINTS)]
-    return tuple(found)
+    left: list[LeftOut] = []
+    for point in entry_points(group=ENTRY_POINTS):
+        family, reason = _load(point, {info.name for family in found for info in family.infos})
+        if family is not None:
+            found.append(family)
+        if reason:
+            left.append(LeftOut(point.value, point.dist.name if point.dist else "unknown", reason))
+    return tuple(found), tuple(left)
+
+
+def _load(point: EntryPoint, taken: Iterable[str]) -> tuple[Family | None, str]:
+    """The family that a package offers, without metrics whose names are taken, and why not all of it is there."""
+    try:
+        family = point.load()
+    except (Exception, SystemExit) as error:  # whatever it raises, the other metrics are there
+        return None, f"cannot be loaded: {type(error).__name__}: {error}"
+    if not isinstance(family, Family):
+        return None, f"is no Family of metrics but {type(family).__name__}"
+    double = [info.name for info in family.infos if info.name in taken]
+    if not double:
+        return family, ""
+    infos = tuple(info for info in family.infos if info.name not in double)
+    return replace(family, infos=infos) if infos else None, f"another metric has the name {', '.join(double)}"
+
+
+def families() -> tuple[Family, ...]:
+    """Every family but those behind doors, shipped ones first; no two metrics share a name."""
+    return _all()[0]
+
+
+def left_out() -> tuple[LeftOut, ...]:
+    """What installed packages offer beside, and why it is not there."""
+    return _all()[1]
 
 
 @functools.cache
