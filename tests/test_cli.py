@@ -14,6 +14,8 @@ import pytest
 from conftest import make_clip, moving_frames
 
 import evalsuite
+from evalsuite.cli.output import parse_frame_rate
+from evalsuite.errors import RequestError
 from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Colour, VideoFormat
 
@@ -206,6 +208,23 @@ def test_nothing_to_compare_is_refused(tmp_path: Path) -> None:
 def test_raw_files_need_size_and_rate(tmp_path: Path) -> None:
     done = run("measure", "a.yuv", "b.yuv", "--size", "64x48", expect=2, cwd=tmp_path)
     assert "half a geometry" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "fps", ["0", "-25", "nan", "inf", "1/0", "1e400", "1e-400", "1e999999999", "9" * 400, "1/1001"]
+)
+def test_a_frame_rate_that_no_video_has_is_refused(fps: str) -> None:
+    with pytest.raises(RequestError, match="--fps is no frame rate"):
+        parse_frame_rate(fps)
+
+
+@pytest.mark.parametrize(
+    "command", [["measure", "a.yuv", "a.yuv"], ["import", "a.csv", "--format", "csv"]], ids="".join
+)
+def test_commands_refuse_such_a_frame_rate_at_once(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("sequence,bpp,psnr_y\nbunny,0.1,30\n")
+    done = run(*command, "--size", "64x48", "--fps", "1e999999999", expect=2, cwd=tmp_path)
+    assert "--fps is no frame rate" in done.stderr
 
 
 @pytest.mark.parametrize("content", ["n = " + "9" * 5000, "n = " + "[" * 5000])

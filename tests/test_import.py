@@ -193,6 +193,7 @@ def test_csv_metric_of_unknown_direction_describes(tmp_path):
         ("bpp,psnr_y\n0.1,30\n", "no column of sequences"),
         ("sequence,bpp,frames,psnr_y\nbunny,0.1,48.5,30\n", "no usable frames"),
         ("sequence,bpp,fps,psnr_y\nbunny,0.1,0/0,30\n", "no usable frame rate"),
+        ("sequence,bpp,fps,psnr_y\nbunny,0.1,1e999999999,30\n", "no usable frame rate"),
         ("sequence,bpp,q,psnr_y\nbunny,0.1,3,30\nbunny,0.1,3,31\n", "repeats a score"),
         ("sequence,bpp,psnr_y\nbunny,-,30\n", "a rate point without a rate"),
         ("sequence,bpp,frames,psnr_y\nbunny,0.1,48,30\nbunny,0.2,96,33\n", "not of one sequence"),

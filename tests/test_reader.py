@@ -227,3 +227,11 @@ def test_hdr10s_metadata_is_carried(tmp_path: Path, suffix: str) -> None:
     reader = open_video(hdr10_video(tmp_path / f"hdr.{suffix}"))
     assert resolve_colour(reader.format, reader.told) == Colour("bt2020", False, "pq", "bt2020")
     assert reader.told.hdr == HDR10
+
+
+def test_a_container_with_a_frame_rate_that_no_video_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    options = ("-c:v", "libx264", "-video_track_timescale", "200000")
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=200000:d=0.00002", *options, path)
+    with pytest.raises(MediaError, match="no video has this frame rate"):
+        open_video(path)

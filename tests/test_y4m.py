@@ -117,6 +117,27 @@ def test_the_bytes_of_a_header_are_part_of_a_sequences_identity() -> None:
     assert header(VideoFormat(64, 48, 10), Fraction(30000, 1001)) == b"YUV4MPEG2 W64 H48 F30000:1001 Ip A1:1 C420p10\n"
 
 
+@pytest.mark.parametrize(
+    ("field", "rate"),
+    [
+        ("30000:1001", Fraction(30000, 1001)),
+        ("25000000:1000000", Fraction(25)),
+        ("1:1000", Fraction(1, 1000)),
+        ("100000:1", Fraction(100_000)),
+    ],
+)
+def test_frame_rates_of_a_header(field: str, rate: Fraction) -> None:
+    assert parse_header(f"YUV4MPEG2 W32 H32 F{field}\n".encode(), "a.y4m")[1] == rate
+
+
+@pytest.mark.parametrize(
+    "field", ["0:0", "0:1", "-25:1", "25:-1", "9" * 400 + ":1", "1:" + "9" * 400, "100001:1", "1:1001", "1e3:1", "25"]
+)
+def test_frame_rates_that_no_video_has_are_refused(field: str) -> None:
+    with pytest.raises(MediaError, match="frame rate"):
+        parse_header(f"YUV4MPEG2 W32 H32 F{field}\n".encode(), "a.y4m")
+
+
 def test_a_file_that_ends_inside_a_frame_is_an_error(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.y4m", 32, 32, 5)
     path.write_bytes(path.read_bytes()[:-10])

@@ -9,7 +9,6 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ import typer
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from rich.console import Console
 
     from evalsuite.sources.y4m import Geometry
@@ -162,16 +163,13 @@ def parse_frame_rate(text: str) -> Fraction:
     """Frames per second from `--fps`.
 
     Raises:
-        RequestError: it cannot be read, or is not positive.
+        RequestError: it cannot be read, or no video has it.
     """
-    try:
-        frame_rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise RequestError(
-            "--fps must be a number or a fraction", expected="such as 30 or 30000/1001", got=text
-        ) from None
-    if frame_rate <= 0:
-        raise RequestError("--fps must be positive", got=text)
+    from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
+
+    frame_rate = read_frame_rate(text)
+    if frame_rate is None:
+        raise RequestError("--fps is no frame rate", expected=FRAME_RATES, got=text[:80])
     return frame_rate
 
 

@@ -19,7 +19,7 @@ _STDOUT, _STDERR = 1, 2
 class _Standard(FileIO):
     """Standard output or error: from the first write that fails on, what is written to it goes nowhere."""
 
-    def write(self, data: Buffer, /) -> int | None:
+    def write(self, data: Buffer, /) -> int:
         """Write as a file does.
 
         Raises:

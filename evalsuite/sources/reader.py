@@ -16,6 +16,7 @@ import numpy as np
 
 from evalsuite.errors import MediaError
 from evalsuite.sources import hdr
+from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
 from evalsuite.sources.tags import Told, told
 from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, RawReader, Y4MReader, check_sides
 from evalsuite.types import Frame, Plane, VideoFormat
@@ -119,7 +120,10 @@ class ContainerReader:
             raise MediaError("the video stream holds no frame", where=path)
         if not rate:
             raise MediaError("the file does not say its frame rate", where=path, fix="convert it to Y4M first")
-        self.frame_rate = Fraction(rate)
+        frame_rate = read_frame_rate(str(rate))
+        if frame_rate is None:
+            raise MediaError("no video has this frame rate", where=path, expected=FRAME_RATES, got=rate)
+        self.frame_rate = frame_rate
         self.format = _format_of(first, path)
         self.told = told(
             int(first.colorspace),

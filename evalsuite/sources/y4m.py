@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from evalsuite.errors import MediaError
+from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
 from evalsuite.sources.tags import Told
 from evalsuite.types import Chroma, Colour, Frame, Plane, VideoFormat
 
@@ -229,9 +230,8 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
             fields[token[0]] = token[1:]
     try:
         width, height = int(fields["W"]), int(fields["H"])
-        numerator, denominator = (int(part) for part in fields["F"].split(":"))
-        frame_rate = Fraction(numerator, denominator)
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+        numerator, denominator = fields["F"].split(":")
+    except (KeyError, ValueError) as error:
         raise MediaError(
             "the YUV4MPEG2 header lacks a valid width, height or frame rate",
             where=where,
@@ -239,8 +239,9 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
             got=repr(line[:64]),
         ) from error
     check_sides(width, height, where)
-    if frame_rate <= 0:
-        raise MediaError("the frame rate must be positive", where=where, got=fields["F"])
+    frame_rate = read_frame_rate(f"{numerator}/{denominator}")
+    if frame_rate is None:
+        raise MediaError("no video has this frame rate", where=where, expected=FRAME_RATES, got=fields["F"][:80])
     if fields.get("I", "p") not in ("p", "?"):
         raise MediaError(
             "interlaced video is not supported",

@@ -14,6 +14,7 @@ from pathlib import Path
 from evalsuite.errors import RequestError
 from evalsuite.results.published.base import Figure, Given, Publication, PublishedPoint, Source, from_name, refused
 from evalsuite.results.rdcsv import KNOWN, MISSING, RateUnit, RDTable, read_number, read_rd_csv
+from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
 
 _Q = ("q", "qp", "crf")
 
@@ -109,10 +110,7 @@ def _frame_rate(path: Path, line: int, side: dict[str, str]) -> Fraction | None:
     cell = next((side[name] for name in ("fps", "framerate") if side.get(name)), "")
     if not cell or cell.casefold() in ("-", "na", "n/a", "none", "null", "nan"):
         return None
-    try:
-        rate = Fraction(cell)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate < 100_000:
-        raise refused(path, f"line {line} has no usable frame rate", "a number such as 25 or 30000/1001", cell[:80])
+    rate = read_frame_rate(cell)
+    if rate is None:
+        raise refused(path, f"line {line} has no usable frame rate", FRAME_RATES, cell[:80])
     return rate
