@@ -231,6 +231,9 @@ def test_failures_are_rows(tmp_path: Path) -> None:
     assert evalsuite.load(write_sample(tmp_path / "fine")).failures.empty
 
 
+NO_FRAME_RATES = ("0", -25, "1/0", "1e400", "1e999999999", "9" * 400, 1e9, float("inf"), float("nan"), "fast")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -245,8 +248,10 @@ def test_failures_are_rows(tmp_path: Path) -> None:
         ({"timeout": 0}, "timeout is out of range"),
         ({"timeout": float("nan")}, "timeout is out of range"),
         ({"size": (64, 48)}, "half a geometry"),
-        ({"size": (64,), "fps": 25}, "size or fps cannot be read"),
-        ({"size": (64, 48), "fps": "0"}, "fps must be positive"),
+        ({"size": (64,), "fps": 25}, "size cannot be read"),
+        *(({"size": (64, 48), "fps": fps}, "fps is no frame rate") for fps in NO_FRAME_RATES),
+        ({"match": 0.01}, "match must be text"),
+        ({"match": [0.01, 0.02]}, "match must be text"),
         ({"matrix": "bt2100"}, "cannot be 'bt2100'"),
     ],
     ids=str,
@@ -310,6 +315,26 @@ def test_bd_rate_knows_metrics_by_name() -> None:
 def test_bd_rate_refuses_to_guess(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         evalsuite.bd_rate(*ANCHOR, *TEST, **arguments)
+
+
+@pytest.mark.parametrize("wrong", [["a", "b", "c", "d"], [1j, 2, 3, 4], [[1, 2], [3]], [10**400, 1, 2, 3], [{}] * 4])
+@pytest.mark.parametrize("place", range(4))
+def test_bd_rate_refuses_what_is_no_number(place: int, wrong: Any) -> None:
+    given: list[Any] = [*ANCHOR, *TEST]
+    given[place] = wrong
+    side, what = ("anchor", "test")[place // 2], ("rates", "scores")[place % 2]
+    with pytest.raises(RequestError, match=f"the {side}'s {what} are not numbers"):
+        evalsuite.bd_rate(*given, metric="psnr")
+
+
+def test_frames_of_what_is_not_there_are_refused(ran: tuple[Bench, str]) -> None:
+    results = evalsuite.load(ran[0].folder / "results")
+    assert set(results.frames(metric="psnr_y")["metric"]) == {"psnr_y"}
+    with pytest.raises(RequestError, match="no metric 'psnr_x'") as caught:
+        results.frames(metric="psnr_x")
+    assert "did you mean psnr_y" in str(caught.value)
+    with pytest.raises(RequestError, match="no cell_key 'nope'"):
+        results.frames(cell_key="nope")
 
 
 def test_bd_rate_takes_frames_and_refuses_halves(ran: tuple[Bench, str]) -> None:

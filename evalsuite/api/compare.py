@@ -39,7 +39,8 @@ def bd_rate(
 
     Raises:
         ShapeError: rates and scores of one side differ in length, or are not one-dimensional.
-        RequestError: a metric that is not known, or no direction; an unknown method; a ceiling that makes no sense.
+        RequestError: rates or scores that are not real numbers; a metric that is not known, or no direction; an
+            unknown method; a ceiling that makes no sense.
     """
     if metric is not None:
         name = metric_name(metric)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 import pandas as pd
 
-from evalsuite.errors import RequestError
+from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.results.bdrows import BD_COLUMNS, BDRow
 from evalsuite.results.curve import Method
 from evalsuite.results.history import open_run
@@ -35,6 +35,24 @@ class Results(RunResults):
     def failures(self) -> pd.DataFrame:
         """One row for each cell that failed: stage, message, command and the end of its error output."""
         return pd.DataFrame(self.summary["failures"], columns=list(_FAILURE))
+
+    def frames(self, *, metric: str | None = None, cell_key: str | None = None) -> pd.DataFrame:
+        """Per-frame scores, read from disk on each call; all of them, or those of one metric or cell.
+
+        Empty for a metric that has no score of single frames.
+
+        Raises:
+            RequestError: these results have no such metric or cell.
+            StoreError: frames.parquet is missing, damaged or of another run.
+        """
+        for name, wanted in (("metric", metric), ("cell_key", cell_key)):
+            if wanted is not None and wanted not in (known := set(self.points[name])):
+                raise RequestError(
+                    f"these results have no {name} {wanted!r}",
+                    where=self.folder,
+                    fix=did_you_mean(str(wanted), known),
+                )
+        return RunResults.frames(self, metric=metric, cell_key=cell_key)
 
     def bd_rate(self, anchor: str | None = None, *, method: Method = "pchip") -> pd.DataFrame:
         """The BD-rate of every other codec, by metric and sequence; `*` is the mean over sequences.

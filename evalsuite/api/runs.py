@@ -101,6 +101,10 @@ def run(
     from evalsuite.report.build import build_report
     from evalsuite.sources.tags import stated
 
+    if not isinstance(match, str | None):
+        raise RequestError(
+            "match must be text", expected="a codec, rates such as '0.01,0.02bpp', or 'none'", got=repr(match)[:80]
+        )
     codecs, metrics, profile = _names(codecs), ",".join(_names(metrics)), ",".join(_names(profile))
     wanted = () if sequences is None else _names(sequences)
     if sequences is not None and not wanted:
@@ -169,6 +173,7 @@ def _seconds(value: Any) -> float:
 
 
 def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, pixel_format: str) -> Geometry | None:
+    from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
     from evalsuite.sources.y4m import Geometry
 
     if size is None and fps is None:
@@ -177,14 +182,12 @@ def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, 
         raise RequestError("half a geometry", expected="size and fps", got="fps" if size is None else "size")
     try:
         width, height = size
-        # By its text, 29.97 is the decimal that was meant and not the binary number next to it.
-        frame_rate = Fraction(str(fps))
-    except (TypeError, ValueError, ZeroDivisionError):
-        raise RequestError(
-            "size or fps cannot be read", expected="such as size=(416, 240), fps='30000/1001'", got=f"{size}, {fps}"
-        ) from None
-    if frame_rate <= 0:
-        raise RequestError("fps must be positive", got=fps)
+    except (TypeError, ValueError):
+        raise RequestError("size cannot be read", expected="such as size=(416, 240)", got=repr(size)[:80]) from None
+    # By its text, 29.97 is the decimal that was meant and not the binary number next to it.
+    frame_rate = read_frame_rate(str(fps))
+    if frame_rate is None:
+        raise RequestError("fps is no frame rate", expected=FRAME_RATES, got=str(fps)[:80])
     return Geometry(_whole("width", width, 1), _whole("height", height, 1), frame_rate, pixel_format)
 
 

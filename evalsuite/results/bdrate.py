@@ -117,7 +117,7 @@ def bd_rate(
 
     Raises:
         ShapeError: rates and scores of one side differ in length, or are not one-dimensional.
-        RequestError: unknown method, or a ceiling that makes no sense.
+        RequestError: unknown method, a ceiling that makes no sense, or what is not real numbers.
     """
     check_request(method, higher_is_better, log_domain_ceiling)
     anchor, test = (

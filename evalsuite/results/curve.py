@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import Akima1DInterpolator, PPoly
 
-from evalsuite.errors import ShapeError
+from evalsuite.errors import RequestError, ShapeError
 from evalsuite.results.pchip import pchip
 
 Array = NDArray[np.float64]
@@ -115,8 +115,9 @@ def make_curve(
 
     Raises:
         ShapeError: rates and scores differ in length, or are not one-dimensional.
+        RequestError: they are not real numbers.
     """
-    rate, score = np.asarray(rates, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    rate, score = _numbers(rates, "rates", side), _numbers(scores, "scores", side)
     if rate.ndim != 1 or rate.shape != score.shape:
         raise ShapeError(
             f"the {side or 'codec'}'s rates and scores do not pair up",
@@ -156,6 +157,20 @@ def make_curve(
         higher_is_better=higher_is_better,
         log_domain_ceiling=log_domain_ceiling,
     )
+
+
+def _numbers(values: ArrayLike, what: str, side: str) -> Array:
+    try:
+        found = np.asarray(values)
+        if np.iscomplexobj(found):
+            raise TypeError("complex numbers")
+        return found.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RequestError(
+            f"the {side or 'codec'}'s {what} are not numbers",
+            expected="real numbers; NaN where one is missing",
+            got=str(error)[:200],
+        ) from None
 
 
 def _falls(log_rate: Array, goodness: Array) -> bool:
