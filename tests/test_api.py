@@ -169,6 +169,18 @@ def test_every_option_is_recorded_as_it_is_typed(tmp_path: Path) -> None:
     assert ours.summary["sequences"][0]["frame_rate"] == "30000/1001"
 
 
+def test_a_recipe_whose_path_holds_a_comma_is_recorded_as_it_is_typed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (tmp_path / "com,ma").mkdir()
+    (tmp_path / "codecs/recipes/toy.toml").rename(tmp_path / "com,ma/toy.toml")
+    options = "match='none', frames=1, metrics='psnr_y', jobs=1, out='first', store='store'"
+    script(bench, f"import evalsuite\nevalsuite.run(['com,ma/toy.toml', 'toytwo'], 'clip0.y4m', {options})\n")
+    ours = evalsuite.load(tmp_path / "first").summary["request"]
+    bench.run(*ours["command"][1:])
+    assert evalsuite.load(tmp_path / "first").summary["request"] == ours
+    assert ours["codecs"] == ["toy", "toytwo"]
+
+
 def test_bd_rate_of_results_is_the_table_of_the_run(ran: tuple[Bench, str]) -> None:
     results = evalsuite.load(ran[0].folder / "results")
     table = results.bd_rate()

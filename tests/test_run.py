@@ -220,3 +220,14 @@ def test_json_is_one_document_on_stdout(bench: Bench) -> None:
     document = json.loads(done.stdout)
     assert document["schema"] == 3
     assert {row["test"] for row in document["bd_rate"]} == {"toytwo"}
+
+
+def test_recipes_in_folders_with_a_colon_or_a_comma_are_codecs(bench: Bench) -> None:
+    for folder, name in (("co:lon", "toy"), ("com,ma", "toytwo")):
+        (bench.folder / folder).mkdir()
+        (bench.folder / "codecs" / "recipes" / f"{name}.toml").rename(bench.folder / folder / f"{name}.toml")
+    codecs = ("--codecs", "co:lon/toy.toml", "--codecs", "com,ma/toytwo.toml:half", "--codecs", "com,ma/toytwo.toml")
+    arguments = bench.arguments("--match", "none", "--frames", "1", clips=1)
+    done = bench.run("run", *codecs, *arguments[3:])
+    assert "BD-rate of toytwo against toy" in done.stdout
+    assert list(dict.fromkeys(bench.points()["codec"])) == ["toy", "toytwo:half", "toytwo"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.codec.variants import COMMON, SEPARATOR, declared, merge, split_name, with_variants
+from evalsuite.codec.variants import COMMON, SEPARATOR, declared, merge, split_list, split_name, with_variants
 from evalsuite.errors import EvalError, RecipeError, RequestError
 
 WHERE = Path("mine.toml")
@@ -115,7 +115,7 @@ def test_a_wrong_declaration_names_the_file(variants: object, message: str) -> N
 def test_a_name_is_put_together_again(name: str) -> None:
     recipe, variants = split_name(name)
     assert SEPARATOR.join((recipe, *variants)) == name
-    assert SEPARATOR not in recipe
+    assert SEPARATOR not in recipe or recipe.endswith(".toml")
 
 
 @given(values, st.lists(st.text(max_size=8), max_size=3))
@@ -138,3 +138,29 @@ def test_what_is_above_wins_key_by_key(below: dict[str, Any], above: dict[str, A
     for field in above:
         both = isinstance(below.get(field), dict) and isinstance(above[field], dict)
         assert merged[field] == ({**below[field], **above[field]} if both else above[field])
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "variants"),
+    [
+        ("x265", "x265", ()),
+        ("x265:fast:10bit", "x265", ("fast", "10bit")),
+        ("a:b/my.toml", "a:b/my.toml", ()),
+        ("a:b/my.toml:fast:10bit", "a:b/my.toml", ("fast", "10bit")),
+        ("a.toml.d:b/my.toml:fast", "a.toml.d:b/my.toml", ("fast",)),
+        ("my.tomlx:fast", "my.tomlx", ("fast",)),
+        ("x265:", "x265", ("",)),
+    ],
+)
+def test_a_path_may_hold_what_stands_before_variants(name: str, recipe: str, variants: tuple[str, ...]) -> None:
+    assert split_name(name) == (recipe, variants)
+
+
+def test_a_path_may_hold_what_stands_between_codecs(tmp_path: Path) -> None:
+    path = tmp_path / "a,b:c" / "my.toml"
+    path.parent.mkdir()
+    path.touch()
+    assert split_list(str(path)) == (str(path),)
+    assert split_list(f"{path}:fast") == (f"{path}:fast",)
+    assert split_list("x265:fast, my.toml:fast,,other.toml") == ("x265:fast", "my.toml:fast", "other.toml")
+    assert split_list("x" * 5000 + ".toml") == ("x" * 5000 + ".toml",)

@@ -97,6 +97,7 @@ def run(
             name options as the command line does.
     """
     from evalsuite.assets import cache_dir
+    from evalsuite.codec.variants import split_list
     from evalsuite.engine.request import Request, run_request
     from evalsuite.report.build import build_report
     from evalsuite.sources.tags import stated
@@ -105,7 +106,8 @@ def run(
         raise RequestError(
             "match must be text", expected="a codec, rates such as '0.01,0.02bpp', or 'none'", got=repr(match)[:80]
         )
-    codecs, metrics, profile = _names(codecs), ",".join(_names(metrics)), ",".join(_names(profile))
+    codecs = split_list(codecs) if isinstance(codecs, str) else _names(codecs)
+    metrics, profile = ",".join(_names(metrics)), ",".join(_names(profile))
     wanted = () if sequences is None else _names(sequences)
     if sequences is not None and not wanted:
         raise RequestError("sequences names nothing", fix="name files or sequences, or leave it out for all of them")
@@ -193,7 +195,9 @@ def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, 
 
 def _command(given: Mapping[str, Any]) -> tuple[str, ...]:
     """The same request as it is typed into a shell: what the report says to type to repeat it."""
-    words = ["evalsuite", "run", "--codecs", ",".join(given["codecs"])]
+    words = ["evalsuite", "run"]
+    for codec in given["codecs"] if any("," in name for name in given["codecs"]) else [",".join(given["codecs"])]:
+        words += ["--codecs", codec]
     for sequence in given["sequences"]:
         words += ["--sequences", sequence]
     for name, parameter in inspect.signature(run).parameters.items():

@@ -21,7 +21,9 @@ SOME_FAILED = 3
 
 def run(
     ctx: typer.Context,
-    codecs: str = typer.Option("tvc,x265", help="Codecs, separated by commas; the first is the one to match."),
+    codecs: list[str] = typer.Option(
+        ["tvc,x265"], help="Codecs, separated by commas, or repeated; the first is the one to match."
+    ),
     board: str = typer.Option(
         None,
         help="Run a pinned protocol: ultra-low, conferencing, streaming, or a TOML file. It decides on sequences, "
@@ -100,6 +102,7 @@ def run(
             from evalsuite.cli.progress import Watch, watching
             from evalsuite.cli.report import add_pictures, check_pictures
             from evalsuite.cli.runoutput import as_json, interrupted, print_run
+            from evalsuite.codec.variants import split_list
             from evalsuite.engine.board import codecs_for, pinned_options
             from evalsuite.engine.request import Request, run_request
             from evalsuite.errors import RequestError
@@ -116,7 +119,7 @@ def run(
                 "--sequences names nothing", fix="name files or sequences, or leave it out for all of them"
             )
         check_pictures(pictures)
-        chosen = _split([codecs])
+        chosen = tuple(codec for text in codecs for codec in split_list(text))
         options: dict[str, Any] = {
             "dataset": dataset,
             "sequences": wanted,

@@ -6,6 +6,8 @@ the recipe's, merged key by key; prose is added to instead.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,17 +25,33 @@ COMMON: dict[str, dict[str, Any]] = {
 _PROSE = {"description": ", ", "notes": "\n"}
 """Fields that a variant adds to, and what stands between."""
 
+_PATH = re.compile(r".*\.toml(?=:|$)", re.DOTALL)
+"""The path of a recipe, before any variants."""
+
 _NOT_IN_A_VARIANT = ("name", "base", "variants")
 
 
 def split_name(name: str) -> tuple[str, tuple[str, ...]]:
-    """The recipe and the variants that a codec's name asks for.
+    """The recipe and the variants that a codec's name asks for; the path of a recipe may hold the separator too.
 
-    >>> split_name("x265:fast:10bit"), split_name("./my.toml")
-    (('x265', ('fast', '10bit')), ('./my.toml', ()))
+    >>> split_name("x265:fast:10bit"), split_name("a:b/my.toml:fast")
+    (('x265', ('fast', '10bit')), ('a:b/my.toml', ('fast',)))
     """
-    recipe, *variants = name.split(SEPARATOR)
-    return recipe, tuple(variants)
+    path = _PATH.match(name)
+    head = "" if path is None else path[0]
+    recipe, *variants = name[len(head) :].split(SEPARATOR)
+    return head + recipe, tuple(variants)
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The codecs of a list separated by commas; the path of a recipe that is there may hold a comma.
+
+    >>> split_list("tvc, x265:fast")
+    ('tvc', 'x265:fast')
+    """
+    recipe, _ = split_name(text)
+    is_path = recipe.endswith(".toml") and os.path.exists(recipe)  # noqa: PTH110 - may not be a path at all
+    return tuple(part.strip() for part in ([text] if is_path else text.split(",")) if part.strip())
 
 
 def declared(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
