@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ COMMANDS = (
     ["doctor"],
     *([group, "list"] for group in ("codecs", "datasets", "metrics")),
     *([group, "show"] for group in ("codecs", "datasets", "metrics")),
+    *([group] for group in ("codecs", "metrics", "plan", "store")),
     ["codecs", "check"],
     ["datasets", "fetch"],
     ["datasets", "verify"],
@@ -187,6 +189,29 @@ def test_metrics_show_tells_machines_the_same() -> None:
 def test_tables_fit_80_columns(command: list[str]) -> None:
     lines = run(*command, COLUMNS="80").stdout.splitlines()
     assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["codecs", "show", "x265"],
+        ["codecs", "show", "tvc"],
+        ["metrics", "show", "vmaf"],
+        ["metrics", "show", "profile:sport"],
+    ],
+    ids=" ".join,
+)
+def test_prose_fits_80_columns(command: list[str]) -> None:
+    lines = run(*command).stdout.splitlines()
+    # What is copied stays in one piece: the path of the recipe, and command lines.
+    assert max(len(line) for line in lines if not re.match(r"  (recipe: +)?/", line)) <= 80
+
+
+def test_the_formula_of_a_profile_fits_80_columns(tmp_path: Path) -> None:
+    clip = str(make_clip(tmp_path / "a.y4m", 64, 48, 2))
+    out = run("measure", clip, clip, "--metrics", "psnr_y", "--profile", "streaming").stdout
+    assert "profile:streaming = " in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_closed_pipe_is_no_error() -> None:

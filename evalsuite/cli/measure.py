@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.output import arrow, parse_geometry, print_json, print_table, say
+from evalsuite.cli.output import arrow, echo_folded, parse_geometry, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.engine.compare import Compared
@@ -86,7 +86,7 @@ def measure(
     _print_gaps({name: figures[0] for name, figures in pooled.items() if name not in scored})
     for one in profiles:
         left_out = formula_of(pooled[one.info.name][0].reason) if one.info.name in scored else ""
-        typer.echo(f"{one.info.name} = {one.formula}" + (f" ({left_out})" if left_out else ""))
+        echo_folded(f"{one.info.name} = {one.formula}" + (f" ({left_out})" if left_out else ""))
 
 
 def _print_gaps(gaps: Mapping[str, Pooled]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from evalsuite.cli.output import arrow, by_family, print_json, print_table
+from evalsuite.cli.output import arrow, by_family, echo_folded, print_json, print_table
 
-app = typer.Typer(no_args_is_help=True, help="List and explain metrics.")
+app = typer.Typer(no_args_is_help=True, help="List and explain metrics.", epilog="Example: evalsuite metrics show vmaf")
 
 
 @app.command("list")
@@ -113,4 +113,4 @@ def show_metric(
         return
     typer.echo(name)
     for label, text in lines.items():
-        typer.echo(f"  {label + ':':<12}{text}")
+        echo_folded(text, f"  {label + ':':<12}")

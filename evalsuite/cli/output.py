@@ -95,8 +95,10 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Cell
 
 
 def echo_folded(text: str, lead: str = "") -> None:
-    """Print a line, folded at 80 columns, behind `lead`."""
-    typer.echo(textwrap.fill(printable(text), 80, initial_indent=lead, subsequent_indent=" " * len(lead)))
+    """Print a line, folded at 80 columns between words, behind `lead`."""
+    below = " " * len(lead)
+    folded = textwrap.fill(printable(text), 80, initial_indent=lead, subsequent_indent=below, break_on_hyphens=False)
+    typer.echo(folded or lead)
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.cli.app import INTERRUPTED
-from evalsuite.cli.output import Cell, arrow, print_table, say, say_command
+from evalsuite.cli.output import Cell, arrow, echo_folded, print_table, say, say_command
 
 if TYPE_CHECKING:
     from evalsuite.cli.progress import Watch
@@ -138,7 +138,7 @@ def print_run(finished: Finished, page: Path) -> None:
     infos = {info.name: info for info in (*finished.plan.metrics, *finished.plan.profile_infos)}
     print_bd(means, infos)
     for info in finished.plan.profile_infos:
-        typer.echo(f"{info.name} = {info.definition}")
+        echo_folded(f"{info.name} = {info.definition}")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         typer.echo(f"≠ {test} against {anchor}: {unlike}")
     _say_reasons(finished.bd_rate)

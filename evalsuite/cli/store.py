@@ -16,7 +16,11 @@ from evalsuite.errors import RequestError
 if TYPE_CHECKING:
     from evalsuite.engine.upkeep.merge import Merged
 
-app = typer.Typer(no_args_is_help=True, help="Check, repair, merge, prune, export and import results stores.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Check, repair, merge, prune, export and import results stores.",
+    epilog="Example: evalsuite store check ~/.cache/evalsuite/store",
+)
 
 NOT_WHOLE = 3
 """Exit code where something is wrong with a store, or not all of another could be taken."""
