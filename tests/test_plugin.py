@@ -53,6 +53,26 @@ def test_an_installed_package_is_a_codec_without_a_recipe_file(tmp_path: Path, m
     assert recipe.binary_sha256() == {"installed_coder": digest}
 
 
+def test_show_names_the_class_and_no_command_or_file_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, "shown_coder", SOURCE, showncodec="Coder")
+    shown = CliRunner().invoke(app, ["codecs", "show", "showncodec"]).stdout
+    assert "runs in a host process: Coder from shown_coder" in shown.splitlines()
+    assert "recipe:      the class has it" in shown
+    assert "--device" not in shown
+    told = json.loads(CliRunner().invoke(app, ["codecs", "show", "showncodec", "--json"]).stdout)
+    assert (told["commands"], told["recipe"], told["class"]) == ({}, "", "Coder from shown_coder")
+    recipe = python_recipe(tmp_path)
+    shown = CliRunner().invoke(app, ["codecs", "show", str(recipe.path)]).stdout
+    assert f"runs in a host process: Coder from {tmp_path / 'coder.py'}" in shown.splitlines()
+    assert f"recipe:      {recipe.path}" in shown
+    (tmp_path / "coder.py").unlink()
+    assert (
+        "runs in a host process: coder.py:Coder" in CliRunner().invoke(app, ["codecs", "show", str(recipe.path)]).stdout
+    )
+
+
 def test_a_recipe_file_may_take_an_installed_class_with_other_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

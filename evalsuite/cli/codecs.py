@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.output import console, print_json, print_table, say
+from evalsuite.cli.output import console, echo_folded, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.codec.recipe import Recipe
     from evalsuite.errors import EvalError
 
-app = typer.Typer(no_args_is_help=True, help="List, explain and check codecs.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, explain and check codecs.", epilog="Example: evalsuite codecs check x265 vvenc"
+)
 
 _MISSING = 2
 
@@ -61,7 +63,7 @@ def show_codec(
     name: str = typer.Argument(..., help="Name of the codec, or the path of its recipe; variants behind it."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Show a codec's recipe, with the full command lines it runs.
+    """Show a codec's recipe, with the full command lines it runs, or the class where it is written in Python.
 
     What differs from one encode to the next stays a placeholder: {input}, {output}, {q}, {intra_period}, {threads}.
     Variants are chosen behind the name, as in x265:lowdelay:10bit.
@@ -82,7 +84,8 @@ def show_codec(
             ("info", recipe.info),
             ("version", recipe.version_command),
         )
-        if command
+        # In their place, a codec in Python has words that are part of its identity and that nothing runs.
+        if command and not recipe.python
     }
     if json:
         listed = {field: list(command) for field, command in commands.items()}
@@ -94,6 +97,7 @@ def show_codec(
                 **_facts(recipe),
                 "variants": _variants(name),
                 "commands": listed,
+                "class": _class(recipe),
             }
         )
         return
@@ -101,7 +105,6 @@ def show_codec(
     periods = f"from {intra.min}" + (f", multiples of {intra.multiple}" if intra.multiple > 1 else "")
     lines = {
         "what": recipe.description,
-        "recipe": str(recipe.path),
         "version": availability["version"] or "unknown",
         "needs": availability["needs"] or "nothing more",
         "takes": ", ".join(recipe.formats),
@@ -119,14 +122,17 @@ def show_codec(
         "notes": " ".join(recipe.notes.split()),
     }
     typer.echo(recipe.name)
+    typer.echo(f"  {'recipe:':<13}{_file(recipe) or 'the class has it'}")
     for label, text in lines.items():
-        typer.echo(f"  {label + ':':<13}{text}")
+        echo_folded(text, f"  {label + ':':<13}")
+    if recipe.python:
+        typer.echo(f"\nruns in a host process: {_class(recipe)}")
     for field, command in commands.items():
         typer.echo(f"\n{field}:\n  {show(command)}")
     if variants := _variants(name):
         typer.echo("\nvariants:")
         for variant, description in variants.items():
-            typer.echo(f"  {variant + ':':<13}{description}")
+            echo_folded(description, f"  {variant + ':':<13}")
 
 
 @app.command("check")
@@ -239,6 +245,25 @@ def _availability(recipe: Recipe) -> dict[str, Any]:
         return {"available": False, "needs": _needs(error), "version": ""}
 
 
+def _file(recipe: Recipe) -> str:
+    """The recipe's file; empty where an installed class has its recipe itself."""
+    return str(recipe.path) if recipe.path.is_file() else ""
+
+
+def _class(recipe: Recipe) -> str:
+    """The class of a codec written in Python, and the module or file that it is in; empty for command lines."""
+    from evalsuite.codec.plugin import located
+    from evalsuite.errors import RecipeError
+
+    if not recipe.python:
+        return ""
+    try:
+        module, _, name = located(recipe.python, recipe.path.parent).rpartition(":")
+    except RecipeError:  # not there: `needs` says so
+        return recipe.python
+    return f"{name} from {module}"
+
+
 def _needs(error: EvalError) -> str:
     return f"{error.what}: {error.fix}" if error.fix else error.what
 
@@ -276,6 +301,6 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "scale": None if scale is None else {"divisor": scale.divisor, "filter": scale.filter},
         "check_psnr_y": recipe.check_psnr_y,
         "q": {"min": knob.smallest, "max": knob.largest, "step": knob.step, "ladder": list(knob.ladder)},
-        "recipe": str(recipe.path),
+        "recipe": _file(recipe),
         "licence": recipe.licence,
     }
