@@ -89,33 +89,35 @@ def test_only_a_terminal_has_colour(arguments: str, variable: str) -> None:
     assert "\x1b" not in out + messages
 
 
-def interrupt(command: list[str], after: float, cwd: Path, **env: str) -> tuple[int, str, str]:
+def interrupt(command: list[str], folder: Path, cwd: Path, **env: str) -> tuple[int, str, str]:
+    """Run a command with the modules of `folder`, and interrupt it as soon as one of them has left the file `met`."""
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     running = subprocess.Popen(
         command,
         cwd=cwd,
-        env={**os.environ, **env},
+        env={**os.environ, **env, "PYTHONPATH": path, "MET": str(folder / "met")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    time.sleep(after)
+    deadline = time.monotonic() + 60
+    while not (folder / "met").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     out, messages = running.communicate(timeout=60)
     return running.returncode, out, messages
 
 
-SLOW = "import time\ntime.sleep(30)\n"
+MET = "import os, time\nopen(os.environ['MET'], 'w').close()\n"
+INTERRUPTED = "interrupted; what was finished is kept, the same command goes on from there\n"
 
 
 @pytest.mark.parametrize("module", ["typer", "pandas"])
 def test_ctrl_c_while_a_command_is_read_is_a_message(sides: Path, tmp_path: Path, module: str) -> None:
-    (tmp_path / f"{module}.py").write_text(SLOW)
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    (tmp_path / f"{module}.py").write_text(f"{MET}time.sleep(30)\n")
     command = [sys.executable, "-m", "evalsuite", "gate", "--baseline", "base", "--candidate", "same"]
-    code, out, messages = interrupt(command, 3, sides, PYTHONPATH=path)
-    assert (code, out) == (130, "")
-    assert messages == "interrupted; what was finished is kept, the same command goes on from there\n"
+    assert interrupt(command, tmp_path, sides) == (130, "", INTERRUPTED)
 
 
 def test_ctrl_c_while_arguments_are_read_is_a_message(tmp_path: Path) -> None:
@@ -125,42 +127,35 @@ def test_ctrl_c_while_arguments_are_read_is_a_message(tmp_path: Path) -> None:
         "commands._Guarded.parse_args = read\nsys.argv[1:] = ['doctor']\napp.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert done.returncode == 130
-    assert done.stderr == "interrupted; what was finished is kept, the same command goes on from there\n"
+    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+
+
+SLOW = f"""
+{MET.splitlines()[0]}
+import sys
+
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "evalsuite.engine.request":
+            {MET.splitlines()[1]}
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                pass
+
+sys.meta_path.insert(0, Slow())
+"""
+"""A module that the run alone reads takes its time."""
 
 
 def test_json_of_a_run_that_is_interrupted_early_is_there(tmp_path: Path) -> None:
     """While its modules are read: Ctrl-C waits for them, and the document says that nothing is done."""
     bench = Bench(tmp_path)
-    (tmp_path / "late").mkdir()
-    # Read by the run alone, and for long enough to be met there on any machine.
-    (tmp_path / "late" / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class Slow:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name == 'evalsuite.engine.request':\n"
-        "            open('met', 'w').close()\n"
-        "            end = __import__('time').monotonic() + 2\n"
-        "            while __import__('time').monotonic() < end: pass\n"
-        "sys.meta_path.insert(0, Slow())\n"
-    )
-    path = os.pathsep.join([str(tmp_path / "late"), os.environ.get("PYTHONPATH", "")])
-    running = subprocess.Popen(
-        bench.command(*bench.arguments("--json", codecs="toy")),
-        cwd=tmp_path,
-        env={**bench.env, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "met").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
-    out, messages = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert "Traceback" not in messages
+    late = tmp_path / "late"
+    late.mkdir()
+    (late / "sitecustomize.py").write_text(SLOW)
+    command = bench.command(*bench.arguments("--json", codecs="toy"))
+    code, out, messages = interrupt(command, late, tmp_path, **bench.env)
+    assert (code, messages) == (130, INTERRUPTED)
     document = json.loads(out)
     assert (document["status"], document["exit_code"], document["failures"]) == ("interrupted", 130, [])
     assert set(document["outcomes"].values()) == {0}
