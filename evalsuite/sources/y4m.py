@@ -231,17 +231,17 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
     try:
         width, height = int(fields["W"]), int(fields["H"])
         numerator, denominator = fields["F"].split(":")
-    except (KeyError, ValueError) as error:
+        frame_rate = read_frame_rate(f"{numerator}/{denominator}")
+    except (KeyError, ValueError):
+        frame_rate = None
+    if frame_rate is None:
         raise MediaError(
             "the YUV4MPEG2 header lacks a valid width, height or frame rate",
             where=where,
-            expected="W, H and F fields such as W352 H288 F30:1",
+            expected=f"W, H and F fields such as W352 H288 F30:1; {FRAME_RATES}",
             got=repr(line[:64]),
-        ) from error
+        )
     check_sides(width, height, where)
-    frame_rate = read_frame_rate(f"{numerator}/{denominator}")
-    if frame_rate is None:
-        raise MediaError("no video has this frame rate", where=where, expected=FRAME_RATES, got=fields["F"][:80])
     if fields.get("I", "p") not in ("p", "?"):
         raise MediaError(
             "interlaced video is not supported",
