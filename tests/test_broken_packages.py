@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from conftest import make_clip
 from test_cli import run
+from typer.testing import CliRunner
+
+from evalsuite.cli.commands import app
 
 LOST = 'raise OSError("libcudart.so.12: cannot open shared object file")\n'
 MAD = """
@@ -98,3 +101,18 @@ def test_doctor_reports_a_package_that_cannot_be_imported(tmp_path: Path, module
     assert found["status"] == "broken"
     assert "OSError: libcudart.so.12" in found["detail"]
     assert found["fix"].startswith(f"pip install --force-reinstall {module.replace('_', '-')}")
+
+
+def test_nothing_but_what_cannot_be_had_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that cannot be fetched; beside a score that there is they are listed, and no more."""
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "cache"))
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    clips = [str(make_clip(tmp_path / f"{name}.y4m", 64, 48, 3, seed=name)) for name in (0, 1)]
+    runner = CliRunner()
+    for flags in ([], ["--json"]):
+        alone = runner.invoke(app, ["measure", *clips, "--metrics", "object_map50", *flags])
+        assert alone.exit_code == 3
+        assert "unavailable" in alone.stdout
+    beside = runner.invoke(app, ["measure", *clips, "--metrics", "psnr_y,object_map50"])
+    assert beside.exit_code == 0

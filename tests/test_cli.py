@@ -30,7 +30,7 @@ COMMANDS = (
     ["doctor"],
     *([group, "list"] for group in ("codecs", "datasets", "metrics")),
     *([group, "show"] for group in ("codecs", "datasets", "metrics")),
-    *([group] for group in ("codecs", "metrics", "plan", "store")),
+    *([group] for group in ("codecs", "datasets", "metrics", "plan", "store", "study")),
     ["codecs", "check"],
     ["datasets", "fetch"],
     ["datasets", "verify"],

@@ -260,6 +260,16 @@ def test_measure_sums_up_two_files(tmp_path: Path) -> None:
     assert "no tags" in refused.output
 
 
+def test_the_formula_that_is_shown_gives_the_score() -> None:
+    """What has no score is not in it, and the divisor is that of the rest."""
+    have = means(psnr_y=30)
+    (score,) = TWO.scores([have])
+    (term,) = (term for term in TWO.terms if term.metric == "psnr_y")
+    assert TWO.formula_with(have).startswith(f"100 ({term.formula}) / {term.weight:g}; x[worst, best] is the mean of x")
+    assert score.score == pytest.approx(100 * term.weight * term.share(30) / term.weight)
+    assert " / 1;" not in TWO.formula_with(means(psnr_y=30, lpips=0.2))
+
+
 def test_metrics_show_prints_the_formula() -> None:
     done = CliRunner().invoke(app, ["metrics", "show", "profile:sport"])
     assert done.exit_code == 0

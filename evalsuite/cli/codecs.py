@@ -209,7 +209,7 @@ def _print_checks(rows: list[dict[str, Any]]) -> None:
         ),
     )
     working = sum(row["status"] == "ok" for row in rows)
-    console(stderr=True).print(f"{working} of {len(rows)} work")
+    console(stderr=True).print(f"{working} of {len(rows)} {'works' if len(rows) == 1 else 'work'}")
 
 
 def _variants(name: str) -> dict[str, str]:

@@ -15,7 +15,11 @@ from evalsuite.cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from evalsuite.sources.manifest import Dataset, SequenceEntry
 
-app = typer.Typer(no_args_is_help=True, help="List, show, describe, fetch, verify and add datasets.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, show, describe, fetch, verify and add datasets.",
+    epilog="Example: evalsuite datasets list",
+)
 
 WIDTH = 80
 """Columns of running text."""

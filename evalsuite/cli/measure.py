@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from evalsuite.types import MetricInfo
 
 
+NOT_WHOLE = 3
+
 _SHOWN = ("mean", "p5", "worst")
 """Statistics of the table; `--json` has all."""
 
@@ -40,12 +42,13 @@ def measure(
 ) -> None:
     """Score a decoded video against its source, frame by frame, by index.
 
+    Exit code 3 where a metric failed, or what should have told anything could not be had.
+
     Example: evalsuite measure source.y4m decoded.y4m --metrics psnr_y,vmaf
     """
     from evalsuite.engine.compare import compare_files
     from evalsuite.metrics.pooling import pool
     from evalsuite.metrics.registry import select
-    from evalsuite.results.profile import formula_of
 
     profiles = _profiles(profile)
     infos = {info.name: info for info in select(",".join([metrics, *(n for one in profiles for n in one.metrics)]))}
@@ -66,6 +69,7 @@ def measure(
     for one in profiles:
         means = {name: figures[0] for name, figures in pooled.items()}
         infos[one.info.name], pooled[one.info.name] = one.info, one.scores([means])
+    scored = {name: figures for name, figures in pooled.items() if figures[0].status in ("ok", "infinite", "nan")}
     if json:
         print_json(
             {
@@ -75,18 +79,36 @@ def measure(
                 "scores": {name: _entry(infos[name], p) for name, p in pooled.items()},
             }
         )
-        return
-    scored = {name: figures for name, figures in pooled.items() if figures[0].status in ("ok", "infinite", "nan")}
+    else:
+        _print(result.frames, infos, pooled, scored, profiles)
+    states = {figures[0].status for figures in pooled.values()}
+    if "failed" in states or (not scored and "unavailable" in states):
+        raise typer.Exit(NOT_WHOLE)
+
+
+def _print(
+    frames: int,
+    infos: Mapping[str, MetricInfo],
+    pooled: Mapping[str, list[Pooled]],
+    scored: Mapping[str, list[Pooled]],
+    profiles: tuple[Profile, ...],
+) -> None:
+    from evalsuite.results.profile import formula_of
+
     print_table(
-        f"{result.frames} frames",
+        f"{frames} frames",
         ("metric", "", "unit", *_SHOWN),
         ((name, arrow(infos[name]), infos[name].unit, *_cells(figures)) for name, figures in scored.items()),
         numbers=len(_SHOWN),
     )
     _print_gaps({name: figures[0] for name, figures in pooled.items() if name not in scored})
     for one in profiles:
-        left_out = formula_of(pooled[one.info.name][0].reason) if one.info.name in scored else ""
-        echo_folded(f"{one.info.name} = {one.formula}" + (f" ({left_out})" if left_out else ""))
+        if one.info.name in scored:
+            left_out = formula_of(pooled[one.info.name][0].reason)
+            formula = one.formula_with({name: figures[0] for name, figures in pooled.items()})
+            echo_folded(f"{one.info.name} = {formula}" + (f" ({left_out})" if left_out else ""))
+        else:
+            echo_folded(f"{one.info.name} = {one.formula}")
 
 
 def _print_gaps(gaps: Mapping[str, Pooled]) -> None:

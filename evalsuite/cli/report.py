@@ -111,7 +111,8 @@ def add_pictures(
     for one in made.left_out[:MOST_REASONS]:
         say(f"no picture: {', '.join(filter(None, (one.codec, one.sequence)))}: {one.reason}")
     if len(made.left_out) > MOST_REASONS:
-        say(f"{len(made.left_out) - MOST_REASONS} more reasons are in the report")
+        more = len(made.left_out) - MOST_REASONS
+        say(f"{more} more {'reason is' if more == 1 else 'reasons are'} in the report")
 
 
 def check_pictures(wanted: str) -> None:

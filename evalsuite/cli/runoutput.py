@@ -98,7 +98,8 @@ def _say_reasons(rows: list[BDRow]) -> None:
         said = "; ".join(f"{', '.join(metrics)} on {place}" for place, metrics in metrics_by_place.items())
         say(f"{status}: {test}, {said}: {reason}")
     if len(alike) > MOST_REASONS:
-        say(f"{len(alike) - MOST_REASONS} more reasons are in the report and in bd_rate.csv")
+        more = len(alike) - MOST_REASONS
+        say(f"{more} more {'reason is' if more == 1 else 'reasons are'} in the report and in bd_rate.csv")
 
 
 def print_losses(found: list[Loss]) -> None:
@@ -132,6 +133,7 @@ def print_run(finished: Finished, page: Path) -> None:
     """Print the tables of a run, what was done, and what failed."""
     from evalsuite.results.load import read_run
     from evalsuite.results.losscurve import losses
+    from evalsuite.results.trained import trained_on
 
     anchor = finished.plan.anchor
     means = [row for row in finished.bd_rate if row.sequence == "*"]
@@ -141,6 +143,9 @@ def print_run(finished: Finished, page: Path) -> None:
         echo_folded(f"{info.name} = {info.definition}")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         typer.echo(f"≠ {test} against {anchor}: {unlike}")
+    entries = (((one["name"], one) for one in finished.summary[key]) for key in ("codecs", "sequences"))
+    for said in trained_on(*entries):
+        typer.echo(said)
     _say_reasons(finished.bd_rate)
     print_losses(losses(read_run(finished.folder)))
     if match := _rate_match(finished):

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from evalsuite.study.pairwise import Comparison
     from evalsuite.study.validation import Validity
 
-app = typer.Typer(no_args_is_help=True, help="Ask people: make a study, and learn from votes which metric to trust.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Ask people: make a study, and learn from votes which metric to trust.",
+    epilog="Example: evalsuite study make results --out study",
+)
 
 
 @app.command("make")

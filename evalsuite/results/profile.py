@@ -85,6 +85,14 @@ class Profile:
         terms = " + ".join(term.formula for term in self.terms)
         return f"100 ({terms}) / {total:g}; x[worst, best] is the mean of x (log x: its logarithm) brought to 0..1"
 
+    def formula_with(self, means: Mapping[str, Pooled]) -> str:
+        """The formula that gives the score of these means: of the terms that have one."""
+        held = [term for term in self.terms if _counts(means.get(term.metric))]
+        terms, total = " + ".join(term.formula for term in held), sum(term.weight for term in held)
+        log = " (log x: its logarithm)" if any(term.domain == "log" for term in held) else ""
+        divided = f"({terms}) / {total:g}" if round(total, 9) != 1 else f"({terms})"
+        return f"100 {divided}; x[worst, best] is the mean of x{log} brought to 0..1"
+
     @property
     def info(self) -> MetricInfo:
         """The profile as a metric: its version changes with its formula."""
