@@ -126,6 +126,7 @@ def test_an_accepted_run_is_whole_and_names_no_path(tmp_path):
         ("'/home/me/a b/x' and '/srv/c d/y'", "'x' and 'y'"),
         ("see file:///home/me/a.y4m, file:/home/me/b", "see a.y4m, b"),
         ("file://host/home/me/a.y4m", "a.y4m"),
+        ("see logfile:/tmp/a/x.log", "see logfile:x.log"),
         ("gcc -I/home/me/include -L/usr/lib/x -O2", "gcc -Iinclude -Lx -O2"),
         ("-I/home/me/include", "-Iinclude"),
         ("--weights=/home/me/w.bin", "--weights=w.bin"),

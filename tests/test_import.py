@@ -14,6 +14,7 @@ from published_samples import AWCY, COMPRESSAI, CSV, dcvc_document, write_json
 from evalsuite.errors import EvalError, RequestError
 from evalsuite.metrics.registry import infos
 from evalsuite.results.load import RunResults, read_run
+from evalsuite.results.published import table
 from evalsuite.results.published.base import Given
 from evalsuite.results.published.write import import_published
 
@@ -122,6 +123,14 @@ def test_compressai_bitrates_need_a_size_to_be_bits_per_pixel(tmp_path):
     run = imported(tmp_path, file, "compressai", **known)
     assert run.points.iloc[0]["bpp"] == pytest.approx(0.0210698, abs=1e-7)
     assert list(run.points["q"]) == [32, 37]
+
+
+def test_bytes_may_stand_at_one_line_of_a_rate_point(tmp_path):
+    for cells in (("7", ""), ("", "7"), ("-", "7")):
+        lines = [f"bunny,0.1,1,{cell},{metric},30" for cell, metric in zip(cells, ("psnr_y", "vmaf"), strict=True)]
+        (tmp_path / "t.csv").write_text("sequence,bpp,q,bytes,metric,score\n" + "\n".join(lines) + "\n")
+        (point,) = table.read(tmp_path / "t.csv", Given()).points
+        assert (point.bytes, set(point.scores)) == (7, {"psnr_y", "vmaf"})
 
 
 def test_trap01_the_old_bench_of_compressai_has_kilobytes_for_kilobits(tmp_path):

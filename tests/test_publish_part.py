@@ -196,7 +196,11 @@ def row(percent: float, **how) -> BDRow:
             "it is within the noise floor of its points",
             "noise floor 2.0 %; no interval below five sequences",
         ),
-        (row(-0.04, ci_low=-0.05, ci_high=-0.03), "it is 0.0 % when rounded", "95 % interval −0.1 to 0.0 %"),
+        (
+            row(-0.04, ci_low=-0.05, ci_high=-0.03),
+            "it is 0.0 % when rounded",
+            "95 % interval −0.1 to 0.0 %; 0.0 % when rounded",
+        ),
         (
             row(-3.0, lowest=-4.0, highest=-2.0, noise_floor=2.0),
             "",

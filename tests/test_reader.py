@@ -142,15 +142,19 @@ def test_a_raw_file_of_any_name_is_read_by_its_geometry(tmp_path: Path, name: st
     raw = b"".join(map(join_planes, moving_frames(format, 3)))
     path = tmp_path / name
     path.write_bytes(raw)
-    reader = open_video(path, Geometry(64, 48, Fraction(25)))
+    geometry = Geometry(64, 48, Fraction(25))
+    reader = open_video(path, geometry, is_raw=True)
     assert b"".join(map(join_planes, reader)) == raw
-    with pytest.raises(MediaError):
-        open_video(path)
+    # The geometry may be that of a file that is named beside this one.
+    for said in (None, geometry):
+        with pytest.raises(MediaError, match="not a video that can be read"):
+            open_video(path, said)
 
 
-def test_a_container_is_none_whatever_is_said_of_raw_files(tmp_path: Path) -> None:
-    path, raw = _stored(tmp_path, "yuv420p", VideoFormat(64, 48), "ffv1", "mkv")
-    reader = open_video(path, Geometry(32, 32, Fraction(25)))
+@pytest.mark.parametrize(("suffix", "is_raw"), [("mkv", False), ("mkv", True), ("nut", False)])
+def test_a_container_is_none_whatever_is_said_of_raw_files(tmp_path: Path, suffix: str, is_raw: bool) -> None:
+    path, raw = _stored(tmp_path, "yuv420p", VideoFormat(64, 48), "ffv1", suffix)
+    reader = open_video(path, Geometry(32, 32, Fraction(25)), is_raw=is_raw)
     assert b"".join(map(join_planes, reader)) == raw
 
 

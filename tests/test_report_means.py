@@ -68,7 +68,15 @@ def test_a_time_that_is_not_known_everywhere_is_no_yes(tmp_path):
 
 
 def test_targets_that_sequences_share_are_called_equal(tmp_path):
-    assert means.document(merge([read_run(write_sample(tmp_path / "run"))]))["words"] == means.EQUAL_TARGETS
+    run = read_run(write_sample(tmp_path / "run", codecs=["vvenc", "x265", "x264"]))
+    assert means.document(merge([run]))["words"] == means.EQUAL_TARGETS
+    # A codec at its own rates beside those that were matched.
+    points = run.points.copy()
+    own = points["codec"] == "x264"
+    points.loc[own, "target_bpp"] = np.nan
+    points.loc[own, ["bpp", "kbps"]] *= 1.3
+    found = means.document(merge([dataclasses.replace(run, points=points)]))
+    assert found["words"] == means.TARGETS_AND_RANKS
 
 
 def test_without_targets_points_of_equal_rank_are_brought_together(tmp_path):

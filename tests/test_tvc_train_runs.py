@@ -103,6 +103,10 @@ def test_a_stage_goes_on_with_the_settings_that_it_began_with(
     # Checkpoints of earlier versions may say less.
     where = tmp_path / "run" / "discrete.pt"
     content = read_checkpoint(where)
+    for odd in ("[1", 7):
+        write_checkpoint(where, {**content, "settings": odd})
+        with pytest.raises(TrainingError, match="checkpoint"):
+            run()
     del content["settings"], content["looks"]
     write_checkpoint(where, content)
     run(**changes)

@@ -8,13 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
+from evalsuite.cli.exitcodes import FAULT, INTERRUPTED, WRONG_REQUEST
 from evalsuite.cli.streams import guard_streams
 from evalsuite.errors import EvalError
-
-WRONG_REQUEST = 2
-FAULT = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended."""
 
 _FORCE_COLOUR = ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE")
 """Environment variables that make a terminal of a file, for typer or for rich."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from evalsuite.cli.exitcodes import WRONG_REQUEST
 from evalsuite.cli.output import console, echo_folded, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="List, explain and check codecs.", epilog="Example: evalsuite codecs check x265 vvenc"
 )
-
-_MISSING = 2
 
 
 @app.command("list")
@@ -190,7 +189,7 @@ def check_codecs(
     else:
         _print_checks(rows)
     if failed:
-        raise typer.Exit(_MISSING)
+        raise typer.Exit(WRONG_REQUEST)
 
 
 def _print_checks(rows: list[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ from evalsuite.cli import (
     store,
     study,
 )
-from evalsuite.cli.app import WRONG_REQUEST
+from evalsuite.cli.exitcodes import WRONG_REQUEST
 from evalsuite.cli.output import say_command
 from evalsuite.errors import EvalError, ProcessError, RequestError
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.cli.datasetsadd import add_dataset
-from evalsuite.cli.datasetsfetch import INCOMPLETE, fetch_dataset
+from evalsuite.cli.datasetsfetch import fetch_dataset
 from evalsuite.cli.describe import describe_dataset
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def verify_dataset(
     if wrong & {"damaged", "not fetched"}:
         say(f"to do: `evalsuite datasets fetch {name}` fetches or makes again what is not ok")
     if wrong:
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(NOT_WHOLE)
 
 
 def _summary(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from evalsuite.cli.datasetsfetch import INCOMPLETE
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.output import parse_geometry, print_json, say
 from evalsuite.errors import RequestError
 
@@ -94,4 +94,4 @@ def _register(name: str, folders: list[Path], json: bool) -> None:
         shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
         say(f"not in the folder: {shown}")
     if not found or any(row["status"] == "refused" for row in rows):
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(NOT_WHOLE)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.output import console, print_json, printable, say
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from evalsuite.sources.fetching import Fetched, Report
     from evalsuite.sources.manifest import Dataset
-
-INCOMPLETE = 3
-"""Exit code where some of what was asked for could not be had."""
 
 
 def fetch_dataset(
@@ -53,7 +51,7 @@ def fetch_dataset(
     _say_what_to_pin(done)
     if any(row["status"] != "ok" for row in rows):
         _say_what_failed(name, dataset, done)
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(NOT_WHOLE)
 
 
 def _rows(dataset: Dataset, done: list[Fetched]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalsuite.cli.datasetsfetch import INCOMPLETE
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def describe_dataset(
     for sequence, reason in unknown:
         say(f"{sequence}: {reason}")
     if unknown:
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(NOT_WHOLE)
 
 
 def _row(name: str, content: Content) -> tuple[str, ...]:

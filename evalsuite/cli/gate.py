@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalsuite.cli.exitcodes import CHECK_FAILED, UNDECIDED
 from evalsuite.cli.output import printable
 
 if TYPE_CHECKING:
     from evalsuite.results.gate.gate import GateResult
-
-REGRESSION = 1
-UNDECIDED = 4
 
 
 def gate(
@@ -95,7 +93,7 @@ def gate(
     else:
         _print(result)
     if result.verdict == "fail":
-        raise typer.Exit(REGRESSION)
+        raise typer.Exit(CHECK_FAILED)
     if result.verdict == "undecided" and not rules.may_pass_undecided:
         raise typer.Exit(UNDECIDED)
 

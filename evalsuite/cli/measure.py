@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.output import arrow, echo_folded, parse_geometry, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from evalsuite.results.profile import Profile
     from evalsuite.types import MetricInfo
 
-
-NOT_WHOLE = 3
 
 _SHOWN = ("mean", "p5", "worst")
 """Statistics of the table; `--json` has all."""
@@ -42,7 +41,7 @@ def measure(
 ) -> None:
     """Score a decoded video against its source, frame by frame, by index.
 
-    Exit code 3 where a metric failed, or what should have told anything could not be had.
+    Exit code 3: a metric failed, or not one of them could be measured.
 
     Example: evalsuite measure source.y4m decoded.y4m --metrics psnr_y,vmaf
     """

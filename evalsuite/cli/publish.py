@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalsuite.cli.exitcodes import CHECK_FAILED
+
 if TYPE_CHECKING:
     from evalsuite.results.board import Board
-
-WRONG_ENTRY = 1
 
 _ENTRIES = Path("leaderboards/entries")
 
@@ -151,7 +151,7 @@ def _check(boards: Sequence[Board], entries: Path, as_json: bool, *, all_boards:
         wrong = len({fault.entry for fault in faults})
         typer.echo(f"{count} {'entry' if count == 1 else 'entries'}, {f'{wrong} wrong' if faults else 'all fine'}")
     if faults:
-        raise typer.Exit(WRONG_ENTRY)
+        raise typer.Exit(CHECK_FAILED)
 
 
 def _build(boards: Sequence[Board], entries: Path, out: Path, base_url: str, as_json: bool) -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.interrupts import interrupts_held
 from evalsuite.cli.output import parse_bytes, parse_geometry, print_json, say
 
 if TYPE_CHECKING:
     from evalsuite.results.board import Board
-
-SOME_FAILED = 3
 
 
 def run(
@@ -165,7 +164,7 @@ def run(
         if json:
             print_json(interrupted(command, watch))
         raise
-    exit_code = SOME_FAILED if finished.outcome.failures or judged else 0
+    exit_code = NOT_WHOLE if finished.outcome.failures or judged else 0
     if json:
         print_json({"status": "done", "exit_code": exit_code, **as_json(finished, page), "deviations": judged})
     else:

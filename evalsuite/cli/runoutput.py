@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evalsuite.cli.app import INTERRUPTED
+from evalsuite.cli.exitcodes import INTERRUPTED
 from evalsuite.cli.output import Cell, arrow, echo_folded, print_table, say, say_command
 
 if TYPE_CHECKING:

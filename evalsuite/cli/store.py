@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.output import print_json, printable, say
 from evalsuite.errors import RequestError
 
@@ -21,9 +22,6 @@ app = typer.Typer(
     help="Check, repair, merge, prune, export and import results stores.",
     epilog="Example: evalsuite store check ~/.cache/evalsuite/store",
 )
-
-NOT_WHOLE = 3
-"""Exit code where something is wrong with a store, or not all of another could be taken."""
 
 _JSON = typer.Option(False, "--json", help="Print one JSON document.")
 _DIR = typer.Argument(..., metavar="DIR", help="Folder of the results store.", show_default=False)

@@ -91,7 +91,7 @@ def _check_folder(out: Path, runs: Sequence[RunResults]) -> None:
         raise RequestError(
             "this is not a report, and it is not empty: its files would be replaced",
             where=out,
-            fix="give a new folder",
+            fix="give a new folder, or empty this one if it is a report of an earlier version",
         )
 
 

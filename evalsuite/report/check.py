@@ -131,8 +131,9 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, tuple[ty
             yield from (
                 (where, key, entry[key], kinds) for key, kinds in _OPTIONAL.get(name, {}).items() if key in entry
             )
-            for key in ("tags", "traits"):
-                yield from ((where, key, one, _TEXT) for one in entry.get(key, ()) if isinstance(entry[key], list))
+            for key in ("tags", "traits") if name == "sequences" else ():
+                if isinstance(listed := entry.get(key), list):
+                    yield from ((where, key, one, _TEXT) for one in listed)
     for name, fields in _RECORDS.items():
         record = summary[name]
         yield from ((name, key, record[key], kinds) for key, kinds in fields.items() if key in record)

@@ -19,6 +19,7 @@ _WORDS = (
     "averaged, never from this."
 )
 EQUAL_TARGETS = _WORDS.format("equal targets")
+TARGETS_AND_RANKS = _WORDS.format("equal targets, or without targets at rates of equal rank")
 EQUAL_RANKS = _WORDS.format("rates of equal rank, which are other rates on every sequence")
 
 NOTHING = "There is no mean over sequences: no codec has a point at the same target on every sequence."
@@ -31,16 +32,21 @@ def document(report: Report) -> dict[str, Any]:
         by_sequence.setdefault(point.sequence, []).append(point)
     each = [places(points) for points in by_sequence.values()]
     grouped = _by_place(report, each)
-    targets = {tuple(place.target for place in own) for own in each}
-    shared = len(targets) == 1 and None not in next(iter(targets))
     return {
-        "words": (EQUAL_TARGETS if shared else EQUAL_RANKS) if grouped else NOTHING,
+        "words": _words(each) if grouped else NOTHING,
         "points": [_point(codec, title, points) for codec, title, points in grouped],
         "scores": {
             metric.label: [_mean(points, metric) for *_, points in grouped]
             for metric in (*report.judged, *report.token_figures)
         },
     }
+
+
+def _words(each: list[dict[Place, list[Point]]]) -> str:
+    targets = {tuple(place.target for place in own if place.target is not None) for own in each}
+    if len(targets) > 1 or not next(iter(targets)):
+        return EQUAL_RANKS
+    return TARGETS_AND_RANKS if any(place.target is None for own in each for place in own) else EQUAL_TARGETS
 
 
 def _by_place(report: Report, each: list[dict[Place, list[Point]]]) -> list[tuple[str, str, list[Point]]]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from evalsuite.assets import cache_dir
 from evalsuite.errors import RequestError, StoreError
+from evalsuite.files import sha256_of
 from evalsuite.remote import Place
 from evalsuite.results.load import RESULT_FILES, read_whole_run
 from evalsuite.scratch import Scratch
@@ -184,14 +185,14 @@ def _check(folder: Path, told: Mapping[str, Digest]) -> None:
     read_whole_run(folder)
     for name, digest in told.items():
         path = folder / name
-        found = _digest_of(path.read_bytes()) if path.is_file() else None
+        found = Digest(sha256_of(path), path.stat().st_size) if path.is_file() else None
         if found != digest:
             raise StoreError(
                 f"{name} of the run is not what its address tells",
                 where=path,
                 expected=f"{digest.bytes} bytes, sha256 {digest.sha256}",
                 got=f"{found.bytes} bytes, sha256 {found.sha256}" if found else "no file",
-                fix="export the store again with --replace",
+                fix="write the run there again, or export its store with --replace",
             )
 
 

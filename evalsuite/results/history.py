@@ -36,7 +36,7 @@ _PATH = r"/(?:[^\s/'\":;,]+/)+"
 _FOLDERS = re.compile(
     rf"""
       (?<=')/(?:[^'\n]*/)(?=[^'/\n]*')|(?<=")/(?:[^"\n]*/)(?=[^"/\n]*")  # within quotes, where blanks are of the path
-    | file:/+(?:[^\s/'":;,]+/)*                                          # an address of this machine
+    | (?<!\w)file:/+(?:[^\s/'":;,]+/)*                                          # an address of this machine
     | (?<![^\s'"=([,;:])(-[A-Za-z]){_PATH}                               # an option that its path is written behind
     | (?<![\w.~/-]){_PATH}                         # any other; an address of the web has none of the character before
     """,

@@ -67,7 +67,7 @@ def _finding(entry: SequenceEntry, path: Path, digest: str, raw: Geometry | None
     itself = digest == entry.sha256
     meant = replace(entry, raw=None, filter="", start=0) if itself else entry
     try:
-        found = probe(path, raw)
+        found = probe(path, raw, is_raw=raw is not None)
         check_fits(meant, found, path)
     except EvalError as error:
         told = f" (expected {error.expected}; got {error.got})" if error.got is not None else ""

@@ -16,9 +16,9 @@ from evalsuite.sources.manifest import Dataset, SequenceEntry, parse_manifest
 from evalsuite.sources.pinning import refreshed, source_pin, with_pins
 from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m, remember
 from evalsuite.sources.probe import Probe, check_fits, probe
-from evalsuite.sources.reader import RAW_SUFFIXES, open_video
+from evalsuite.sources.reader import open_video
 from evalsuite.sources.tags import Stated, resolve_colour
-from evalsuite.sources.y4m import Geometry, Y4MReader
+from evalsuite.sources.y4m import Geometry, RawReader, Y4MReader
 from evalsuite.types import Sequence
 
 FILES = "files"
@@ -111,7 +111,7 @@ def _settled(entry: SequenceEntry, lock: Path, *, whole: bool) -> SequenceEntry:
             raise _not_to_be_fetched(entry)
         located = locate(entry.asset, also=entry.siblings)
         try:
-            found = probe(located.path, entry.raw)
+            found = probe(located.path, entry.raw, is_raw=entry.raw is not None)
             check_fits(entry, found, located.path)
             made = _make_whole(entry, located, found) if whole else None
         except (MediaError, RecipeError) as error:
@@ -175,7 +175,7 @@ def _is_settled(entry: SequenceEntry, whole: bool) -> bool:
 def _make_whole(entry: SequenceEntry, located: Located, found: Probe) -> Prepared:
     """The Y4M file of the whole sequence; the source itself where it is one as it stands."""
     digest = located.source.sha256
-    reader = open_video(located.path, entry.raw)
+    reader = open_video(located.path, entry.raw, is_raw=entry.raw is not None)
     as_it_stands = entry.start == 0 and not entry.filter and entry.frames in (None, found.frames)
     if isinstance(reader, Y4MReader) and as_it_stands and entry.sha256 in ("", digest):
         return Prepared(located.path, digest, reader.format, reader.frame_rate, count_frames(reader))
@@ -214,15 +214,14 @@ def from_file(
     """
     if frames is not None and frames < 1:
         raise RequestError("a sequence has at least one frame", where=path, got=frames, fix="use --frames 1 or more")
-    if path.suffix.lower() not in RAW_SUFFIXES:
-        geometry = None  # it is of those that were named beside this one
     reader = open_video(path, geometry)
     colour = resolve_colour(reader.format, reader.told, stated)
     digest = sha256_of(path)
     if isinstance(reader, Y4MReader) and frames in (None, total := count_frames(reader)):
         made = Prepared(path, digest, reader.format, reader.frame_rate, total)
     else:
-        plan = Plan(colour=colour, frames=frames, raw=geometry)
+        # Another file's geometry may be that of one that is named beside it.
+        plan = Plan(colour=colour, frames=frames, raw=geometry if isinstance(reader, RawReader) else None)
         made = prepare_y4m(_plain(path.stem), plan, [digest], lambda: path)
     return Sequence(
         name=_plain(path.stem),

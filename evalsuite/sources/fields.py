@@ -13,11 +13,10 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from evalsuite.errors import RecipeError, did_you_mean
+from evalsuite.sources.framerate import read_frame_rate
 
 T = TypeVar("T")
 D = TypeVar("D")
-
-_HIGHEST_FRAME_RATE = 1000
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Of datasets and sequences: safe in paths, tables and keys."""
@@ -118,8 +117,8 @@ def flag(value: object) -> bool:
 def frame_rate(value: object) -> Fraction:
     """Frames per second, exactly: a float is not, 29.97 is not 30000/1001."""
     written = str(value) if isinstance(value, str | int) else ""
-    rate = Fraction(written) if re.fullmatch(r"[1-9]\d{0,6}(/[1-9]\d{0,6})?", written) else Fraction(0)
-    if not 0 < rate <= _HIGHEST_FRAME_RATE:
+    rate = read_frame_rate(written) if re.fullmatch(r"\d+(/\d+)?", written) else None
+    if rate is None:
         raise ValueError('frames per second as a whole number or a fraction such as "30000/1001"')
     return rate
 

@@ -193,7 +193,7 @@ def _make(name: str, source: Path, plan: Plan, part: Path, pinned: str) -> str:
 
 
 def _write(source: Path, plan: Plan, target: Path) -> None:
-    reader = open_video(source, plan.raw)
+    reader = open_video(source, plan.raw, is_raw=plan.raw is not None)
     stop = None if plan.frames is None else plan.start + plan.frames
     frames: Iterator[Frame] = islice(reader, plan.start, stop)
     if plan.filtered_format is not None:

@@ -24,17 +24,18 @@ class Probe:
     """None where a container does not say."""
 
 
-def probe(path: Path, geometry: Geometry | None = None) -> Probe:
+def probe(path: Path, geometry: Geometry | None = None, *, is_raw: bool = False) -> Probe:
     """What a file holds.
 
     Args:
         path: Y4M, raw planar video, or a container.
         geometry: of a raw file.
+        is_raw: as of `open_video`.
 
     Raises:
         MediaError: unreadable, damaged, or not a whole number of frames.
     """
-    reader = open_video(path, geometry)
+    reader = open_video(path, geometry, is_raw=is_raw)
     frames = _y4m_frames(reader) if isinstance(reader, Y4MReader) else reader.frames
     return Probe(reader.format, reader.frame_rate, frames)
 

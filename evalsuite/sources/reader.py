@@ -61,13 +61,13 @@ class VideoReader(Protocol):
         ...
 
 
-def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
+def open_video(path: Path, geometry: Geometry | None = None, *, is_raw: bool = False) -> VideoReader:
     """Open a video file for reading.
 
     Args:
         path: the file.
-        geometry: what a raw file does not say about itself; required for raw files and ignored for Y4M and for names
-            of containers. A file of any other name is raw where it is given.
+        geometry: what a raw file does not say about itself; required for raw files and ignored for others.
+        is_raw: somebody who knows says so: then a file is raw whatever its name, but for that of a container.
 
     Raises:
         MediaError: missing, empty, foreign, or of an unsupported format.
@@ -84,7 +84,7 @@ def open_video(path: Path, geometry: Geometry | None = None) -> VideoReader:
     if magic == b"YUV4MPEG2 ":
         return Y4MReader(path)
     suffix = path.suffix.lower()
-    if suffix in RAW_SUFFIXES or (geometry is not None and suffix not in CONTAINER_SUFFIXES):
+    if suffix in RAW_SUFFIXES or (is_raw and suffix not in CONTAINER_SUFFIXES):
         if geometry is None:
             raise MediaError(
                 "a raw file does not say its geometry",

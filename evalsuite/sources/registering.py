@@ -145,7 +145,7 @@ def _check(entry: SequenceEntry, file: Path) -> None:
                 got=said,
                 fix="get the file that the manifest means",
             )
-    found = probe(file, entry.raw)
+    found = probe(file, entry.raw, is_raw=entry.raw is not None)
     check_fits(entry, found, file)
     if entry.frames is not None and found.frames is not None and found.frames >= 2 * (entry.start + entry.frames):
         raise MediaError(

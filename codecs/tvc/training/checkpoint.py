@@ -99,7 +99,10 @@ def read_run(path: Path, settings: TrainSettings, *, looks: bool) -> dict[str, A
     if missing:
         raise TrainingError("a run cannot go on with this checkpoint", where=path, got=f"no {', '.join(missing)}")
     # Checkpoints of earlier versions do not tell everything; what they do not tell is not compared.
-    before = json.loads(content.get("settings", "{}"))
+    try:
+        before = dict(json.loads(content.get("settings", "{}")))
+    except (ValueError, TypeError) as error:
+        raise TrainingError("cannot read the checkpoint's settings", where=path, got=str(error)[:200]) from error
     asked = json.loads(json.dumps(asdict(settings)))
     told = {name: (before[name], asked[name]) for name in _KEPT if name in before}
     if "looks" in content:

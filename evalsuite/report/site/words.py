@@ -68,6 +68,8 @@ def decided_by(row: BDRow | None) -> str:
     else:
         disagree = "its sequences disagree about the sign" if row.holds_zero else ""
         told = [floor or "no noise floor with four points", "no interval below five sequences", disagree]
+    if row.verdict == "unclear" and not (row.holds_zero or row.below_noise):
+        told.append("0.0 % when rounded")
     return "; ".join(filter(None, told))
 
 

@@ -36,11 +36,12 @@ def read(path: Path, given: Given) -> Publication:
         key = (source, "" if q is None else f"{q:g}", bpp, kbps)
         size = _count(path, line, side, "bytes", most=1e15)
         point = found.setdefault(key, PublishedPoint(source, key[1] or f"line {line}", {}, q, bpp, kbps, size))
-        if point.bytes != size:
+        if None not in (point.bytes, size) and point.bytes != size:
             raise refused(path, f"line {line} has other bytes than the rate point before", point.bytes, size)
         if metric in point.scores:
             raise refused(path, f"line {line} repeats a score", f"one {metric} for each rate point", score)
-        found[key] = replace(point, scores={**point.scores, metric: score})
+        known = size if point.bytes is None else point.bytes
+        found[key] = replace(point, bytes=known, scores={**point.scores, metric: score})
     figures = tuple(_figure(name) for name in table.metrics)
     return Publication(table.codec or None, tuple(found.values()), figures)
 
@@ -108,7 +109,7 @@ def _count(path: Path, line: int, side: dict[str, str], name: str, most: float =
 
 def _frame_rate(path: Path, line: int, side: dict[str, str]) -> Fraction | None:
     cell = next((side[name] for name in ("fps", "framerate") if side.get(name)), "")
-    if not cell or cell.casefold() in ("-", "na", "n/a", "none", "null", "nan"):
+    if cell.casefold() in (*MISSING, "nan"):
         return None
     rate = read_frame_rate(cell)
     if rate is None:

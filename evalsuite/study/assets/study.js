@@ -67,7 +67,9 @@
   function keep(vote) {
     const now = stored();
     if (now && (now.subject !== state.subject || now.votes.length > state.votes.length)) {
-      state = now;
+      // Of a session that another subject began the votes are not these: those that are here can still be downloaded.
+      if (now.subject === state.subject) state = now;
+      else kept = false;
       throw new Error("The study goes on in another window or tab of this browser, and the last vote here is not kept. Close all others.");
     }
     state.votes.push(vote);
