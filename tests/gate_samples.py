@@ -82,6 +82,9 @@ def write_run(
 ) -> RunResults:
     """A run folder with these rows."""
     document = summary() | {"bd_rate": [], "failures": failures or []}
+    for key in ("codecs", "sequences"):
+        names = dict.fromkeys(row[key[:-1]] for row in points)
+        document[key] = [{**document[key][0], "name": name} for name in names]
     document["run"] |= {"machine": machine or {"processor": "one", "cores": 2, "jobs": 1}}
     write_results(folder, points, frames or [], document)
     return read_run(folder)

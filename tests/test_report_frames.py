@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -144,9 +145,10 @@ def test_files_are_placed_once_and_what_is_stale_goes(run, tmp_path):
 
 def test_placing_never_writes_through_a_link(run, tmp_path):
     out, outside = tmp_path / "report", tmp_path / "outside"
-    out.mkdir()
+    build_report([run], out)
     outside.mkdir()
     (outside / "mine.txt").write_text("mine")
+    shutil.rmtree(out / "pictures")
     (out / "pictures").symlink_to(outside)
     build_report([run], out)
     assert [path.name for path in outside.iterdir()] == ["mine.txt"]
