@@ -95,7 +95,7 @@ def test_an_interrupted_cell_goes_on_where_it_was(tmp_path: Path) -> None:
             client.execute_interactive(cell, timeout=120, output_hook=hear)
             return "".join(found)
 
-        assert "KeyboardInterrupt" in execute("encoded 2")
+        assert "KeyboardInterrupt" in execute("encodes 2")
         assert not (tmp_path / "results" / "summary.json").exists()
         time.sleep(1)  # a kernel turns away what comes at once after an error
         assert "KeyboardInterrupt" not in execute(None)
