@@ -124,6 +124,11 @@ def say(message: str) -> None:
     typer.echo(printable(message), err=True)
 
 
+def say_rest(more: int, where: str) -> None:
+    """How many reasons are not said here, and where they are."""
+    say(f"{more} more {'reason is' if more == 1 else 'reasons are'} {where}")
+
+
 def say_command(command: tuple[str, ...], stderr_tail: str) -> None:
     """The command that failed, ready to be pasted, and its last words."""
     if command:

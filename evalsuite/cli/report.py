@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalsuite.cli.output import say
+from evalsuite.cli.output import say, say_rest
 from evalsuite.errors import EvalError, RequestError, StoreError
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def add_pictures(
     for one in made.left_out[:MOST_REASONS]:
         say(f"no picture: {', '.join(filter(None, (one.codec, one.sequence)))}: {one.reason}")
     if len(made.left_out) > MOST_REASONS:
-        more = len(made.left_out) - MOST_REASONS
-        say(f"{more} more {'reason is' if more == 1 else 'reasons are'} in the report")
+        say_rest(len(made.left_out) - MOST_REASONS, "in the report")
 
 
 def check_pictures(wanted: str) -> None:

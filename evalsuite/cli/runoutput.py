@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.cli.exitcodes import INTERRUPTED
-from evalsuite.cli.output import Cell, arrow, echo_folded, print_table, say, say_command
+from evalsuite.cli.output import Cell, arrow, echo_folded, print_table, say, say_command, say_rest
 
 if TYPE_CHECKING:
     from evalsuite.cli.progress import Watch
@@ -98,8 +98,7 @@ def _say_reasons(rows: list[BDRow]) -> None:
         said = "; ".join(f"{', '.join(metrics)} on {place}" for place, metrics in metrics_by_place.items())
         say(f"{status}: {test}, {said}: {reason}")
     if len(alike) > MOST_REASONS:
-        more = len(alike) - MOST_REASONS
-        say(f"{more} more {'reason is' if more == 1 else 'reasons are'} in the report and in bd_rate.csv")
+        say_rest(len(alike) - MOST_REASONS, "in the report and in bd_rate.csv")
 
 
 def print_losses(found: list[Loss]) -> None:
