@@ -42,6 +42,31 @@ def _stored(tmp_path: Path, pixel_format: str, format: VideoFormat, codec: str, 
     return target, raw
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", "mp4"), ("mpeg2video", "mpg"), ("ffv1", "mkv")])
+def test_interlaced_video_is_refused_whatever_it_comes_in(tmp_path: Path, codec: str, suffix: str) -> None:
+    source, path, whole = (tmp_path / name for name in ("source.y4m", f"clip.{suffix}", "whole.y4m"))
+    make_clip(source, 96, 64, 12)
+    woven = ["-vf", "interlace=lowpass=off", "-flags", "+ilme+ildct"]
+    run_ffmpeg("-i", source, *woven, "-c:v", codec, path)
+    with pytest.raises(MediaError, match="interlaced") as refused:
+        open_video(path)
+    assert "setfield=prog" in str(refused.value.fix)
+    run_ffmpeg("-i", path, "-vf", "setfield=prog", whole)
+    assert len(list(open_video(whole))) == 6
+
+
+def test_fields_that_begin_later_are_refused_too(tmp_path: Path) -> None:
+    parts = [tmp_path / "whole.ts", tmp_path / "woven.ts"]
+    make_clip(tmp_path / "source.y4m", 96, 64, 12)
+    for path, flags in zip(parts, ([], ["-vf", "setfield=tff", "-flags", "+ilme+ildct"]), strict=True):
+        run_ffmpeg("-i", tmp_path / "source.y4m", *flags, "-c:v", "libx264", path)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(path.read_bytes() for path in parts))
+    reader = open_video(joined)
+    with pytest.raises(MediaError, match="interlaced"):
+        list(reader)
+
+
 @pytest.mark.parametrize("size", [(64, 48), (35, 21)])
 @pytest.mark.parametrize("pixel_format", PIXEL_FORMATS)
 def test_every_planar_format_comes_as_it_is(tmp_path: Path, pixel_format: str, size: tuple[int, int]) -> None:

@@ -125,6 +125,7 @@ class ContainerReader:
             raise MediaError("no video has this frame rate", where=path, expected=FRAME_RATES, got=rate)
         self.frame_rate = frame_rate
         self.format = _format_of(first, path)
+        _check_progressive(first, path)
         self.told = told(
             int(first.colorspace),
             int(first.color_range),
@@ -136,7 +137,12 @@ class ContainerReader:
             self.told = replace(self.told, full_range=True)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in presentation order; MediaError where FFmpeg's libraries see that the stream is damaged or cut."""
+        """Frames in presentation order.
+
+        Raises:
+            MediaError: FFmpeg's libraries see that the stream is damaged or cut, or frames that are of another size or
+                format, or interlaced.
+        """
         import av
 
         count, end = 0, 0.0
@@ -156,6 +162,7 @@ class ContainerReader:
                         raise MediaError(
                             f"frame {count} is damaged", where=self.path, fix="fetch or make the file again"
                         )
+                    _check_progressive(frame, self.path)
                     yield _planes(frame)
                     count += 1
                     end = (frame.time or 0.0) + float(1 / self.frame_rate)
@@ -178,6 +185,19 @@ class ContainerReader:
                 got=f"{count} frames",
                 fix="fetch or make the file again",
             )
+
+
+def _check_progressive(frame: VideoFrame, where: Path) -> None:
+    """Raises MediaError where a frame is two fields of two instants: no codec or metric here knows what that is."""
+    if frame.interlaced_frame:
+        raise MediaError(
+            "interlaced video is not supported",
+            where=where,
+            expected="progressive frames",
+            got="a frame of two fields",
+            fix="deinterlace it first; if its frames are whole and only said to be interlaced, convert it to Y4M with"
+            " FFmpeg's filter setfield=prog",
+        )
 
 
 def _discarded(path: Path) -> int:
