@@ -106,13 +106,20 @@ def test_metric_anchor_sequence_cost_and_hidden_codecs_are_in_the_link(tab, repo
 def test_a_metric_that_refuses_says_why(tab, report):
     page = opened(tab, report, "#metric=psnr_y&sequence=face")
     assert page.input_value("#cost-controls select[name=metric]") == "psnr_y"
-    assert "against vvenc" in page.inner_text("#bits-text")
+    # The anchor alone has a place: no front, and no plot of it.
+    assert "against vvenc: there is nothing to compare" in page.inner_text("#bits-text")
+    assert fronts(page) == []
+    assert not page.is_visible("#cost-plots")
     assert "Without a score: vvenc at q 40; " in page.inner_text("#score-text")
     assert page.evaluate("document.getElementById('score-encode').data.length") == 0
     page.select_option("#cost-controls select[name=sequence]", "carphone")
     eventually(page, "document.getElementById('score-decode').data.length === 3")
     settled(page)
     assert page.evaluate("document.querySelector('#score-encode .ytitle').textContent").startswith("PSNR-Y, dB")
+    page.select_option("#cost-controls select[name=metric]", "vmaf")
+    eventually(page, "!document.getElementById('cost-plots').hidden")
+    settled(page)
+    assert len(points(page, "bits-encode")) == 3
 
 
 def test_keyboard_walks_the_codecs_and_marks_both_plots(tab, report):

@@ -148,8 +148,8 @@ def _tokens(forecast: Forecast) -> list[str]:
     if not with_tokens:
         return []
     return [
-        f"Tokens of {_listed(with_tokens)}: every stream sends at the mean token rate of its sequence, since tokens of "
-        "single frames are not in the results."
+        f"Tokens of {_listed(with_tokens)}: every stream sends at the mean token rate of its sequence, however its "
+        "frames differ."
     ]
 
 

@@ -58,14 +58,17 @@ class Complexity {
     const shown = spent.filter((codec) => !state.hide.includes(codec.name));
     const colour = theme();
     const ranked = this.ranked(shown, costs, pairs);
-    const fronts = {};
-    for (const side of Object.keys(SIDES)) fronts[side] = frontOf(this.placed(ranked, side));
-    byId("bits-text").replaceChildren(...this.describeBits(ranked, fronts, spent.length - shown.length));
+    const places = Object.fromEntries(Object.keys(SIDES).map((side) => [side, this.placed(ranked, side)]));
+    const fronts = Object.fromEntries(Object.entries(places).map(([side, points]) => [side, frontOf(points)]));
+    // One alone stands at 0 % and is on every front: that would say that something was compared.
+    const compared = Object.values(places).some((points) => points.length > 1);
+    byId("cost-plots").hidden = !compared;
+    byId("bits-text").replaceChildren(...this.describeBits(ranked, compared ? fronts : {}, spent.length - shown.length));
     const lines = this.lines(shown, loaded);
     byId("score-text").textContent = this.describeScores(lines, sequence);
     for (const side of Object.keys(SIDES)) {
-      const points = this.placed(ranked, side);
-      await this.bits.draw(byId(`bits-${side}`), this.bitsTraces(points, fronts[side], colour), this.bitsLayout(side, points, colour));
+      const points = places[side];
+      if (compared) await this.bits.draw(byId(`bits-${side}`), this.bitsTraces(points, fronts[side], colour), this.bitsLayout(side, points, colour));
       const each = lines.flatMap((line) => this.drawn(line, side));
       await this.scores.draw(byId(`score-${side}`), lines.map((line) => this.scoreTrace(line, side, colour)), this.scoreLayout(side, each, colour));
       if (turn !== this.turn) return;
@@ -154,7 +157,10 @@ class Complexity {
     );
     const gone = ranked.filter((one) => one.percent === null);
     const more = hidden ? ` ${hidden} hidden, which the front leaves out too.` : "";
-    const intro = `On the front of BD-rate by ${this.metric.title} against ${this.state.anchor} and of ${words}, the cheapest first.${more}`;
+    const of = `BD-rate by ${this.metric.title} against ${this.state.anchor}`;
+    const intro = lists.length
+      ? `On the front of ${of} and of ${words}, the cheapest first.${more}`
+      : `No two codecs that are shown have both ${words} and a ${of}: there is nothing to compare.${hidden ? ` ${hidden} hidden.` : ""}`;
     const missing = gone.map((one) => element("li", {}, `Not drawn: ${nameAndNote(one.codec)}. ${one.why}`));
     return [element("p", {}, intro), element("ul", {}, ...lists, ...missing)];
   }
