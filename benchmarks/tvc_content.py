@@ -32,7 +32,7 @@ LARGER = 2.4
 
 def ratio(frames: list[Frame], model: TVC) -> float:
     """Bytes of the coarsest latents over those of the tokens, of the first slot."""
-    data = tvc.encode(frames[:SLOT_FRAMES], 25, q=LATENTS[0], scale=LOOK_SCALE, model=model)
+    data = tvc.encode(frames[:SLOT_FRAMES], 25, q=LATENTS[0], scale=LOOK_SCALE, detail=False, model=model)
     packet = next(iter(Reader(data).packets()))[1]
     return len(packet.continuous) / len(packet.discrete)
 
