@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from evalsuite.cli.report import report as report_command
 from evalsuite.errors import EvalError, RequestError, StoreError
-from evalsuite.report.build import build_report
+from evalsuite.report.build import build_report, check_run_folder
 from evalsuite.results.load import read_run
 
 
@@ -59,6 +59,52 @@ def test_the_report_of_a_run_is_its_own_whatever_made_it(tmp_path):
     (run / "report").mkdir()
     (run / "report" / "index.html").write_text("a report of an earlier version")
     assert "x265" in build_report([run], run / "report").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "with_pictures", "words"),
+    [
+        ("summary.json", False, "no summary of a run"),
+        ("report/index.html", False, "not a report"),
+        ("report/data/app.js", True, "not a report"),
+        ("pictures/holiday.jpg", True, "no folder of pictures"),
+        ("pictures/index.json", True, "no folder of pictures"),
+    ],
+)
+def test_a_run_replaces_nothing_of_others(tmp_path, name, with_pictures, words):
+    other = tmp_path / "own" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    with pytest.raises(RequestError, match=words):
+        check_run_folder(tmp_path / "own", with_pictures=with_pictures)
+    command = [sys.executable, "-m", "evalsuite", "run", "--codecs", "x264,x265", "--sequences", "carphone"]
+    command += ["--frames", "4", "--metrics", "psnr_y", "--pictures", "all" if with_pictures else "none"]
+    command += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "own")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
+    assert other.read_text() == "{}"
+
+
+def test_a_run_takes_the_place_of_a_run(tmp_path):
+    run = write_sample(tmp_path / "run")
+    build_report([run], run / "report")
+    (run / "pictures").mkdir()
+    (run / "pictures" / f"{'0' * 24}.webp").write_bytes(b"")
+    check_run_folder(run, with_pictures=True)
+    check_run_folder(tmp_path / "new", with_pictures=True)
+
+
+def test_a_summary_that_cannot_be_written_as_text_leaves_the_report_that_was_there(tmp_path):
+    build_report([write_sample(tmp_path / "run")], tmp_path / "report")
+    before = {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    other = write_sample(tmp_path / "other", codecs=["a", "b"])
+    summary = json.loads((other / "summary.json").read_text())
+    summary["run"]["versions"]["scipy"] = "\ud800"
+    (other / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(StoreError, match="no Unicode"):
+        build_report([other], tmp_path / "report")
+    assert {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()} == before
 
 
 def test_plotly_may_be_beside_several_reports(tmp_path):

@@ -99,7 +99,7 @@ def run(
     from evalsuite.assets import cache_dir
     from evalsuite.codec.variants import split_list
     from evalsuite.engine.request import Request, run_request
-    from evalsuite.report.build import build_report
+    from evalsuite.report.build import build_report, check_run_folder
     from evalsuite.sources.tags import stated
 
     if not isinstance(match, str | None):
@@ -139,6 +139,8 @@ def run(
         loss=loss or (),
         command=_command(given),
     )
+
+    check_run_folder(request.out, with_pictures=False)
 
     def tell(event: Event) -> None:
         if progress is not None and event.has_ended:

@@ -105,7 +105,7 @@ def run(
             from evalsuite.engine.board import codecs_for, pinned_options
             from evalsuite.engine.request import Request, run_request
             from evalsuite.errors import RequestError
-            from evalsuite.report.build import build_report
+            from evalsuite.report.build import build_report, check_run_folder
             from evalsuite.results.board import load_board
             from evalsuite.results.load import read_run
             from evalsuite.sources.tags import stated
@@ -118,6 +118,7 @@ def run(
                 "--sequences names nothing", fix="name files or sequences, or leave it out for all of them"
             )
         check_pictures(pictures)
+        check_run_folder(out, with_pictures=pictures != "none")
         chosen = tuple(codec for text in codecs for codec in split_list(text))
         options: dict[str, Any] = {
             "dataset": dataset,

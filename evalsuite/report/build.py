@@ -16,6 +16,7 @@ from evalsuite.report import data, page, pictures
 from evalsuite.report.merge import merge
 from evalsuite.report.model import Report
 from evalsuite.results.load import RunResults, read_run
+from evalsuite.viewing.pictures import check_place
 
 PLOTLY = "plotly.min.js"
 MARKER = "report.json"
@@ -61,13 +62,15 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plot
     report = merge(read)
     report = replace(report, pictures=pictures.gather(read, report))
     bundle = plotly_js()
+    # All of it before the first file is replaced: what cannot be written leaves no pages of two reports in one folder.
+    files = list(_files(report, plotly or PLOTLY, bundle))
     try:
         (out / "data").mkdir(parents=True, exist_ok=True)
         _replace(out / MARKER, json.dumps({"schema": 1, "evalsuite": evalsuite.__version__}).encode() + b"\n")
         written = set()
         if plotly is None:
             _replace(out / PLOTLY, bundle)
-        for name, content in _files(report, plotly or PLOTLY, bundle):
+        for name, content in files:
             _replace(out / name, content)
             written.add(out / name)
         pictures.place(report.pictures or pictures.Pictures(), out)
@@ -84,7 +87,36 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plot
     return out / "index.html"
 
 
-def _check_folder(out: Path, runs: Sequence[RunResults]) -> None:
+def check_run_folder(folder: Path, *, with_pictures: bool) -> None:
+    """Refuse a folder in which a run with its report would replace what is not theirs; to be asked before hours of work.
+
+    Args:
+        folder: of the results, which may not be there yet.
+        with_pictures: whether the run makes pictures too.
+
+    Raises:
+        RequestError: there is something else in place of its summary, report or pictures.
+    """
+    summary = folder / "summary.json"
+    if not summary.exists():
+        _check_folder(folder / "report")
+    elif not _is_summary(summary):
+        raise RequestError(
+            "this is no summary of a run, and it would be replaced", where=summary, fix="give another folder with --out"
+        )
+    if with_pictures:
+        check_place(folder)
+
+
+def _is_summary(path: Path) -> bool:
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(known, dict) and {"schema", "request", "run"} <= known.keys()
+
+
+def _check_folder(out: Path, runs: Sequence[RunResults] = ()) -> None:
     if not out.is_dir() or out.resolve() in {run.folder.resolve() / "report" for run in runs}:
         return
     if not (out / MARKER).is_file() and any(out.iterdir()):

@@ -19,7 +19,7 @@ from evalsuite.codec.identity import digest_of
 from evalsuite.errors import StoreError
 from evalsuite.results.conformance import stamp_of
 from evalsuite.results.entry_schema import violations_of
-from evalsuite.results.load import RESULT_FILES, RunResults
+from evalsuite.results.load import RESULT_FILES, RunResults, is_unicode
 
 SCHEMA = 1
 """Version of entry.json: a number that grows whenever a reader would have to change."""
@@ -206,15 +206,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreError("entry.json holds a text that is no Unicode", where=path, fix=ADD)
     fields = {key: value for key, value in document.items() if key != "schema"}
     return Manifest(**{**fields, "sequences": tuple(fields["sequences"])})
-
-
-def is_unicode(document: Any) -> bool:
-    """Whether all texts of a JSON document can be written: half of a surrogate pair is valid JSON and no text."""
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _no_constant(name: str) -> None:

@@ -23,7 +23,7 @@ from evalsuite.errors import EvalError, StoreError
 from evalsuite.results.bdrows import BD_COLUMNS
 from evalsuite.results.board import Board
 from evalsuite.results.conformance import deviations
-from evalsuite.results.entry import ADD, FILES, MAX_BYTES, Manifest, is_unicode, manifest_of, read_manifest
+from evalsuite.results.entry import ADD, FILES, MAX_BYTES, Manifest, manifest_of, read_manifest
 from evalsuite.results.entry_files import bd_csv, digest_of_file
 from evalsuite.results.entry_schema import known_keys, violations_of
 from evalsuite.results.layout import FRAMES_SCHEMA, POINTS_SCHEMA
@@ -177,8 +177,6 @@ def _summary(run: RunResults) -> Iterator[str]:
     yield from wrong[:_SHOWN]
     if len(wrong) > _SHOWN:
         yield f"{len(wrong) - _SHOWN} more places are not as docs/summary.schema.json says"
-    if not is_unicode(run.summary):
-        yield "it holds a text that is no Unicode"
     for key in sorted(set(run.summary) - known_keys("summary") - _EXTRA_KEYS):
         yield f"{key[:60]!r} is not known"
 

@@ -137,6 +137,8 @@ def read_run(folder: Path) -> RunResults:
         raise StoreError(f"summary.json cannot be read: {error.strerror or error}", where=path) from error
     except (ValueError, RecursionError) as error:
         raise StoreError("summary.json is not valid JSON", where=path, got=str(error)[:200], fix=RERUN) from error
+    if not is_unicode(summary):
+        raise StoreError("summary.json holds a text that is no Unicode", where=path, fix=RERUN)
     check_summary(summary, path)
     _verify(folder / "results.parquet", summary)
     table = _read_table(folder / "results.parquet", POINTS_SCHEMA)
@@ -272,6 +274,15 @@ def _plain(value: Any) -> Any:
 def plain_text(text: str) -> str:
     """The text as UTF-8 can hold it: bytes of a file name that are not UTF-8 are shown as �."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def is_unicode(document: Any) -> bool:
+    """Whether all texts of a JSON document can be written: half of a surrogate pair is valid JSON and no text."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_constant(name: str) -> None:

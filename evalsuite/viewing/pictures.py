@@ -17,7 +17,7 @@ from evalsuite.provenance import usable_cores
 from evalsuite.viewing.drawing import Drawing
 from evalsuite.viewing.index import FOLDER, NAME, Index, NotShown, write_index
 from evalsuite.viewing.material import Material
-from evalsuite.viewing.reading import read_index
+from evalsuite.viewing.reading import is_own, read_index
 from evalsuite.viewing.selection import Selection, select
 
 
@@ -31,6 +31,20 @@ class Made:
     bytes: int
     """Of all pictures together."""
     left_out: tuple[NotShown, ...]
+
+
+def check_place(folder: Path) -> None:
+    """Refuse the folder of a run in which pictures would take the place of something else.
+
+    Raises:
+        RequestError: `pictures` in it holds other files.
+    """
+    if not is_own(folder / FOLDER):
+        raise RequestError(
+            "this is no folder of pictures that evalsuite made, and it would be replaced",
+            where=folder / FOLDER,
+            fix="give another folder with --out, or make no pictures: --pictures none",
+        )
 
 
 def make_pictures(
@@ -51,9 +65,10 @@ def make_pictures(
         progress: called with the name of each sequence that is begun.
 
     Raises:
-        RequestError: the folder cannot be written.
+        RequestError: the folder cannot be written, or there is something else in its place.
         StoreError: the scores of frames cannot be read.
     """
+    check_place(material.run.folder)
     target = material.run.folder / FOLDER
     chosen = select(material, metrics)
     digest = chosen.digest(clips=clips, scores=material.run.summary["files"]["frames.parquet"]["sha256"])

@@ -31,8 +31,23 @@ _MOST_BYTES = 64 << 20
 """Of an index that is read: that of the demo dataset has 0.2 MB."""
 
 _FILE = re.compile(r"[0-9a-f]{24}\.(webp|mp4)")
+"""Names of pictures: of their digest."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FIX = "make the pictures again: evalsuite report RUN --out DIR --store STORE"
+
+
+def is_own(folder: Path) -> bool:
+    """Whether nothing but pictures and their index is in a folder: what may be replaced by new ones."""
+    if not folder.is_dir():
+        return not folder.exists()
+    names = {path.name for path in folder.iterdir()}
+    if names != {NAME}:
+        return all(name == NAME or _FILE.fullmatch(name) for name in names)
+    try:
+        read_index(folder)
+    except StoreError:
+        return False
+    return True
 
 
 def read_index(folder: Path) -> Index:

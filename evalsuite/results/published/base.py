@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import RequestError
+from evalsuite.results.load import is_unicode
 from evalsuite.results.rdcsv import read_start
 
 MAX_BYTES = 64 << 20
@@ -122,12 +123,15 @@ def read_json(path: Path) -> Any:
     """The file as JSON; NaN and Infinity, which Python's own writer makes, are read as numbers.
 
     Raises:
-        RequestError: it cannot be read, or is not JSON.
+        RequestError: it cannot be read, is not JSON, or holds a text that cannot be written.
     """
     try:
-        return json.loads(read_bytes(path).decode("utf-8-sig"))
+        document = json.loads(read_bytes(path).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise refused(path, "not JSON in UTF-8", "a JSON document", str(error)[:200]) from error
+    if not is_unicode(document):
+        raise refused(path, "a text that is no Unicode", "whole characters", "half of a surrogate pair")
+    return document
 
 
 def refused(path: Path, what: str, expected: object, got: object, fix: str | None = None) -> RequestError:
