@@ -127,6 +127,32 @@ def test_bad_points_are_refused_by_name(run_bd, answer, anchor, test, said):
     assert "refused" in run_bd(anchor, test)
 
 
+@pytest.mark.parametrize("column", ["kbps", "mbps", "bps", "bpp"])
+def test_a_rate_without_a_unit_is_in_that_of_the_other_file(answer, column):
+    for name in ("rate", "bitrate"):
+        for anchor, test in ((column, name), (name, column)):
+            found = answer(curve(f"{anchor},psnr"), curve(f"{test},psnr", 0.9))
+            assert (found["status"], found["bd_rate_percent"]) == ("ok", pytest.approx(-10))
+            assert column in found["assumed"][0]
+
+
+def test_more_colour_difference_in_db_is_better(answer):
+    """CIEDE2000 in dB, 45 - 20 log10 of the difference, as libvmaf's: not the difference itself."""
+    found = answer(curve("kbps,ciede2000"), curve("kbps,ciede2000", 0.9))
+    assert (found["status"], found["bd_rate_percent"]) == ("ok", pytest.approx(-10))
+
+
+def test_an_average_curve_of_other_ranks_is_refused(run_bd):
+    def points(sequence: str, worse: int) -> str:
+        scores = [30 + 2 * i - (3 if i == worse else 0) for i in range(5)]
+        return "".join(f"{sequence},{100 * 2**i},{score}\n" for i, score in enumerate(scores))
+
+    header = "sequence,kbps,psnr\n"
+    anchor, test = (header + points("a", 1) + points("b", worse) for worse in (1, 3))
+    with pytest.raises(RequestError, match="every point to be on its curve"):
+        run_bd(anchor, test, "--average-curve")
+
+
 @pytest.mark.parametrize(
     ("anchor", "test", "options", "said"),
     [

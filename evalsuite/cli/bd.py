@@ -52,7 +52,7 @@ def bd(
     tables = rdcsv.read_rd_csv(anchor, wanted), rdcsv.read_rd_csv(test, wanted)
     name = _common_metric(*tables, wanted)
     higher, ceiling, assumed = _direction(name, lower_is_better)
-    units, unit_assumed = _common_units(*tables)
+    units, factors, unit_assumed = _common_units(*tables)
     if tables[0].has_sequences != tables[1].has_sequences:
         raise RequestError(
             "one file has a sequence column, the other has none",
@@ -69,9 +69,9 @@ def bd(
     anchors, tests = (
         {
             sequence: make_curve(points.rates, points.scores, higher_is_better=higher, log_domain_ceiling=ceiling)
-            for sequence, points in table.points(name, unit).items()
+            for sequence, points in table.points(name, unit, factor).items()
         }
-        for table, unit in zip(tables, units, strict=True)
+        for table, unit, factor in zip(tables, units, factors, strict=True)
     )
     ours, theirs = (contents(table, name) for table in tables)
     unlike = {sequence: contradiction(ours[sequence], theirs[sequence]) for sequence in {*ours} & {*theirs}}
@@ -169,16 +169,21 @@ def _direction(metric: str, lower_is_better: bool) -> tuple[bool, float | None, 
     return known.higher_is_better, known.log_domain_ceiling, []
 
 
-def _common_units(anchor: RDTable, test: RDTable) -> tuple[tuple[RateUnit, RateUnit], list[str]]:
+def _common_units(
+    anchor: RDTable, test: RDTable
+) -> tuple[tuple[RateUnit, RateUnit], tuple[float, float], list[str]]:
+    """The unit of either file's rates, factors that make them alike, and what was assumed."""
     for unit in anchor.units:
         if unit in test.units:
-            return (unit, unit), []
-    pair = anchor.units[0], test.units[0]
+            return (unit, unit), (1, 1), []
+    pair = next(iter(anchor.units)), next(iter(test.units))
     if "unnamed" not in pair:
         raise RequestError(
             "the rates of the two files are in different units",
             got=f"{anchor.path}: {pair[0]}; {test.path}: {pair[1]}",
             fix="give both in kbps or both in bpp",
         )
-    known = next(unit for unit in pair if unit != "unnamed")
-    return pair, [f"the rates without a unit are in {known}, as the other file's"]
+    known = 1 - pair.index("unnamed")
+    column, factor = (anchor, test)[known].units[pair[known]]
+    factors = (1, factor) if known == 0 else (factor, 1)
+    return pair, factors, [f"the rates without a unit are in {column}, as the other file's"]

@@ -185,7 +185,7 @@ def _crossings(rows: list[Mapping[str, Any]]) -> str:
 def _noise(document: Mapping[str, Any], name: str) -> str:
     floor = document["noise_floor"]
     if floor is None:
-        return f"{name} n/a: it needs five points a side"
+        return f"{name} n/a: it needs five points a side, with --method cubic six"
     below = ": the BD-rate is below the noise of its points" if abs(document["bd_rate_percent"]) < floor else ""
     return f"{name} {floor:.2f} %{below}"
 

@@ -24,7 +24,8 @@ def average_curve(curves: Mapping[str, Curve], side: str) -> Curve:
         side: whose they are, for the error.
 
     Raises:
-        RequestError: a sequence has no curve, or another number of points than the others.
+        RequestError: a sequence has no curve, or another number of points than the others, or a point is not on its
+            curve: what is left would be paired with points of other settings.
     """
     for sequence, curve in curves.items():
         if curve.unusable:
@@ -32,6 +33,13 @@ def average_curve(curves: Mapping[str, Curve], side: str) -> Curve:
                 "the average curve needs a curve on every sequence",
                 where=f"{side}, {sequence}",
                 got=curve.unusable,
+                fix="leave out the sequence, or the average curve",
+            )
+        if dropped := curve.said("repeated"):
+            raise RequestError(
+                "the average curve needs every point to be on its curve",
+                where=f"{side}, {sequence}",
+                got=f"dropped {dropped}",
                 fix="leave out the sequence, or the average curve",
             )
     counts = {sequence: len(curve.log_rates) for sequence, curve in curves.items()}

@@ -177,7 +177,9 @@ def _falls(log_rate: Array, goodness: Array) -> bool:
     # Most curves rise at every point, and then there is nothing to rank.
     if not len(goodness) or bool((goodness[1:] > goodness[:-1]).all()):
         return False
-    rate_ranks, ranks = (np.unique(values, return_inverse=True)[1] for values in (log_rate, goodness))
+    from scipy.stats import rankdata  # takes a moment to import, and most curves do without
+
+    rate_ranks, ranks = (rankdata(values) for values in (log_rate, goodness))
     return bool(((rate_ranks - rate_ranks.mean()) * (ranks - ranks.mean())).sum() < 0)
 
 

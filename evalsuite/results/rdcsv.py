@@ -48,13 +48,25 @@ class KnownMetric:
 
 KNOWN: dict[str, KnownMetric] = {
     **dict.fromkeys(
-        ("psnr", "psnr_y", "psnr_cb", "psnr_cr", "psnr_yuv", "psnr_yuv_mse", "psnr_rgb", "psnr_hvs", "xpsnr"),
+        (
+            *("psnr", "psnr_y", "psnr_cb", "psnr_cr", "psnr_yuv", "psnr_yuv_mse", "psnr_rgb", "psnr_hvs"),
+            *("xpsnr", "xpsnr_y", "xpsnr_cb", "xpsnr_cr", "ciede2000", "cvvdp", "ssimulacra2", "sharpness"),
+            *("scene_integrity", "scene_integrity_low", "face_ap50", "face_recall", "face_precision", "face_matched"),
+            *("face_ap50_centerface", "face_recall_centerface", "face_matched_centerface", "identity_cos"),
+            *("text_recall", "object_map50"),
+        ),
         KnownMetric(True),
     ),
     **dict.fromkeys(("ssim", "ms_ssim"), KnownMetric(True, 1.0)),
     **dict.fromkeys(("vmaf", "vmaf_neg"), KnownMetric(True, 100.0)),
-    **dict.fromkeys(("cvvdp", "ssimulacra2"), KnownMetric(True)),
-    **dict.fromkeys(("lpips", "lpips_vgg", "dists", "mse", "warp_error", "cambi", "ciede2000"), KnownMetric(False)),
+    **dict.fromkeys(
+        (
+            *("lpips", "lpips_vgg", "dists", "mse", "cambi", "brisque", "niqe", "warp_error", "tof", "tlpips"),
+            *("flicker", "frame_diff_mad", "strred", "strred_ssn", "srred", "trred", "text_cer"),
+            *("landmark_nme", "landmark_nme_centerface"),
+        ),
+        KnownMetric(False),
+    ),
 }
 """Directions and ceilings of the metrics that `bd` knows by name."""
 
@@ -94,8 +106,8 @@ class RDTable:
     """One CSV of one codec."""
 
     path: Path
-    units: tuple[RateUnit, ...]
-    """The units of rate that the file gives."""
+    units: dict[RateUnit, tuple[str, float]]
+    """The units of rate that the file gives, each with its column's name and the factor from what is written there."""
     metrics: tuple[str, ...]
     has_sequences: bool
     rows: tuple[tuple[str, str, dict[RateUnit, float], float], ...]
@@ -105,13 +117,13 @@ class RDTable:
     codec: str
     """What the codec column says; empty where there is none."""
 
-    def points(self, metric: str, unit: RateUnit) -> dict[str, Points]:
-        """By sequence, in the file's order."""
+    def points(self, metric: str, unit: RateUnit, factor: float = 1.0) -> dict[str, Points]:
+        """By sequence, in the file's order; rates times a factor."""
         found: dict[str, Points] = {}
         for sequence, name, rates, score in self.rows:
             if name == metric:
                 points = found.setdefault(sequence, Points([], []))
-                points.rates.append(rates[unit])
+                points.rates.append(factor * rates[unit])
                 points.scores.append(score)
         return found
 
@@ -143,6 +155,9 @@ def read_rd_csv(path: Path, metric: str | None = None) -> RDTable:
         if layout.codec is not None:
             codecs.add(cells[layout.codec])
         sequence = cells[layout.sequence] if layout.sequence is not None else ""
+        if layout.sequence is not None and not sequence:
+            # As of a spreadsheet's merged cells: which of the sequences it is of is not in the file.
+            raise _bad(path, f"line {number} names no sequence", f"one in the column {header[layout.sequence]}", "none")
         side = {name: cells[i] for name, i in layout.side.items()}
         rates = {unit: factor * read_number(path, number, cells[i]) for unit, (i, factor) in layout.rates.items()}
         for name, i in layout.scores.items():
@@ -151,15 +166,29 @@ def read_rd_csv(path: Path, metric: str | None = None) -> RDTable:
             places.append((number, side))
     if len(codecs) > 1:
         raise _bad(path, "several codecs in one file", "the points of one codec", ", ".join(sorted(codecs)))
+    _check_one(path, "preset", {"": [side.get("preset", "") for _, side in places]})
+    by_sequence: dict[str, list[str]] = {}
+    for row, (_, side) in zip(rows, places, strict=True):
+        by_sequence.setdefault(row[0], []).append(side.get("dataset", ""))
+    _check_one(path, "dataset", by_sequence)
     return RDTable(
         path=path,
-        units=tuple(unit for unit in _UNITS if unit in layout.rates),
+        units={unit: (header[i], factor) for unit, (i, factor) in layout.rates.items()},
         metrics=tuple(dict.fromkeys(row[1] for row in rows)),
         has_sequences=layout.sequence is not None,
         rows=tuple(rows),
         lines=tuple(places),
         codec=next(iter(codecs), ""),
     )
+
+
+def _check_one(path: Path, column: str, found: dict[str, list[str]]) -> None:
+    """Refuse the points of several presets as one codec's, and those of several datasets as one sequence's."""
+    for sequence, values in found.items():
+        if len(set(values)) > 1:
+            where = f" of {sequence}" if sequence else ""
+            got = ", ".join(sorted(set(values)))
+            raise _bad(path, f"several values of {column}{where}", "the points of one in each file", got)
 
 
 @dataclass(frozen=True, slots=True)

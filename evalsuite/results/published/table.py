@@ -26,7 +26,7 @@ def read(path: Path, given: Given) -> Publication:
         RequestError: the file cannot be read, is not such a table, or its rates have no unit.
     """
     table = read_rd_csv(path)
-    if set(table.units) == {"unnamed"}:
+    if table.units.keys() == {"unnamed"}:
         raise refused(path, "a rate without a unit", "a column called bpp, kbps, mbps or bps", "bitrate or rate")
     found: dict[tuple[Source, str, float | None, float | None], PublishedPoint] = {}
     for (sequence, metric, rates, score), (line, side) in zip(table.rows, table.lines, strict=True):
