@@ -169,9 +169,7 @@ def _direction(metric: str, lower_is_better: bool) -> tuple[bool, float | None, 
     return known.higher_is_better, known.log_domain_ceiling, []
 
 
-def _common_units(
-    anchor: RDTable, test: RDTable
-) -> tuple[tuple[RateUnit, RateUnit], tuple[float, float], list[str]]:
+def _common_units(anchor: RDTable, test: RDTable) -> tuple[tuple[RateUnit, RateUnit], tuple[float, float], list[str]]:
     """The unit of either file's rates, factors that make them alike, and what was assumed."""
     for unit in anchor.units:
         if unit in test.units:

@@ -88,7 +88,7 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plot
 
 
 def check_run_folder(folder: Path, *, with_pictures: bool) -> None:
-    """Refuse a folder in which a run with its report would replace what is not theirs; to be asked before hours of work.
+    """Refuse a folder in which a run with its report would replace what is not theirs, before hours of work.
 
     Args:
         folder: of the results, which may not be there yet.

@@ -187,8 +187,8 @@ def _compare(anchor: Curve, test: Curve, method: Method) -> BDResult:
         return result("refused", refusals)
     flags = [f"{name}: dropped {said}" for name, curve in sides if (said := curve.said(skip="repeated"))]
 
-    overlap = _overlap(anchor.goodness, test.goodness)
-    rate_overlap = _overlap(anchor.log_rates, test.log_rates)
+    overlap = overlap_of(anchor.goodness, test.goodness)
+    rate_overlap = overlap_of(anchor.log_rates, test.log_rates)
     notes: list[str] = []
     quality = None
     if rate_overlap >= REFUSE_OVERLAP:
@@ -238,7 +238,8 @@ def _common(a: Array, b: Array) -> Array:
     return np.array([max(a[0], b[0]), min(a[-1], b[-1])])
 
 
-def _overlap(a: Array, b: Array) -> float:
+def overlap_of(a: Array, b: Array) -> float:
+    """The range that two lines have in common over the one that they cover together; (n,) each, rising."""
     common = min(a[-1], b[-1]) - max(a[0], b[0])
     union = max(a[-1], b[-1]) - min(a[0], b[0])
     return float(max(common, 0) / union) if np.isfinite(union) else 0.0

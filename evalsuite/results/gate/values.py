@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import PPoly
 from scipy.special import stdtrit
 
 from evalsuite.errors import StoreError
-from evalsuite.results.bdrate import SAMPLES, BDResult, bd_rate
+from evalsuite.results.bdrate import REFUSE_OVERLAP, SAMPLES, BDResult, bd_rate, overlap_of
 from evalsuite.results.bdrows import ALL, BDRow
 from evalsuite.results.curve import MIN_POINTS, Curve, make_curve
 from evalsuite.results.gate.costs import cost_values
@@ -29,6 +30,7 @@ FALL = 0.1
 """Share of the baseline's range of quality that a point may lose before it is missed: what moves is noisy."""
 
 _SCORED = ("ok", "infinite")
+_LOSSLESS = "infinite at every point of the candidate, which no number is better than"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +150,17 @@ def _bd_value(rule: Rule, rows: pd.DataFrame, whole: Curve, row: BDRow | None, n
     if value is not None:
         half = _half_width(rule, rows, lambda result: _measured(rule, result, sign)) if rule.over == "each" else None
         return Value(name, value, note, half, points, blocks=bool(broken))
+    if _became_lossless(rows):
+        return Value(name, None, _LOSSLESS, None, points)
     if row.overlap is None:
         # Refused for something else than where the curves lie, which they cannot make up for.
         return Value(name, None, note, None, points, blocks=True)
-    # Curves too far apart for a number: what happens at equal rate still tells which one is worse.
-    match _at_equal_rate(rows, higher):
-        case "worse":
-            said = f"{note}; worse at every rate" + (f", by {loss:.3g} in the mean" if loss is not None else "")
+    # Curves too far apart for a number: what happens where both are still tells which one is worse.
+    match _where_both_are(rule, rows, higher):
+        case "worse at every rate" | "beyond the limit wherever both are" as worse:
+            said = f"{note}; {worse}" + (f", by {loss:.3g} in the mean" if loss is not None else "")
             return Value(name, None, said, None, points, certainly_worse=True)
-        case "better" if not broken:
+        case "better at every rate" if not broken:
             return Value(name, None, f"{note}; better at every rate", None, points)
     return Value(name, None, note, None, points, blocks=True)
 
@@ -178,18 +182,46 @@ def _curve(rows: pd.DataFrame, higher: bool) -> Curve:
     return make_curve(rates, scores, higher_is_better=higher, log_domain_ceiling=ceiling_of(means))
 
 
-def _at_equal_rate(rows: pd.DataFrame, higher: bool) -> str:
-    """Whether the candidate is `worse` or `better` at every rate that both curves reach; empty where it is neither."""
+def _where_both_are(rule: Rule, rows: pd.DataFrame, higher: bool) -> str:
+    """What is certain of curves without a number, in words; empty where nothing is.
+
+    They may lie far apart, or be one curve of which each side has another part: a loss within the limit is none.
+    """
     before, after = (_curve(side, higher) for side in _sides(rows))
     if before.unusable or after.unusable:
         return ""
-    low, high = max(before.log_rates[0], after.log_rates[0]), min(before.log_rates[-1], after.log_rates[-1])
-    lines = before.score_of_rate("pchip"), after.score_of_rate("pchip")
-    if low >= high or lines[0] is None or lines[1] is None:
-        return ""
+    losses = _differences(
+        before.log_rates, after.log_rates, before.score_of_rate("pchip"), after.score_of_rate("pchip")
+    )
+    losses *= -1 if higher else 1
+    beyond = losses
+    if rule.measure == "bd_rate":
+        lines = before.rate_of_goodness("pchip"), after.rate_of_goodness("pchip")
+        beyond = 100 * (10 ** _differences(before.goodness, after.goodness, *lines) - 1)
+        if not len(beyond) and len(losses) and (losses > 0).all():
+            return "worse at every rate"
+    if len(beyond) and (beyond > rule.limit).all():
+        return "beyond the limit wherever both are"
+    if len(losses) and (losses < 0).all() and overlap_of(before.log_rates, after.log_rates) >= REFUSE_OVERLAP:
+        return "better at every rate"
+    return ""
+
+
+def _differences(before: Array, after: Array, first: PPoly | None, second: PPoly | None) -> Array:
+    """The second line less the first, where both are; empty where they have nothing in common.
+
+    Args:
+        before: (n,) where the first line has its points, rising.
+        after: (m,) where the second has.
+        first: a line.
+        second: the other.
+    """
+    low, high = max(before[0], after[0]), min(before[-1], after[-1])
+    if low >= high or first is None or second is None:
+        return np.empty(0)
     at = np.linspace(low, high, SAMPLES)
-    gain = (lines[1](at) - lines[0](at)) * (1 if higher else -1)
-    return "worse" if (gain < 0).all() else "better" if (gain > 0).all() else ""
+    found: Array = second(at) - first(at)
+    return found
 
 
 def _lost_scores(rows: pd.DataFrame) -> list[str]:
@@ -202,6 +234,17 @@ def _lost_scores(rows: pd.DataFrame) -> list[str]:
         for name, (before, after) in zip(pairs.names, pairs.statuses, strict=True)
         if before in _SCORED and after != before and after != "infinite"
     ]
+
+
+def _became_lossless(rows: pd.DataFrame) -> bool:
+    """Whether every point has an infinite score now, and not all had before: better than any number.
+
+    A metric with a ceiling is never infinite.
+    """
+    pairs = paired(rows[rows["statistic"] == "mean"], "score")
+    if pairs is None or ceiling_of(rows) is not None:
+        return False
+    return {after for _, after in pairs.statuses} == {"infinite"} and {"ok"} <= {before for before, _ in pairs.statuses}
 
 
 def _fallen(rows: pd.DataFrame, higher: bool) -> list[str]:
@@ -312,6 +355,8 @@ def _change(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, more
         return Value(name, None, "; ".join([*lost, said]), blocks=True)
     ok = np.array([one == ("ok", "ok") for one in pairs.statuses], dtype=bool)
     equal = np.array([one == ("infinite", "infinite") for one in pairs.statuses], dtype=bool)
+    if _became_lossless(means):
+        return Value(name, None, _LOSSLESS)
     if not (ok | equal).any():
         return Value(name, None, "; ".join(lost) or "no score on both sides", blocks=True)
     with np.errstate(invalid="ignore", divide="ignore"):
