@@ -13,6 +13,7 @@ from typing import Any
 import evalsuite
 from evalsuite import process
 from evalsuite.errors import ProcessError
+from evalsuite.types import Timing
 
 _PACKAGES = (
     "evalsuite",
@@ -83,6 +84,11 @@ def machine() -> dict[str, Any]:
 def machine_name() -> str:
     """The machine as far as times depend on it: two of the same name are as fast as each other."""
     return f"{_processor()}, {usable_cores()} cores, {platform.machine()}"
+
+
+def timed_here(timing: Timing) -> bool:
+    """Whether a time is this machine's, as far as is known: those that no run with `--timing` took do not say."""
+    return timing.timed_on in ("", machine_name())
 
 
 def usable_cores() -> int:

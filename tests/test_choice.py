@@ -148,6 +148,20 @@ def test_names_that_are_nothing_or_there_twice_are_refused(dataset: Path, wanted
         names(dataset, *wanted)
 
 
+def test_one_content_in_two_colours_is_refused(dataset: Path) -> None:
+    """What is known of frames is filed by what they are: in another colour they would take each other's scores."""
+    text = dataset.read_text(encoding="utf-8")
+    entry = next(part for part in text.split("[[sequences]]") if 'name = "still"' in part)
+    for name, full in (("again", False), ("full", True)):
+        other = entry.replace('name = "still"', f'name = "{name}"')
+        text += f"\n[[sequences]]{other.replace('limited', 'full') if full else other}"
+    changed = dataset.with_name("colours.toml")
+    changed.write_text(text, encoding="utf-8")
+    assert names(changed, "still", "again") == ["still", "again"]
+    with pytest.raises(RequestError, match="in other colours: still and full"):
+        names(changed, "still", "full")
+
+
 PIECES = ["tag:", "trait:", "night", "day", "cuts", "noisy", "+", ":", " ", "/."]
 MEANT = {"night": {"still", "grainy"}, "day": {"cut"}, "cuts": {"cut"}, "noisy": {"grainy"}}
 

@@ -119,6 +119,12 @@ def test_measure_names_what_has_no_score_by_reason(tmp_path: Path) -> None:
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
 
 
+@pytest.mark.parametrize("name", ["token_rate", "ms_ssim", "encode_fps"])
+def test_measure_without_a_single_score_is_not_whole(tmp_path: Path, name: str) -> None:
+    a = make_clip(tmp_path / "a.y4m", 64, 48, 2)
+    assert run("measure", str(a), str(a), "--metrics", name, expect=3).returncode == 3
+
+
 @pytest.mark.parametrize(
     ("frames", "size", "words"),
     [(2, (64, 48), "ends after 2 frames"), (4, (64, 48), "more frames"), (3, (62, 48), "differ in format")],

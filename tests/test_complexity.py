@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from evalsuite.engine.measure import Measured, measure
 from evalsuite.metrics.base import Report, Setting
 from evalsuite.metrics.complexity import COSTS, Costs, series_of
 from evalsuite.metrics.registry import infos, select
+from evalsuite.provenance import machine_name
 from evalsuite.types import SHARED, CodecReport, Colour, Latency, Series, Timing, Usage, VideoFormat
 
 NAMES = tuple(name for name, info in infos().items() if COSTS in info.needs)
-ALONE = Timing(ran_alone=True, timed_on="here")
+ALONE = Timing(ran_alone=True, timed_on=machine_name())
 FULL = Costs(
     frames=50,
     encode=Usage(wall_s=12, cpu_s=20, peak_rss_bytes=300_000_000, load_s=2),
@@ -59,6 +61,13 @@ def test_trap30_wall_time_in_company_is_no_figure() -> None:
         "it ended before its memory could be looked at",
     )
     assert "not timed frame by frame" in states["decode_latency_p99"][1]
+
+
+def test_times_of_another_machine_are_no_figure_of_this_one() -> None:
+    elsewhere = replace(ALONE, timed_on="another processor, 64 cores, x86_64")
+    states = {one.metric: (one.status, one.reason) for one in found(replace(FULL, encode_timing=elsewhere)).values()}
+    assert states["encode_fps"] == ("not_applicable", "the encode was timed on another machine: run with --timing")
+    assert states["decode_fps"][0] == "ok"
 
 
 def test_a_decoder_that_does_not_stream_has_no_latency() -> None:

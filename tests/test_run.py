@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -76,6 +77,30 @@ def test_a_new_metric_measures_old_bitstreams(bench: Bench) -> None:
     bench.run(*bench.arguments("--metrics", "psnr_y,vmaf", codecs="toy"))
     assert bench.logged("encode") == encodes
     assert set(bench.points()["metric"]) == {"psnr_y", "vmaf"}
+
+
+def test_a_decode_that_is_no_longer_on_record_is_made_again(bench: Bench) -> None:
+    given = bench.arguments("--metrics", "psnr_y,decode_cpu_per_frame", codecs="toy", clips=1)
+    bench.run(*given)
+    first, encodes = bench.points(), bench.logged("encode")
+    assert (first["status"] == "ok").all()
+    with closing(sqlite3.connect(bench.folder / "store" / "store.sqlite")) as store, store:
+        store.execute("DELETE FROM decodes")
+    bench.run(*given)
+    again = bench.points()
+    assert bench.logged("encode") == encodes
+    columns = ["q", "metric", "statistic", "status"]
+    pd.testing.assert_frame_equal(again[columns], first[columns])
+    assert again["decode_cpu_s"].notna().all()
+
+
+def test_one_content_under_two_names_has_its_rows_once_each(bench: Bench) -> None:
+    copy = bench.folder / "copy.y4m"
+    copy.write_bytes(Path(bench.clips[0]).read_bytes())
+    bench.run(*bench.arguments("--metrics", "psnr_y,vmaf", "--profile", "streaming", str(copy), clips=1))
+    points = bench.points()
+    assert set(points["sequence"]) == {"clip0", "copy"}
+    assert not points.duplicated(["codec", "sequence", "q", "metric", "statistic"]).any()
 
 
 def test_a_changed_recipe_encodes_its_own_cells_again(bench: Bench) -> None:

@@ -81,7 +81,7 @@ def measure(
     else:
         _print(result.frames, infos, pooled, scored, profiles)
     states = {figures[0].status for figures in pooled.values()}
-    if "failed" in states or (not scored and "unavailable" in states):
+    if "failed" in states or not scored:
         raise typer.Exit(NOT_WHOLE)
 
 

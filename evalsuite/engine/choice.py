@@ -62,7 +62,21 @@ def choose(
         raise RequestError(
             f"two sequences have the same name: {', '.join(twice)}", fix="name each once, or rename one of the files"
         )
+    _check_content(found)
     return tuple(found)
+
+
+def _check_content(found: Iterable[Sequence]) -> None:
+    """Refuse one content in two colours: encodes and scores are filed by content, and one would have the other's."""
+    first: dict[tuple[str, int], Sequence] = {}
+    for one in found:
+        other = first.setdefault((one.sha256, one.frames), one)
+        if other.colour != one.colour:
+            raise RequestError(
+                f"two sequences are the same frames in other colours: {other.name} and {one.name}",
+                got=f"{other.colour}; {one.colour}",
+                fix="name one of them, or make two runs",
+            )
 
 
 def _is_file(name: str, dataset: str) -> bool:

@@ -179,8 +179,8 @@ class Encodes:
         return self.take(index, q, whole, SHARED)
 
     def _segments(self, lane: Lane, q: float) -> tuple[Segment, ...]:
-        # What is timed is timed as it would be used: in one go.
-        if not self._plan.split or self._plan.timing:
+        # What is timed is timed as it would be used: in one go. One worker gains nothing by parts, and encodes alone.
+        if not self._plan.split or self._plan.timing or self._pool.jobs == 1:
             return ()
         costs, name = self._tasks.costs, lane.recipe.name
         point = self._plan.point(q)

@@ -68,11 +68,11 @@ def parse_match(text: str | None, codecs: list[str]) -> Match:
             values = tuple(float(part) for part in rates[1].split(","))
         except ValueError:
             values = ()
-        if values and all(0 < value < 1e6 for value in values):
+        if values and all(1e-9 <= value < 1e6 for value in values):
             return MatchRates(values, rates[2])
         raise RequestError(
             f"--match {text!r} is not a list of rates",
-            expected="positive numbers such as 0.005,0.01,0.02bpp or 50,100kbps",
+            expected="numbers from 1e-9 to 1e6 such as 0.005,0.01,0.02bpp or 50,100kbps",
         )
     raise RequestError(
         f"--match {text!r} is neither a codec of this run nor a list of rates",

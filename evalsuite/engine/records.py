@@ -12,6 +12,7 @@ from evalsuite.engine.lanes import Lane, Point, RunOutcome
 from evalsuite.engine.plan import Plan
 from evalsuite.engine.store import Store, StoredDecode, StoredEncode
 from evalsuite.metrics.pooling import Pooled, pool
+from evalsuite.provenance import timed_here
 from evalsuite.results.hull import families, hull_codec, hull_rows
 from evalsuite.results.layout import NO_SCORE_STATUSES, SCHEMA
 from evalsuite.results.load import FrameScores, plain_text
@@ -24,12 +25,16 @@ _NO_QUALITY = ("tokens", "traffic", "complexity", "loss", "content")
 
 def result_rows(plan: Plan, outcome: RunOutcome, store: Store) -> Iterator[dict[str, Any]]:
     """Rows of results.parquet: one for each rate point, metric and statistic."""
-    figures = {point.cell_key: _pooled(plan, outcome.scores[point.cell_key]) for _, point in measured_points(outcome)}
+    # By sequence too: one content may be there under two names, each with profiles of its own.
+    figures = {
+        (lane.sequence.name, point.cell_key): _pooled(plan, outcome.scores[point.cell_key])
+        for lane, point in measured_points(outcome)
+    }
     for sequence in plan.sequences:
         _add_profiles(plan, outcome, sequence, figures)
     for lane, point in measured_points(outcome):
         shared = _point_columns(plan, lane, point, store.decode(point.cell_key))
-        for info, pooled in figures[point.cell_key]:
+        for info, pooled in figures[lane.sequence.name, point.cell_key]:
             yield {
                 **shared,
                 "metric": info.name,
@@ -49,17 +54,19 @@ def _pooled(plan: Plan, scores: dict[str, Series]) -> list[tuple[MetricInfo, Poo
 
 
 def _add_profiles(
-    plan: Plan, outcome: RunOutcome, sequence: Sequence, figures: dict[str, list[tuple[MetricInfo, Pooled]]]
+    plan: Plan, outcome: RunOutcome, sequence: Sequence, figures: dict[tuple[str, str], list[tuple[MetricInfo, Pooled]]]
 ) -> None:
     """Sum up the means of every point of a sequence by its profiles, beside them."""
     own = [(lane, point.cell_key) for lane, point in measured_points(outcome) if lane.sequence is sequence]
     behind = {key: lane.recipe.channel is not None for lane, key in own}
-    means = {key: {info.name: one for info, one in figures[key] if one.statistic == "mean"} for key in behind}
+    means = {
+        key: {info.name: one for info, one in figures[sequence.name, key] if one.statistic == "mean"} for key in behind
+    }
     # What a channel takes must not change what a codec scores without it.
     deciding = [means[key] for key in behind if not behind[key]]
     for profile in plan.profiles.get(sequence.name, ()):
         for key, score in zip(means, profile.scores(list(means.values()), deciding or None), strict=True):
-            figures[key].append((profile.info, score))
+            figures[sequence.name, key].append((profile.info, score))
 
 
 def failed_rows(plan: Plan, outcome: RunOutcome) -> Iterator[dict[str, Any]]:
@@ -158,7 +165,8 @@ def _cost_columns(what: str, done: StoredEncode | StoredDecode | None) -> dict[s
         f"{what}_cpu_s": usage.cpu_s if usage else None,
         f"{what}_load_s": usage.load_s if usage else None,
         f"{what}_peak_rss_bytes": (usage.peak_rss_bytes or None) if usage else None,
-        f"{what}_ran_alone": done.timing.ran_alone if done else None,
+        # A store may be another machine's: its times are none of this one, whatever they were taken beside.
+        f"{what}_ran_alone": done.timing.ran_alone and timed_here(done.timing) if done else None,
     }
 
 

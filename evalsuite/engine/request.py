@@ -25,7 +25,7 @@ from evalsuite.engine.engines import open_pool
 from evalsuite.engine.execute import Pool
 from evalsuite.engine.features import FeatureCache
 from evalsuite.engine.lanes import Job, RunOutcome
-from evalsuite.engine.plan import Plan, parse_match
+from evalsuite.engine.plan import MatchCodec, Plan, parse_match
 from evalsuite.engine.progress import Event
 from evalsuite.engine.records import failed_rows, frame_rows, hulls, result_rows, rows_of_hulls, summary
 from evalsuite.engine.run import Runner
@@ -304,7 +304,7 @@ def _as_json(request: Request, plan: Plan) -> dict[str, Any]:
         "codecs": [recipe.name for recipe in plan.recipes],
         "dataset": request.dataset,
         "sequences": [sequence.name for sequence in plan.sequences],
-        "match": request.match or plan.recipes[0].name,
+        "match": plan.match.name if isinstance(plan.match, MatchCodec) else request.match,
         "anchor": plan.anchor,
         "metrics": [info.name for info in plan.metrics],
         "profiles": {name: [one.name for one in chosen] for name, chosen in plan.profiles.items() if chosen},

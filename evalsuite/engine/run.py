@@ -263,8 +263,8 @@ class Runner:
         known: dict[str, dict[str, Series]] = {}
         for point in lane.points:
             known[point.cell_key] = found = self.scores.begin(point.cell_key, versions)
-            # Where only costs are asked for, there is a decode to be had, if no score.
-            if len(found) == len(versions) and (found or self.store.decode(point.cell_key)):
+            # What the decode cost is asked for with the scores, or alone: it is made again where it is not on record.
+            if len(found) == len(versions) and self.store.decode(point.cell_key) is not None:
                 self.counts.measured_cached += 1
                 self.timekeeper.request(index, lane, point)
             else:

@@ -33,8 +33,12 @@ class Scores:
 
     def add(self, cell_key: str, series: Iterable[Series]) -> None:
         """Take what was found out of a cell, once the store has it."""
+        kept = self._store.scores(cell_key, self._versions[cell_key])
         for one in series:
             self._measured.add(cell_key)
+            if one.status not in LASTING and one.metric in kept:
+                # Measured again beside what was lacking, and failed: what was scored before stays.
+                continue
             passing = self._passing.setdefault(cell_key, {})
             if one.status in LASTING and one.metric in self._versions[cell_key]:
                 passing.pop(one.metric, None)

@@ -13,6 +13,7 @@ import numpy as np
 
 from evalsuite.metrics.base import Family, Meter, NotMeasured, Setting
 from evalsuite.metrics.describing import describing
+from evalsuite.provenance import timed_here
 from evalsuite.types import Latency, Series, Timing, Usage
 
 COSTS = "costs"
@@ -75,8 +76,12 @@ def _side(what: str, usage: Usage, timing: Timing, frames: int) -> dict[str, flo
     """Figures of the encode or the decode, or why there is none."""
     busy = usage.wall_s - (usage.load_s or 0)
     alone: float | str = frames / busy if busy > 0 else "it took no time that can be told"
+    if not timing.ran_alone:
+        alone = f"the {what} did not run alone: run with --timing"
+    elif not timed_here(timing):
+        alone = f"the {what} was timed on another machine: run with --timing"
     return {
-        f"{what}_fps": alone if timing.ran_alone else f"the {what} did not run alone: run with --timing",
+        f"{what}_fps": alone,
         f"{what}_cpu_per_frame": usage.cpu_s / frames,
         f"{what}_peak_memory": usage.peak_rss_bytes / 1e6 or "it ended before its memory could be looked at",
         f"{what}_load": "the codec does not tell what loading took" if usage.load_s is None else usage.load_s,
