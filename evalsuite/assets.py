@@ -122,17 +122,22 @@ class Located:
 
 
 def path_of(source: Source) -> Path:
-    """Where the source's file is, or will be once it has been fetched."""
+    """Where the source's file is, or will be once it has been fetched.
+
+    Without a digest the whole address tells one from another, what is not shown of it too: the name has its hash.
+    """
     match source:
         case LocalSource(path=path):
             return path.expanduser()
         case UrlSource(url=url):
-            name = _last_part(url)
-        case PackageSource(path=inside) | ArchiveSource(path=inside):
-            name = PurePosixPath(inside).name
+            name, exact = _last_part(url), url
+        case ArchiveSource(url=url, path=inside):
+            name, exact = PurePosixPath(inside).name, f"{url}, {inside}"
+        case PackageSource(path=inside):
+            name, exact = PurePosixPath(inside).name, str(source)
     if source.sha256:
         return cache_dir() / "files" / f"{source.sha256[:16]}-{_plain(name)}"
-    return cache_dir() / "incoming" / f"{_key(str(source))}-{_plain(name)}"
+    return cache_dir() / "incoming" / f"{_key(exact)}-{_plain(name)}"
 
 
 def is_present(source: Source) -> bool:

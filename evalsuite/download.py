@@ -324,7 +324,8 @@ def _asked_wait_s(response: requests.Response) -> float:
     """Seconds of a Retry-After, in either of its forms."""
     try:
         asked = urllib3.util.Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
-    except urllib3.exceptions.InvalidHeader:
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        # Neither a number nor a date, or none that there is.
         return 0.0
     return min(asked, LONGEST_WAIT_S)
 

@@ -202,7 +202,13 @@ def test_a_server_that_asks_for_patience_gets_it(server: Server, tmp_path: Path,
     assert times[1] - times[0] >= 1
 
 
-@pytest.mark.parametrize("asked", ["soon", "86400", "Sat, 28 Nov 2099 00:00:00 GMT", "-1", "1e400"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("soon", "86400", "Sat, 28 Nov 2099 00:00:00 GMT", "-1", "1e400", "9" * 5000),
+        *("Fri, 31 Dec 99999999999 23:59:59 GMT", "Fri, 31 Dec 10000 23:59:59 GMT"),
+    ],
+)
 def test_patience_has_an_end(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setattr(download, "LONGEST_WAIT_S", 0.05)
 

@@ -85,6 +85,21 @@ def test_connections_work_side_by_side_and_no_more_than_asked(server: Server) ->
     assert time.monotonic() - begun < 6 * 0.2 + 5
 
 
+@pytest.mark.parametrize("field", ["key", "author", "token"])
+def test_addresses_that_differ_in_what_is_not_shown_are_two_files(server: Server, field: str) -> None:
+    """What may be a secret is kept out of messages and lock files, not out of what tells one address from another."""
+    other = bytes(reversed(RAW))
+
+    def answer(request: Request) -> None:
+        request.serve(RAW if request.path.endswith("=one") else other)
+
+    url = server.add("/download", answer)
+    manifest({name: f'url = "{url}?{field}={name}"' for name in ("one", "two")})
+    rows = {row["name"]: row for row in json.loads(run("fetch", "set", "--json").stdout)}
+    for name, content in (("one", RAW), ("two", other)):
+        assert content[: FORMAT.frame_bytes] in Path(rows[name]["path"]).read_bytes()
+
+
 def test_sequences_of_one_archive_share_it(server: Server) -> None:
     url = server.add("/set.zip", wheel({f"{n}.yuv": RAW for n in range(5)}))
     manifest({f"s{n}": f'url = "{url}", path = "{n}.yuv"' for n in range(5)})

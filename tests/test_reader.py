@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_videos import HDR10, hdr10_video
 
+from evalsuite.engine.compare import compare_files
 from evalsuite.errors import MediaError, RequestError
+from evalsuite.metrics.registry import select
 from evalsuite.sources.reader import open_video
 from evalsuite.sources.tags import PRIMARIES, Stated, Told, resolve_colour, stated, told
 from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, join_planes
@@ -40,6 +42,33 @@ def _stored(tmp_path: Path, pixel_format: str, format: VideoFormat, codec: str, 
     target = tmp_path / f"clip.{suffix}"
     run_ffmpeg(*sides, "-i", "-", "-pix_fmt", pixel_format, "-strict", "-1", "-c:v", codec, target, data=raw)
     return target, raw
+
+
+@pytest.mark.parametrize("rate", ["24", "60", "60000/1001"])
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", "264"), ("libx265", "265"), ("mpeg2video", "m2v")])
+def test_an_elementary_stream_has_the_rate_that_it_says(tmp_path: Path, codec: str, suffix: str, rate: str) -> None:
+    make_clip(tmp_path / "source.y4m", 96, 64, 6)
+    target = tmp_path / f"clip.{suffix}"
+    run_ffmpeg("-r", rate, "-i", tmp_path / "source.y4m", "-c:v", codec, target)
+    reader = open_video(target)
+    assert reader.frame_rate == Fraction(rate)
+    assert len(list(reader)) == 6
+
+
+def test_an_elementary_stream_without_a_rate_is_read_and_has_none(tmp_path: Path) -> None:
+    source, target = make_clip(tmp_path / "source.y4m", 96, 64, 3), tmp_path / "clip.obu"
+    run_ffmpeg("-i", source, "-c:v", "libaom-av1", "-cpu-used", "8", "-f", "obu", target)
+    with pytest.raises(MediaError, match="does not say its frame rate"):
+        _ = open_video(target).frame_rate
+    found = compare_files(source, target, select("psnr_y"))
+    assert (found.frames, found.series[0].status) == (3, "ok")
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "60000/1001", "120000/1001", "25/2", "50", "120"])
+def test_rounded_timestamps_do_not_change_the_rate(tmp_path: Path, rate: str) -> None:
+    make_clip(tmp_path / "source.y4m", 96, 64, 30)
+    run_ffmpeg("-r", rate, "-i", tmp_path / "source.y4m", "-c:v", "libx264", tmp_path / "clip.mkv")
+    assert open_video(tmp_path / "clip.mkv").frame_rate == Fraction(rate)
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", "mp4"), ("mpeg2video", "mpg"), ("ffv1", "mkv")])

@@ -173,6 +173,28 @@ def test_rubbish_between_frames_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"FRAMExyz\n", "does not begin"),
+        (b"FRAME Itti\n", "interlaced"),
+        (b"FRAME Ibii\n", "interlaced"),
+        (b"FRAME XA I1pi\n", "interlaced"),
+        (b"FRAME I1pp\n", ""),
+        (b"FRAME Xanything\n", ""),
+    ],
+)
+def test_what_a_frame_line_says_is_held_to(tmp_path: Path, line: bytes, message: str) -> None:
+    path = make_clip(tmp_path / "clip.y4m", 32, 32, 2)
+    head, first, second = path.read_bytes().split(b"FRAME\n")
+    path.write_bytes(b"".join((head, b"FRAME\n", first, line, second)))
+    if not message:
+        assert len(list(Y4MReader(path))) == 2
+        return
+    with pytest.raises(MediaError, match=message):
+        list(Y4MReader(path))
+
+
+@pytest.mark.parametrize(
     ("header", "message"),
     [
         (b"YUV4MPEG2 W16 H16 F25:1 Ip C411\n", "chroma"),
@@ -181,6 +203,9 @@ def test_rubbish_between_frames_is_an_error(tmp_path: Path) -> None:
         (b"YUV4MPEG2 W16 H16 F25:1 Ip C\n", "chroma"),
         (b"YUV4MPEG2 W16 H16 F25:1 It C420\n", "interlaced"),
         (b"YUV4MPEG2 W16 F25:1\n", "lacks"),
+        (b"YUV4MPEG2 W1_6 H16 F25:1\n", "out of range"),
+        (b"YUV4MPEG2 W16 H+16 F25:1\n", "out of range"),
+        (b"YUV4MPEG2 W16 W32 H16 F25:1\n", "twice"),
         (b"YUV4MPEG2 W16 H16 F25:0\n", "lacks"),
         (b"YUV4MPEG2 W0 H16 F25:1\n", "out of range"),
         (b"YUV4MPEG2 W999999 H999999 F25:1\n", "out of range"),

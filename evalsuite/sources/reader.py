@@ -32,6 +32,9 @@ CONTAINER_SUFFIXES = frozenset(
 )
 """Of files that describe themselves, whatever is said of raw ones."""
 
+_ROUNDED = 1e-4
+"""By which a rate is off whose timestamps are in milliseconds, at most."""
+
 _SLACK_FRAMES = 2
 """By which the last frame may end before the stream does."""
 
@@ -50,11 +53,15 @@ class VideoReader(Protocol):
 
     path: Path
     format: VideoFormat
-    frame_rate: Fraction
     frames: int | None
     """Known only where the file says so."""
     told: Told
     """What the file says of its colour."""
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames a second; MediaError where the file does not say, as many an elementary stream."""
+        ...
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in file order."""
@@ -100,6 +107,7 @@ class ContainerReader:
 
     def __init__(self, path: Path) -> None:
         import av
+        from av.format import Flags
 
         self.path = path.absolute()  # a relative name with a colon would be taken for a protocol
         try:
@@ -108,7 +116,10 @@ class ContainerReader:
                     raise MediaError("the file has no video stream", where=path)
                 stream = container.streams.video[0]
                 first = next(container.decode(stream), None)
-                rate = stream.average_rate or stream.guessed_rate
+                # Without timestamps FFmpeg takes 25 for the average, whatever the stream says.
+                own = stream.codec_context.framerate
+                is_timed = not Flags(container.format.flags) & Flags.no_timestamps
+                rate = _exact(stream.average_rate or stream.guessed_rate, own) if is_timed else own
                 self.frames: int | None = stream.frames - _discarded(self.path) if stream.frames else None
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise MediaError(
@@ -118,12 +129,9 @@ class ContainerReader:
             ) from error
         if first is None:
             raise MediaError("the video stream holds no frame", where=path)
-        if not rate:
-            raise MediaError("the file does not say its frame rate", where=path, fix="convert it to Y4M first")
-        frame_rate = read_frame_rate(str(rate))
-        if frame_rate is None:
+        self._frame_rate = read_frame_rate(str(rate)) if rate else None
+        if rate and self._frame_rate is None:
             raise MediaError("no video has this frame rate", where=path, expected=FRAME_RATES, got=rate)
-        self.frame_rate = frame_rate
         self.format = _format_of(first, path)
         _check_progressive(first, path)
         self.told = told(
@@ -136,6 +144,19 @@ class ContainerReader:
         if first.format.name.startswith("yuvj"):
             self.told = replace(self.told, full_range=True)
 
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames a second.
+
+        Raises:
+            MediaError: the file does not say. It can be read all the same, as the decoded side of a comparison.
+        """
+        if self._frame_rate is None:
+            raise MediaError(
+                "the file does not say its frame rate", where=self.path, fix="convert it to Y4M first, at its rate"
+            )
+        return self._frame_rate
+
     def __iter__(self) -> Iterator[Frame]:
         """Frames in presentation order.
 
@@ -145,7 +166,8 @@ class ContainerReader:
         """
         import av
 
-        count, end = 0, 0.0
+        # What lacks a rate lacks a duration too, and nothing is held against it.
+        count, end, length = 0, 0.0, 1 / (self._frame_rate or Fraction(1))
         try:
             with av.open(str(self.path)) as container:
                 stream = container.streams.video[0]
@@ -165,7 +187,7 @@ class ContainerReader:
                     _check_progressive(frame, self.path)
                     yield _planes(frame)
                     count += 1
-                    end = (frame.time or 0.0) + float(1 / self.frame_rate)
+                    end = (frame.time or 0.0) + float(length)
                 missing = _seconds(stream.metadata.get("DURATION", "")) - end
         except av.FFmpegError as error:
             raise MediaError(
@@ -174,9 +196,9 @@ class ContainerReader:
                 fix="fetch or make the file again",
             ) from error
         known = self.frames
-        if known is None and missing > _SLACK_FRAMES / self.frame_rate:
+        if known is None and missing > _SLACK_FRAMES * length:
             # Matroska says how long a stream is, not how many frames it has.
-            known = count + round(missing * self.frame_rate)
+            known = count + round(missing / length)
         if known is not None and count < known:
             raise MediaError(
                 "the file ends early",
@@ -185,6 +207,19 @@ class ContainerReader:
                 got=f"{count} frames",
                 fix="fetch or make the file again",
             )
+
+
+def _exact(average: Fraction | None, own: Fraction | None) -> Fraction | None:
+    """A rate that was worked out from rounded timestamps, as Matroska has them, as the one that it comes of.
+
+    Args:
+        average: frames over their time.
+        own: what the stream says of itself.
+    """
+    if not average or average.denominator in (1, 1001):
+        return average
+    rates = (own, Fraction(round(average)), Fraction(1000 * round(average * 1001 / 1000), 1001))
+    return next((one for one in rates if one and abs(one / average - 1) < _ROUNDED), average)
 
 
 def _check_progressive(frame: VideoFrame, where: Path) -> None:

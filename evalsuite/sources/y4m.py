@@ -7,6 +7,7 @@ Format: https://wiki.multimedia.cx/index.php/YUV4MPEG2
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,10 @@ from evalsuite.errors import MediaError
 from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
 from evalsuite.sources.tags import Told
 from evalsuite.types import Chroma, Colour, Frame, Plane, VideoFormat
+
+_FRAME = re.compile(rb"FRAME( [^\n]*)?\n")
+_FIELDS = re.compile(rb" I(?![123]p[p?])")
+"""Of a FRAME line: a presentation, temporal or spatial sampling that is not that of whole frames."""
 
 _MAGIC = b"YUV4MPEG2"
 _HEADER_LIMIT = 1024
@@ -192,7 +197,7 @@ class Y4MReader:
             stream.seek(self._header_bytes)
             index = 0
             while line := stream.readline(_HEADER_LIMIT):
-                if not line.startswith(b"FRAME") or not line.endswith(b"\n"):
+                if not (told := _FRAME.fullmatch(line)):
                     raise MediaError(
                         f"frame {index} does not begin where it should",
                         where=f"{self.path}, byte {stream.tell() - len(line)}",
@@ -200,6 +205,8 @@ class Y4MReader:
                         got=repr(line[:16]),
                         fix="the file is damaged or truncated: make it again",
                     )
+                if _FIELDS.search(told[1] or b""):
+                    raise _interlaced(f"{self.path}, frame {index}", repr(line[:64]))
                 data = _read_up_to(stream, self.format.frame_bytes)
                 if len(data) < self.format.frame_bytes:
                     raise MediaError(
@@ -211,6 +218,16 @@ class Y4MReader:
                     )
                 yield _checked(split_planes(data, self.format), self.format, index, self.path)
                 index += 1
+
+
+def _interlaced(where: object, got: str) -> MediaError:
+    return MediaError(
+        "interlaced video is not supported",
+        where=where,
+        expected="progressive (Ip)",
+        got=got,
+        fix="deinterlace it first",
+    )
 
 
 def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, bool | None]:
@@ -227,9 +244,12 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
         if token.startswith("XCOLORRANGE="):
             full_range = {"FULL": True, "LIMITED": False}.get(token.removeprefix("XCOLORRANGE="))
         elif token[0] != "X":
+            if token[0] in fields:
+                raise MediaError("the YUV4MPEG2 header says something twice", where=where, got=repr(line[:64]))
             fields[token[0]] = token[1:]
     try:
-        width, height = int(fields["W"]), int(fields["H"])
+        # int() takes 1_000 and +16, which no other program writes as a size.
+        width, height = (int(fields[side]) if fields[side].isdecimal() else 0 for side in ("W", "H"))
         numerator, denominator = fields["F"].split(":")
         frame_rate = read_frame_rate(f"{numerator}/{denominator}")
     except (KeyError, ValueError):
@@ -243,13 +263,7 @@ def parse_header(line: bytes, where: object) -> tuple[VideoFormat, Fraction, boo
         )
     check_sides(width, height, where)
     if fields.get("I", "p") not in ("p", "?"):
-        raise MediaError(
-            "interlaced video is not supported",
-            where=where,
-            expected="progressive (Ip)",
-            got=f"I{fields['I']}",
-            fix="deinterlace it first",
-        )
+        raise _interlaced(where, f"I{fields['I']}")
     chroma = fields.get("C", "420")
     if chroma not in _TAGS:
         raise MediaError(
