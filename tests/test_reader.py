@@ -44,6 +44,17 @@ def _stored(tmp_path: Path, pixel_format: str, format: VideoFormat, codec: str, 
     return target, raw
 
 
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_a_list_of_files_is_no_video(tmp_path: Path, name: str) -> None:
+    make_clip(tmp_path / "source.y4m", 96, 64, 6)
+    run_ffmpeg("-i", tmp_path / "source.y4m", "-c:v", "libx264", tmp_path / "part.ts")
+    concat = "ffconcat version 1.0\nfile part.ts\nfile part.ts\n"
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.24,\npart.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(playlist if name.endswith("m3u8") else concat)
+    with pytest.raises(MediaError, match="it names other files"):
+        open_video(tmp_path / name)
+
+
 @pytest.mark.parametrize("rate", ["24", "60", "60000/1001"])
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", "264"), ("libx265", "265"), ("mpeg2video", "m2v")])
 def test_an_elementary_stream_has_the_rate_that_it_says(tmp_path: Path, codec: str, suffix: str, rate: str) -> None:

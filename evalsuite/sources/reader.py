@@ -32,6 +32,9 @@ CONTAINER_SUFFIXES = frozenset(
 )
 """Of files that describe themselves, whatever is said of raw ones."""
 
+_REFERRING = frozenset(("concat", "dash", "hls", "imf", "rtp", "rtsp", "sdp", "webm_dash_manifest"))
+"""FFmpeg's names of formats whose files are lists of others."""
+
 _ROUNDED = 1e-4
 """By which a rate is off whose timestamps are in milliseconds, at most."""
 
@@ -112,6 +115,13 @@ class ContainerReader:
         self.path = path.absolute()  # a relative name with a colon would be taken for a protocol
         try:
             with av.open(str(self.path)) as container:
+                if _REFERRING & set(container.format.name.split(",")):
+                    raise MediaError(
+                        "the file has no frames of its own, it names other files",
+                        where=path,
+                        got=container.format.long_name,
+                        fix="join what it names into one file first: a digest of this one is none of the frames",
+                    )
                 if not container.streams.video:
                     raise MediaError("the file has no video stream", where=path)
                 stream = container.streams.video[0]
