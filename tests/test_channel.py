@@ -99,3 +99,10 @@ def test_any_text_is_a_channel_or_refused(text: str) -> None:
 
 def test_channels_of_one_name_are_one() -> None:
     assert parse_channel("iid:0.3333333") == parse_channel("iid:0.33333334") == parse_channel("iid:33.3333%")
+
+
+@given(st.floats(1e-9, 0.5), st.one_of(st.none(), st.floats(1, 1e7)))
+def test_what_a_channel_is_called_is_read_back(rate: float, burst: float | None) -> None:
+    channel = parse_channel(f"iid:{rate:g}" if burst is None else f"ge:{rate:g},burst={burst:g}")
+    assert channel.rate == float(f"{rate:g}")
+    assert parse_channel(str(channel)) == channel

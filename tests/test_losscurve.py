@@ -64,6 +64,25 @@ def test_what_is_lost_is_the_difference_to_the_same_points_without_a_channel(fol
     assert (two.channel, five.channel) == ("2 %", "5 %, burst 3, key")
 
 
+def test_shares_are_of_the_points_that_the_qualities_are_of(folder: Path) -> None:
+    run = shifted(folder)
+    five = "x265@5%x3+class=key"
+    means = run.points[run.points["statistic"] == "mean"]
+    own = means[(means["codec"] == five) & (means["metric"] == "psnr_y")]
+    # The cheapest point of carphone has no score any more, and had all of its packets hit.
+    gone = own.sort_values("q").query("sequence == 'carphone'").index[-1]
+    shares = own.assign(metric="lost_packets", higher_is_better=None, score=0.1)
+    shares.loc[gone, "score"] = 1.0
+    points = run.points.copy()
+    points.loc[gone, ["score", "status"]] = [None, "not_applicable"]
+    run = replace(run, points=pd.concat([points, shares]))
+    (found,) = [one for one in losses(run) if (one.metric, one.only) == ("psnr_y", "key")]
+    assert found.unscored == 1
+    assert found.packets == pytest.approx(0.1)
+    assert found.lost == pytest.approx(2 * 6)
+    assert found.lost_per_percent == pytest.approx(12 / 10)
+
+
 def test_channels_of_other_packets_are_other_curves(tmp_path: Path) -> None:
     names = {"x265@2%+packet=500": 500, "x265@2%": 1200, "x265@1%": 1200}
     facts: dict[str, dict[str, Any]] = {

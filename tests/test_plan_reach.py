@@ -125,3 +125,23 @@ def test_nothing_cheaper_reaches_it(ladder: list[tuple[float, float]], value: fl
     else:
         scores = [score for _, score in ladder]
         assert reach.missed[0].best == (max(scores) if higher else min(scores))
+
+
+def test_a_frame_that_comes_back_as_it_was_does_not_make_a_point_lossless(tmp_path: Path) -> None:
+    """Four of five points have one identical frame: the mean is infinite, and the worst frame has what it has."""
+    run = read_run(write_sample(tmp_path / "run", codecs=["x265"], sequences=["face"], metrics=["psnr_y"]))
+    points = run.points.copy()
+    mean, worst = (points["statistic"] == name for name in ("mean", "worst"))
+    points.loc[mean, ["score", "status"]] = [math.inf, "infinite"]
+    lowest = points.loc[worst, "score"].max()
+    target = [Target("psnr_y", lowest + 1)]
+    assert not cheapest(rate_points([replace(run, points=points)]), target).points
+    points.loc[worst, ["score", "status"]] = [math.inf, "infinite"]
+    assert cheapest(rate_points([replace(run, points=points)]), target).points
+
+
+def test_times_of_two_decodes_are_not_mixed() -> None:
+    timed = rate_point(decode={"cpu_s": 1.0, "streams": 1.0, "latency_p95_s": 0.01})
+    again = rate_point(decode={"cpu_s": 2.0, "streams": 0.0})
+    assert again.after(timed).decode == again.decode
+    assert rate_point(decode={"cpu_s": 2.0}).after(timed).decode == timed.decode

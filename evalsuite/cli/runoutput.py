@@ -117,6 +117,16 @@ def print_losses(found: list[Loss]) -> None:
             ),
             numbers=5,
         )
+    gone = [one for one in found if one.unscored]
+    for one in gone[:MOST_REASONS]:
+        say(f"{one.codec}, {one.metric} at {one.channel}: {_unscored(one)}")
+    if len(gone) > MOST_REASONS:
+        say_rest(len(gone) - MOST_REASONS, "in the report")
+
+
+def _unscored(one: Loss) -> str:
+    points = "1 point has a score" if one.unscored == 1 else f"{one.unscored} points have scores"
+    return f"{points} without losses and none with them, and count on neither side"
 
 
 def _quality_lost(one: Loss) -> str:

@@ -34,7 +34,8 @@ PACKET_BYTES = 1200
 _LARGEST_PACKET = 65_000
 _LARGEST_SEED = 1 << 32
 _EXPECTED = "iid:RATE or ge:RATE,burst=PACKETS, with packet=BYTES, seed=N, kind=drop or damage, class=NAME behind it"
-_MODEL = re.compile(r"(iid|ge):([0-9.]+)(%?)((?:,[a-z]+=[a-z0-9.]+)*)")
+_NUMBER = r"[0-9.]+(?:e[-+]?[0-9]+)?"
+_MODEL = re.compile(rf"(iid|ge):({_NUMBER})(%?)((?:,[a-z]+=(?:{_NUMBER}|[a-z0-9.]+))*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,8 @@ class RatePoint:
                 **{name: said for name, said in earlier.reasons.items() if name not in self.versions},
                 **self.reasons,
             },
-            decode={**earlier.decode, **self.decode},
+            # Times of one decode, that was timed frame by frame if any was: those of another say nothing of it.
+            decode=self.decode if "streams" in self.decode or "streams" not in earlier.decode else earlier.decode,
             runs=(*self.runs, *earlier.runs),
         )
 
@@ -122,10 +123,12 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
         known = run.points[["bpp", "kbps", "frames", "frame_rate", "q"]].notna().all(axis=1)
         table = run.points[(run.points["statistic"] == "mean") & known]
         table = table[(table["rate_source"] != "published") & ~table["codec"].isin(behind_channels(run.summary))]
+        worst = run.points[(run.points["statistic"] == "worst") & (run.points["status"] == "ok")]
+        finite = worst.set_index(["codec", "cell_key", "metric"])["score"].astype(float).to_dict()
         presets = table.groupby("codec")["preset"].nunique().to_dict()
         for (codec, preset, _), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
             label = f"{codec}/{preset}" if presets[codec] > 1 else str(codec)
-            found.append(_point(run, str(codec), rows, traits, label))
+            found.append(_point(run, str(codec), _finite(rows, finite), traits, label))
     if not found:
         raise RequestError(
             "there is no measured rate point to plan with",
@@ -133,6 +136,26 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
             fix="make one with `evalsuite run`",
         )
     return joined(found)
+
+
+def _finite(rows: pd.DataFrame, worst: Mapping[Any, float]) -> pd.DataFrame:
+    """The rows of a point, with the worst frame where a mean is infinite because of some frames and not of all.
+
+    A black frame that comes back as it was makes the mean of a clip endless, and says nothing of the others.
+
+    Args:
+        rows: means.
+        worst: by codec, cell key and metric; those that are infinite too are not there.
+    """
+    keys = zip(rows["codec"], rows["cell_key"], rows["metric"], strict=True)
+    scores = [worst.get(key, np.nan) for key in keys]
+    partly = (rows["status"] == "infinite") & ~np.isnan(scores)
+    said = "some frames are identical, so that the mean is infinite: the worst frame counts"
+    return rows.assign(
+        score=np.where(partly, scores, rows["score"].astype(float)),
+        status=np.where(partly, "ok", rows["status"]),
+        reason=np.where(partly, said, rows["reason"]),
+    )
 
 
 def joined(points: Iterable[RatePoint]) -> list[RatePoint]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,8 @@ _COLUMNS = (
     ("decode_latency_p95_s", 1e3, "Latency p95", "ms"),
 )
 """Figures, what they are multiplied by, title and unit."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +147,16 @@ def _labelled(point: RatePoint, run: Run) -> RatePoint:
         point,
         codec=run.codecs.get(point.codec, point.codec),
         sequence=run.sequences.get(point.sequence, point.sequence),
-        means={run.metrics.get(name, name): score for name, score in point.means.items()},
-        higher_is_better={run.metrics.get(name, name): higher for name, higher in point.higher_is_better.items()},
+        means=_renamed(point.means, run),
+        infinite=frozenset(_renamed(dict.fromkeys(point.infinite), run)),
+        higher_is_better=_renamed(point.higher_is_better, run),
+        versions=_renamed(point.versions, run),
+        reasons=_renamed(point.reasons, run),
     )
+
+
+def _renamed(by_metric: Mapping[str, T], run: Run) -> dict[str, T]:
+    return {run.metrics.get(name, name): value for name, value in by_metric.items()}
 
 
 def _losses(report: Report) -> list[Loss]:

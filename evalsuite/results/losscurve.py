@@ -63,9 +63,11 @@ class Loss:
     sequences: int
     seeds: int
     packets: float | None
-    """Share of the packets at risk that were hit."""
+    """Share of the packets at risk that were hit; a mean over the same points as the qualities."""
     concealed: float | None
-    """Share of the frames."""
+    """Share of the frames, likewise."""
+    unscored: int
+    """Points that have a score without a loss and none with it, which are in no mean here."""
 
     @property
     def lost_per_percent(self) -> float | None:
@@ -91,7 +93,7 @@ class Loss:
 def losses(run: RunResults) -> list[Loss]:
     """Every metric that judges, of every codec behind every channel of a run; by codec, class and rate.
 
-    Only points that were measured on both sides count: a cell that failed is in the run's failures.
+    Only points that were measured on both sides count; how many were not is told beside.
     """
     behind = {
         str(one["name"]): (clean_name(one["name"]), told)
@@ -113,8 +115,8 @@ def losses_of(means: pd.DataFrame, behind: Mapping[str, tuple[str, Mapping[str, 
         means: rows of results.parquet.
         behind: of each codec behind a channel, the same one without it, and what is told of the channel.
     """
-    means = means[means["status"] == "ok"]
-    judged = means[means["higher_is_better"].notna()]
+    scored = means[means["status"] == "ok"]
+    judged = scored[scored["higher_is_better"].notna()]
     places = zip(judged["codec"], judged["sequence"], judged["q"], judged["metric"], strict=True)
     clean = dict(zip(places, judged["score"], strict=True))
     groups: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
@@ -130,15 +132,20 @@ def _of_channel(
 ) -> Iterator[Loss]:
     codec, rate, burst, packet_bytes, kind, only = key
     rows = pd.concat(frames)
-    figures = {name: own["score"].mean() for name, own in rows.groupby("metric") if name in (LOST, CONCEALED)}
+    place = ["codec", "sequence", "q"]
+    figures = rows[rows["metric"].isin((LOST, CONCEALED)) & (rows["status"] == "ok")]
+    shares = figures.pivot_table(index=place, columns="metric", values="score").reindex(columns=[LOST, CONCEALED])
     for metric, own in rows[rows["higher_is_better"].notna()].groupby("metric", sort=False):
         places = zip(own["sequence"], own["q"], strict=True)
         before = [clean.get((codec, sequence, q, str(metric)), np.nan) for sequence, q in places]
         own = own.assign(clean=before)
         own = own[own["clean"].notna()]
+        unscored = int((own["status"] != "ok").sum())
+        own = own[own["status"] == "ok"].join(shares, on=place)
         if own.empty:
             continue
-        by_sequence = own.groupby("sequence")[["clean", "score"]].mean()
+        by_sequence = own.groupby("sequence")[["clean", "score", LOST, CONCEALED]].mean()
+        packets, concealed = (_known(by_sequence[name].mean()) for name in (LOST, CONCEALED))
         higher = bool(own["higher_is_better"].iloc[0])
         lost = (by_sequence["clean"] - by_sequence["score"]).to_numpy() * (1 if higher else -1)
         yield Loss(
@@ -149,6 +156,11 @@ def _of_channel(
             interval=mean_interval(lost),
             sequences=len(lost),
             seeds=len(frames),
-            packets=figures.get(LOST),
-            concealed=figures.get(CONCEALED),
+            packets=packets,
+            concealed=concealed,
+            unscored=unscored,
         )
+
+
+def _known(mean: float) -> float | None:
+    return None if np.isnan(mean) else float(mean)
