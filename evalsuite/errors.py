@@ -129,7 +129,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'did you mean x265 or x264?'
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
+    folded = {one.casefold(): one for one in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=2, cutoff=0.6)
     if near:
-        return f"did you mean {' or '.join(near)}?"
+        return f"did you mean {' or '.join(folded[one] for one in near)}?"
     return f"known: {', '.join(names) if names else 'none'}"

@@ -262,3 +262,9 @@ def test_commands_refuse_such_a_frame_rate_at_once(tmp_path: Path, command: list
 def test_a_toml_file_beyond_all_measure_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "deep.toml").write_text(content)
     assert "not valid TOML" in run("datasets", "show", "deep.toml", expect=2, cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("command", [("measure",), ("datasets", "add")])
+def test_help_says_what_is_taken_where_nothing_is_said(command: tuple[str, ...]) -> None:
+    text = " ".join(run(*command, "--help", COLUMNS="200").stdout.replace("│", " ").split())
+    assert text.count("Default: as") >= 3

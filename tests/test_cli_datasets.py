@@ -92,6 +92,21 @@ def test_an_unknown_name_suggests_the_near_miss() -> None:
         assert "did you mean demo" in str(caught.value.fix)
 
 
+def test_names_in_other_case_are_near() -> None:
+    with pytest.raises(RequestError) as caught:
+        run("show", "DEMO")
+    assert "did you mean demo" in str(caught.value.fix)
+
+
+def test_add_takes_no_name_of_a_shipped_dataset_by_accident(folder: Path) -> None:
+    video(folder / "one.y4m")
+    with pytest.raises(RequestError, match="demo is a dataset of evalsuite"):
+        run("add", "one.y4m", "--name", "demo")
+    assert not (folder / "datasets").exists()
+    run("add", "one.y4m", "--name", "demo", "--force")
+    assert load_dataset("demo").sequences[0].name == "one"
+
+
 def test_add_writes_a_manifest_that_can_be_used(folder: Path) -> None:
     first, second = video(folder / "one.y4m"), video(folder / "two.y4m", frames=3)
     added = run("add", "one.y4m", "two.y4m", "--name", "mine", "--tag", "screen", "--licence", "CC0-1.0")

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import tomllib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -51,6 +52,18 @@ def test_an_installed_package_is_a_codec_without_a_recipe_file(tmp_path: Path, m
     assert recipe.version() == "installed_coder 2.5 sample 1.0"
     digest = hashlib.sha256((tmp_path / "installed_coder.py").read_bytes()).hexdigest()
     assert recipe.binary_sha256() == {"installed_coder": digest}
+
+
+def test_a_table_of_the_intra_period_adds_to_what_a_class_has_anyway(tmp_path: Path) -> None:
+    plain = python_recipe(tmp_path)
+    (tmp_path / "more").mkdir()
+    more = python_recipe(tmp_path / "more", extra="[intra_period]\nmultiple = 4")
+    assert more.intra_periods == replace(plain.intra_periods, multiple=4)
+
+
+def test_what_a_class_cannot_do_behind_a_channel_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"\[transport\] does not fit"):
+        python_recipe(tmp_path, extra="[transport]")
 
 
 def test_show_names_the_class_and_no_command_or_file_that_is_not_there(

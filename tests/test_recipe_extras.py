@@ -92,6 +92,13 @@ def test_a_recipe_of_the_folder_is_not_its_own_base(tmp_path: Path, monkeypatch:
         load_recipe("x265")
 
 
+@pytest.mark.parametrize("ladder", [[20, 25, 30, 35, 40, 45], [30, 35, 40, 45, 50]])
+def test_a_ladder_of_its_own_has_not_the_rates_of_the_bases(tmp_path: Path, ladder: list[int]) -> None:
+    assert load_recipe("x265").knob.ladder_bpp
+    mine = load_recipe(write(tmp_path, "mine", f'base = "x265"\n[q]\nladder = {ladder}'))
+    assert (mine.knob.ladder, mine.knob.ladder_bpp) == (tuple(ladder), ())
+
+
 def test_a_near_miss_of_a_base_is_suggested_and_a_broken_base_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, "mine", 'base = "x256"'))

@@ -201,6 +201,15 @@ def test_pairs_of_models_are_operating_points(tmp_path: Path) -> None:
         assert_near(list(decoder.decode(tmp_path / "t.evt")), wanted)
 
 
+def test_latents_have_one_pair_of_models(tmp_path: Path) -> None:
+    """Their q is the step: a second pair would never be run."""
+    files = {
+        f"{name}_{number}": path for number in (1, 2) for name, path in make(tmp_path, 4, 8, kind="continuous").items()
+    }
+    with pytest.raises(RecipeError, match="one pair of models"):
+        both(files, levels=None, latents=True)
+
+
 def test_the_input_range_is_the_models(tmp_path: Path) -> None:
     source, sequence = clip(tmp_path, 32, 16, 4)
     files = make(tmp_path, 4, 8, kind="continuous")

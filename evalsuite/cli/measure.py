@@ -33,9 +33,13 @@ def measure(
     size: str = typer.Option(None, help="WIDTHxHEIGHT of raw files."),
     fps: str = typer.Option(None, help="Frame rate of raw files."),
     pixel_format: str = typer.Option("yuv420p", help="Pixel format of raw files, such as yuv420p10le."),
-    matrix: str = typer.Option(None, help="bt601, bt709 or bt2020, for metrics that want RGB. [as the source says]"),
-    colour_range: str = typer.Option(None, "--range", help="limited or full. [as the source says, else limited]"),
-    transfer: str = typer.Option(None, help="sdr, pq or hlg. [as the source says, else sdr]"),
+    matrix: str = typer.Option(
+        None, help="bt601, bt709 or bt2020, for metrics that want RGB. Default: as the source says."
+    ),
+    colour_range: str = typer.Option(
+        None, "--range", help="limited or full. Default: as the source says, else limited."
+    ),
+    transfer: str = typer.Option(None, help="sdr, pq or hlg. Default: as the source says, else sdr."),
     per_frame: Path = typer.Option(None, help="Write per-frame scores to this CSV file."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:

@@ -41,6 +41,8 @@ def with_base(data: dict[str, Any], path: Path) -> dict[str, Any]:
     for field, value in data.items():
         below = merged.get(field)
         merged[field] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+        if field == "q" and isinstance(value, dict) and "ladder" in value and "ladder_bpp" not in value:
+            merged[field].pop("ladder_bpp", None)  # of the ladder that is not taken
     del merged["base"]
     return merged
 

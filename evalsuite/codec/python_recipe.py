@@ -30,10 +30,12 @@ def with_commands(data: dict[str, Any], path: Path) -> dict[str, Any]:
             )
     device = os.environ.get(DEVICE_VARIABLE, "").strip() or data.get("device", "cpu")
     asked = ["python", data["python"], "--device", device]
+    period = data.get("intra_period", {})
+    usual = {"infinite": "-1", **_period(data)}
     return {
         "container": "none",
-        "intra_period": {"infinite": "-1", **_period(data)},
         **data,
+        "intra_period": {**usual, **period} if isinstance(period, dict) else period,
         "device": device,
         "binary": "python",
         # These are shown in results; `evalsuite.codec.hosted` asks the class.

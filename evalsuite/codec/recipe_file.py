@@ -165,6 +165,8 @@ def _check(recipe: Recipe) -> None:
                 expected="yuv420p, yuv420p10le",
                 got=", ".join(sorted(others)),
             )
+        if recipe.transport is not None:
+            _check_transport(recipe, recipe.transport)
         return
     if not recipe.decode and recipe.rate_source == "file":
         raise RecipeError(
@@ -210,7 +212,9 @@ def _check_transport(recipe: Recipe, transport: Transport) -> None:
     where, own = recipe.path, recipe.container == "none"
     if transport.decode:
         _check_command("decode", transport.decode, {*RECEIVE_PLACEHOLDERS, *recipe.files}, {"input", "lost"}, where)
-    fits = transport.decode and transport.classes and recipe.info if own else recipe.standard in DECODERS
+    # A class cannot tell what its bitstream is made of, nor decode a part of it.
+    told = transport.decode and transport.classes and recipe.info and not recipe.python
+    fits = told if own else recipe.standard in DECODERS
     if not fits or (not own and transport != Transport(())):
         raise RecipeError(
             "the table [transport] does not fit the codec",

@@ -82,6 +82,13 @@ class TorchScript:
     ) -> None:
         pairs = _pairs(files)
         self._tokenizers = tokenizers(len(pairs), **settings)
+        if len(pairs) > 1 and not self._tokenizers[0].levels:
+            raise RecipeError(
+                "a codec of latents has one pair of models, whose q is the step of its latents",
+                expected="encoder and decoder in [files]",
+                got=f"{len(pairs)} pairs",
+                fix="write a recipe for each pair",
+            )
         self._low, self._high = _range(input_range)
         if dtype not in _DTYPES:
             raise RecipeError("the setting `dtype` is not valid", expected=" or ".join(_DTYPES), got=dtype)

@@ -15,7 +15,7 @@ import numpy as np
 from evalsuite.metrics.base import Family, Setting, View
 from evalsuite.metrics.flow import SMALLEST, Motion, motion_into
 from evalsuite.metrics.signals import Signal, error, luma
-from evalsuite.metrics.sparse import Pair, pair_before
+from evalsuite.metrics.sparse import ONE_FRAME, Pair, pair_before
 from evalsuite.types import MetricInfo, Series
 
 _SOURCE = (
@@ -71,6 +71,7 @@ class _WarpMeter:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
+        self._absent = ONE_FRAME
         self._frames: list[int] = []
         self._errors: list[float] = []
         self._own = 0.0
@@ -82,6 +83,7 @@ class _WarpMeter:
         before = pair_before(now)
         if before is None:
             return
+        self._absent = _NO_SCORE
         motion = motion_into(source, before.source)
         seen = int(np.count_nonzero(motion.visible))
         if not seen:
@@ -105,12 +107,12 @@ class _WarpMeter:
 
     def _error(self, name: str) -> Series:
         if not self._errors:
-            return Series(name, "not_applicable", reason=_NO_SCORE)
+            return Series(name, "not_applicable", reason=self._absent)
         return Series(name, "ok", np.array(self._errors) * _SCALE, frames=np.array(self._frames, np.int64))
 
     def _ratio(self, name: str) -> Series:
         if not self._source:
-            return Series(name, "not_applicable", reason=_STILL if self._errors else _NO_SCORE)
+            return Series(name, "not_applicable", reason=_STILL if self._errors else self._absent)
         return Series(name, "ok", np.array([self._own / self._source]))
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from evalsuite.assets import LocalSource, path_of
 from evalsuite.errors import EvalError, RequestError
 from evalsuite.files import is_verified, sha256_of, storing
+from evalsuite.resources import available
 from evalsuite.sources.colour import is_convertible
 from evalsuite.sources.dataset import from_file, is_in_place, prepared_file
 from evalsuite.sources.fields import NAME, NAME_IN_WORDS, quoted
@@ -116,6 +117,12 @@ def write_manifest(
     path = Path("datasets") / f"{name}.toml"
     if path.exists() and not replace:
         raise RequestError("the dataset is there already", where=path, fix="choose another --name, or give --force")
+    if not replace and name in (known := available("datasets")):
+        raise RequestError(
+            f"{name} is a dataset of evalsuite, and here the name would mean this one",
+            where=known[name],
+            fix="choose another --name, or give --force",
+        )
     blocks = [f'version = "1"\ndescription = {quoted(description)}\n']
     sequences: list[Sequence] = []
     for file in files:
