@@ -18,7 +18,7 @@ from evalsuite.codec.bitstream import units
 from evalsuite.codec.check import check_codec
 from evalsuite.codec.recipe import load_recipe
 from evalsuite.codec.run import encode
-from evalsuite.errors import EvalError, ProcessError, ShapeError
+from evalsuite.errors import EvalError, ProcessError, RequestError, ShapeError
 from evalsuite.ffmpeg import ffmpeg_path
 from evalsuite.sources.y4m import write_y4m
 from evalsuite.types import Colour, OperatingPoint, Sequence, VideoFormat
@@ -70,6 +70,19 @@ def test_only_kvazaar_counts_the_intra_period_otherwise() -> None:
     assert {
         name: load_recipe(name).intra_periods.offset for name in STANDARD if load_recipe(name).intra_periods.offset
     } == {"kvazaar": 1}
+
+
+@pytest.mark.parametrize("name", ["libaom", "libaom:lowdelay"])
+def test_the_shortest_intra_period_of_libaom_is_one_that_it_codes(name: str, tmp_path: Path) -> None:
+    """In random access it ends by a signal with 2, once a video is longer than its look-ahead."""
+    recipe, frames = load_recipe(name), 40
+    shortest = recipe.intra_periods.min
+    with pytest.raises(RequestError, match="every"):
+        recipe.check_point(point(recipe, 2, shortest - 1))
+    clip = sequence_of(make_clip(tmp_path / "source.y4m", 64, 64, frames), frames)
+    encoded = encode(recipe, clip, point(recipe, 2, shortest), tmp_path / "stream.obu", timeout=120)
+    keys = [index for index, (key, _) in enumerate(independent_frames(encoded)) if key]
+    assert keys == list(range(0, frames, shortest))
 
 
 @pytest.mark.parametrize("name", STANDARD)

@@ -70,6 +70,15 @@ def test_luma_alone_scores_as_with_any_chroma() -> None:
     )
 
 
+@pytest.mark.parametrize(("size", "scored"), [((640, 18), False), ((1280, 96), False), ((640, 80), True)])
+def test_trap19_a_strip_has_no_banding_score_and_costs_the_others_nothing(size: tuple[int, int], scored: bool) -> None:
+    """libvmaf ends by a signal on the first two: it writes beyond its coarsest picture."""
+    format = VideoFormat(*size)
+    found = scores("vmaf,psnr_hvs,cambi", *noisy_pair(format, 2), setting_of(format))
+    assert {name: found[name].status for name in ("vmaf", "psnr_hvs")} == {"vmaf": "ok", "psnr_hvs": "ok"}
+    assert found["cambi"].status == ("ok" if scored else "too_small")
+
+
 def test_what_one_metric_cannot_costs_the_others_nothing() -> None:
     deep = VideoFormat(240, 180, 16)
     found = scores(NAMES, *noisy_pair(deep, 2), setting_of(deep))

@@ -20,7 +20,7 @@ from evalsuite.codec.recipe import load_recipe
 from evalsuite.codec.report import report
 from evalsuite.codec.run import encode
 from evalsuite.engine.measure import Measured, measure
-from evalsuite.errors import ProcessError
+from evalsuite.errors import MediaError, ProcessError
 from evalsuite.metrics.base import Packets, Setting
 from evalsuite.metrics.pooling import pool
 from evalsuite.metrics.registry import infos, select
@@ -205,6 +205,16 @@ def test_packets_that_nobody_tells_are_none(tmp_path: Path) -> None:
     path = tmp_path / "stream.bin"
     path.write_bytes(b"bits")
     assert packets(load_recipe("tvc"), path, lambda: CodecReport({}, Usage(0, 0))) == ()
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3), (0, 0)])
+def test_packets_that_are_not_the_file_are_refused(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    """What is told of the frames is the rate that is counted: an estimate, or less than all of the file, is not."""
+    path = tmp_path / "stream.bin"
+    path.write_bytes(b"bits")
+    told = CodecReport({}, Usage(0, 0), tuple(map(Packet, sizes)))
+    with pytest.raises(MediaError, match="are not its bitstream"):
+        packets(load_recipe("tvc"), path, lambda: told)
 
 
 def test_index_of_dispersion_is_numpys() -> None:

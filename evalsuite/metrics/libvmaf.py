@@ -35,6 +35,9 @@ _PSNR_HVS_DEEPEST = 12
 
 _CAMBI_SMALLEST = 216
 """Samples on the longer side: CAMBI_MIN_WIDTH_HEIGHT of libvmaf's cambi.c."""
+_CAMBI_LONGEST = 9
+"""Times the shorter side: at its coarsest scale, a sixteenth, libvmaf takes rows for granted by a window that grows
+with width and height, and writes beyond the picture where it has fewer, as from 11 times on."""
 
 
 def _info(
@@ -107,7 +110,8 @@ _INFOS = (
         "CAMBI: how visible banding is in the decoded luma, at five scales; no reference; 0 is none, 24 unwatchable",
         "Tandon et al., PCS 2021",
         "It sees banding and nothing else: blur and blocks do not count, noise hides it, and the source's own banding "
-        "does count. Assumes a BT.1886 display, limited range. Needs 216 samples on the longer side.",
+        "does count. Assumes a BT.1886 display, limited range. Needs 216 samples on the longer side, which is nine "
+        "times the shorter at most.",
     ),
 )
 
@@ -264,6 +268,9 @@ def _obstacles(format: VideoFormat) -> dict[str, tuple[Status, str]]:
     longer = max(format.width, format.height)
     if longer < _CAMBI_SMALLEST:
         found["cambi"] = "too_small", f"needs {_CAMBI_SMALLEST} samples on the longer side, this has {longer}"
+    elif longer > _CAMBI_LONGEST * (shorter := min(format.width, format.height)):
+        reason = f"needs a longer side of {_CAMBI_LONGEST} times the shorter at most, this has {longer} and {shorter}"
+        found["cambi"] = "too_small", reason
     return found
 
 
