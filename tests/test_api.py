@@ -262,6 +262,7 @@ NO_FRAME_RATES = ("0", -25, "1/0", "1e400", "1e999999999", "9" * 400, 1e9, float
         ({"size": (64, 48)}, "half a geometry"),
         ({"size": (64,), "fps": 25}, "size cannot be read"),
         *(({"size": (64, 48), "fps": fps}, "fps is no frame rate") for fps in NO_FRAME_RATES),
+        *(({name: "no"}, f"{name} must be True or False") for name in ("timing", "hull", "split")),
         ({"match": 0.01}, "match must be text"),
         ({"match": [0.01, 0.02]}, "match must be text"),
         ({"matrix": "bt2100"}, "cannot be 'bt2100'"),

@@ -268,3 +268,22 @@ def test_a_toml_file_beyond_all_measure_is_refused(tmp_path: Path, content: str)
 def test_help_says_what_is_taken_where_nothing_is_said(command: tuple[str, ...]) -> None:
     text = " ".join(run(*command, "--help", COLUMNS="200").stdout.replace("│", " ").split())
     assert text.count("Default: as") >= 3
+
+
+def test_a_wrong_profile_hides_no_metric(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mine.toml").write_text("x = [")
+    assert any(one["name"] == "psnr_y" for one in json.loads(run("metrics", "list", "--json", cwd=tmp_path).stdout))
+    listed = " ".join(run("metrics", "list", cwd=tmp_path).stdout.split())
+    assert "mine cannot be used: the profile file is not valid TOML" in listed
+    assert "streaming" in listed
+
+
+def test_a_recipe_that_cannot_be_read_is_broken_and_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "codecs" / "recipes").mkdir(parents=True)
+    (tmp_path / "codecs" / "recipes" / "mine.toml").write_text("name = [")
+    looked_at = json.loads(run("doctor", "--json", cwd=tmp_path).stdout)
+    statuses = {one["name"]: one["status"] for one in looked_at["checks"]}
+    assert statuses["codec mine"] == "broken"
+    checked = json.loads(run("codecs", "check", "mine", "--json", cwd=tmp_path, expect=2).stdout)
+    assert [row["status"] for row in checked["codecs"]] == ["failed"]

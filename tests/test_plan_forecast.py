@@ -288,6 +288,19 @@ def test_a_wrong_request_ends_with_2(run_folder: Path, text: str, words: str) ->
     assert words in done.stderr
 
 
+def test_a_forecast_takes_the_place_of_a_forecast_alone(run_folder: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert invoke(run_folder, TOML, "--out", str(tmp_path / "out")).exit_code == 0
+    before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("mine")
+    for folder in (run_folder, tmp_path / "site"):
+        done = invoke(run_folder, TOML, "--out", str(folder))
+        assert (done.exit_code, "not a forecast" in done.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()} == before
+    assert (tmp_path / "site" / "index.html").read_text() == "mine"
+
+
 def test_a_folder_that_cannot_be_written_is_refused(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = invoke(run_folder, TOML, "--out", str(tmp_path / "file"))

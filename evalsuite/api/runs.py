@@ -127,15 +127,15 @@ def run(
         intra_period=_whole("intra_period", intra_period, -1),
         threads=_whole("threads", threads, 1),
         jobs=None if jobs is None else _whole("jobs", jobs, 1),
-        timing=timing,
-        hull=hull,
+        timing=_flag("timing", timing),
+        hull=_flag("hull", hull),
         memory_limit=None if memory_limit is None else _whole("memory_limit", memory_limit, 1),
         timeout=_seconds(timeout),
         feature_bytes=_whole("feature_cache", feature_cache, 0),
         store=Path(store) if store is not None else cache_dir() / "store",
         out=Path(out),
         cluster=None if cluster is None else os.fspath(cluster),
-        split=split,
+        split=_flag("split", split),
         loss=loss or (),
         command=_command(given),
     )
@@ -158,6 +158,13 @@ def _names(given: Names) -> tuple[str, ...]:
         return tuple(part.strip() for part in given.split(",") if part.strip())  # a path may hold a comma
     listed = [given] if isinstance(given, (str, os.PathLike)) else given
     return tuple(os.fspath(name) for name in listed)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        # Any text is true, "no" too.
+        raise RequestError(f"{name} must be True or False", got=repr(value)[:80])
+    return value
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -148,7 +148,7 @@ def check_codecs(
     """
     from evalsuite.codec.check import check_codec
     from evalsuite.codec.recipe import available, load_recipe
-    from evalsuite.errors import EvalError
+    from evalsuite.errors import EvalError, RecipeError
 
     everything = names == ["all"]
     wanted = available() if everything else names
@@ -164,6 +164,8 @@ def check_codecs(
             checked = check_codec(recipe)
         except EvalError as error:
             say(f"{name}: {error}")
+            # A recipe that cannot be read is wrong on every machine.
+            status = "failed" if isinstance(error, RecipeError) else status
             rows.append({"name": name, "status": status, "needs": _needs(error)})
             continue
         notes = [*(f"the stream holds {extra}" for extra in checked.extras)]

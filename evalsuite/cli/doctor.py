@@ -64,7 +64,7 @@ def _ffmpeg() -> Check:
 
 def _codecs() -> Iterator[Check]:
     from evalsuite.codec.recipe import available, load_recipe
-    from evalsuite.errors import EvalError
+    from evalsuite.errors import EvalError, RecipeError
 
     for name in available():
         try:
@@ -72,7 +72,8 @@ def _codecs() -> Iterator[Check]:
             recipe.check_available()
             yield Check(f"codec {name}", "ok", recipe.version())
         except EvalError as error:
-            yield Check(f"codec {name}", "missing", error.what, error.fix or "")
+            status: Literal["missing", "broken"] = "broken" if isinstance(error, RecipeError) else "missing"
+            yield Check(f"codec {name}", status, error.what, error.fix or "")
 
 
 def _metrics() -> Iterator[Check]:

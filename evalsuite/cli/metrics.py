@@ -17,10 +17,8 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
     """
     from evalsuite import resources
     from evalsuite.metrics.registry import DEFAULT, doors, family_of, infos, left_out
-    from evalsuite.results.profile import load_profile
 
     known = infos()
-    profiles = [load_profile(name) for name in resources.available("profiles")]
     needs = {name: family_of(name).check() for name in known}
     if json:
         print_json(
@@ -75,8 +73,20 @@ def list_metrics(json: bool = typer.Option(False, "--json", help="Print a JSON l
     print_table(
         "Profiles sum up metrics for a kind of content, for --profile",
         ("profile", "for", "tags"),
-        ((one.name, one.description, ", ".join(one.tags)) for one in profiles),
+        (_profile(name) for name in resources.available("profiles")),
     )
+
+
+def _profile(name: str) -> tuple[str, str, str]:
+    """A profile in words; one wrong file must not hide the others."""
+    from evalsuite.errors import EvalError
+    from evalsuite.results.profile import load_profile
+
+    try:
+        one = load_profile(name)
+    except EvalError as error:
+        return name, f"cannot be used: {error.what}", ""
+    return one.name, one.description, ", ".join(one.tags)
 
 
 @app.command("show")

@@ -45,10 +45,12 @@ def forecast(
     from evalsuite.cli.output import print_json
     from evalsuite.planning.audience import load_audience
     from evalsuite.planning.forecast import forecast as make
-    from evalsuite.planning.forecastfile import document, write_files
+    from evalsuite.planning.forecastfile import check_folder, document, write_files
     from evalsuite.planning.points import rate_points
     from evalsuite.results.history import open_run
 
+    if out is not None:
+        check_folder(out)
     wanted = load_audience(audience)
     found = make(rate_points([open_run(one) for one in results]), wanted, seed=seed)
     page = None

@@ -66,6 +66,21 @@ def document(forecast: Forecast) -> dict[str, Any]:
     }
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which a forecast would replace what is none; to be asked before the work.
+
+    Raises:
+        RequestError: it holds other things.
+    """
+    foreign = any((folder / name).exists() for name in ("report.json", "summary.json"))
+    if folder.is_dir() and any(folder.iterdir()) and (foreign or not (folder / JSON).is_file()):
+        raise RequestError(
+            "this is not a forecast, and it is not empty: its files would be replaced",
+            where=folder,
+            fix="give a new folder with --out",
+        )
+
+
 def write_files(forecast: Forecast, folder: Path) -> None:
     """Write forecast.json and forecast.parquet, replacing those of an earlier forecast.
 
