@@ -145,3 +145,21 @@ def test_times_of_two_decodes_are_not_mixed() -> None:
     again = rate_point(decode={"cpu_s": 2.0, "streams": 0.0})
     assert again.after(timed).decode == again.decode
     assert rate_point(decode={"cpu_s": 2.0}).after(timed).decode == timed.decode
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("preset", "ultrafast", "two different codecs named x265"),
+        ("codec_version", "9.9", "two different codecs named x265"),
+        ("source_sha256", "f" * 64, "two different sequences named face"),
+        ("frames", 7, "two different sequences named face"),
+    ],
+)
+def test_one_name_of_two_in_several_runs_is_refused(tmp_path: Path, column: str, value: object, words: str) -> None:
+    run = read_run(write_sample(tmp_path / "run", codecs=["x265"], sequences=["face"]))
+    other = replace(run, points=run.points.assign(**{column: value}))
+    assert rate_points([run, run])
+    with pytest.raises(RequestError, match=words) as refused:
+        rate_points([run, other])
+    assert column in str(refused.value)

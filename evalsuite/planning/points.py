@@ -114,9 +114,10 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
     are other codecs of the run once more (`evalsuite.results.losscurve`).
 
     Raises:
-        RequestError: no run has any.
+        RequestError: no run has any, or two have other codecs or other frames under one name.
     """
     found: list[RatePoint] = []
+    named: dict[tuple[str, str], tuple[object, ...]] = {}
     for run in runs:
         listed = run.summary["sequences"]
         traits = {one["name"]: frozenset([*one.get("tags", ()), *one.get("traits", ())]) for one in listed}
@@ -129,6 +130,7 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
         for (codec, preset, _), rows in table.groupby(["codec", "preset", "cell_key"], sort=False):
             label = f"{codec}/{preset}" if presets[codec] > 1 else str(codec)
             found.append(_point(run, str(codec), _finite(rows, finite), traits, label))
+            _check_names(named, found[-1], rows.iloc[0])
     if not found:
         raise RequestError(
             "there is no measured rate point to plan with",
@@ -136,6 +138,23 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
             fix="make one with `evalsuite run`",
         )
     return joined(found)
+
+
+_CODEC = ("preset", "codec_version", "structure", "intra_period", "threads", "internal_bit_depth")
+_SEQUENCE = ("source_sha256", "frames")
+
+
+def _check_names(named: dict[tuple[str, str], tuple[object, ...]], point: RatePoint, row: pd.Series) -> None:
+    """Refuse one name of two: their points are of no one curve, and one is played at what is measured of the other."""
+    for what, name, columns in (("codec", point.codec, _CODEC), ("sequence", point.sequence, _SEQUENCE)):
+        own = tuple(None if pd.isna(row[column]) else row[column] for column in columns)
+        known = named.setdefault((what, name), own)
+        if differs := [f"{column} {a}, {b}" for column, a, b in zip(columns, known, own, strict=True) if a != b]:
+            raise RequestError(
+                f"these runs have two different {what}s named {name}",
+                got="; ".join(differs),
+                fix="plan with one of the runs, or make them again alike",
+            )
 
 
 def _finite(rows: pd.DataFrame, worst: Mapping[Any, float]) -> pd.DataFrame:
