@@ -178,9 +178,24 @@ def test_trap05_an_encoder_that_writes_nothing_has_failed(
 ) -> None:
     (tmp_path / "s.bin").write_bytes(b"from an earlier run")
     recipe = script_recipe(monkeypatch, tmp_path, failing(f"encode {wrote}"))
-    with pytest.raises(ProcessError, match="wrote nothing"):
+    with pytest.raises(ProcessError, match="wrote nothing, 3 times"):
         encode(recipe, clip, point(recipe), tmp_path / "s.bin")
     assert not (tmp_path / "s.bin").exists()
+
+
+def test_an_encoder_that_writes_nothing_now_and_then_is_run_again(
+    clip: Sequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = tmp_path / "tries"
+    once = (
+        f'open({str(tries)!r}, "a").write("x"); first = len(open({str(tries)!r}).read()) == 1; '
+        'time.sleep(4) if first else pathlib.Path(sys.argv[3]).write_bytes(b"bits")'
+    )
+    recipe = script_recipe(monkeypatch, tmp_path, failing(f"encode {once}"))
+    encoded = encode(recipe, clip, point(recipe), tmp_path / "s.bin")
+    assert (tries.read_text(), encoded.path.read_bytes()) == ("xx", b"bits")
+    # The time is that of the encode that gave the stream.
+    assert encoded.usage.wall_s < 4
 
 
 def test_an_encoder_that_writes_half_a_container_has_failed(

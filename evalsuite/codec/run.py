@@ -91,6 +91,10 @@ def encode(
         raise
 
 
+_TRIES = 3
+"""VVenC in FFmpeg now and then writes nothing, and the same stream as ever when it is run again (docs/codecs.md)."""
+
+
 def _remove(output: Path) -> None:
     # What went wrong before matters more than that its remains cannot be removed.
     with suppress(OSError):
@@ -114,21 +118,28 @@ def _encode(
     commands = recipe.encode_commands(sequence, point, source, draft, scratch, part)
     frames = sequence.frames if part is None else part.frames
     log, reconstruction = scratch / "log.txt", ""
-    for command in commands:
-        left = None if deadline is None else max(0.001, deadline - time.monotonic())
-        if recipe.python:
-            cost, reconstruction = hosted.encode(recipe, sequence, point, source, draft, left)
-        else:
-            cost = _run(command, log, left)
-        costs.append(cost)
-    if not draft.is_file() or not (file_bytes := draft.stat().st_size):
+    file_bytes = 0
+    for _ in range(_TRIES):
+        passes: list[Usage] = []
+        for command in commands:
+            left = None if deadline is None else max(0.001, deadline - time.monotonic())
+            if recipe.python:
+                cost, reconstruction = hosted.encode(recipe, sequence, point, source, draft, left)
+            else:
+                cost = _run(command, log, left)
+            passes.append(cost)
+        if draft.is_file() and (file_bytes := draft.stat().st_size):
+            costs += passes
+            break
+    else:
         raise ProcessError(
-            f"the encoder of {recipe.name} ended well but wrote nothing",
+            f"the encoder of {recipe.name} ended well but wrote nothing, {_TRIES} times",
             command=commands[-1],
             where=output,
             expected="a bitstream",
             got="an empty file" if draft.is_file() else "no file",
-            fix="check that the recipe's `encode` writes to {output}",
+            fix="check that the recipe's `encode` writes to {output}; where it does for other sequences, the encoder"
+            " itself fails on this one",
         )
     said = "" if recipe.python else log.read_text(encoding="utf-8", errors="replace")
     _check_log(recipe, said, file_bytes, commands[-1])
