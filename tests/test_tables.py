@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from evalsuite.errors import RequestError, StoreError
-from evalsuite.results.bdrate import BDResult, bd_rate
-from evalsuite.results.bdrows import BDRow, bd_row, bd_summary, mean_row
+from evalsuite.results.bdrate import bd_rate
+from evalsuite.results.bdrows import BDRow, bd_summary, mean_row
 from evalsuite.results.tables import bd_table
 
 RATES = np.array([0.01, 0.02, 0.04, 0.08])
@@ -128,19 +128,6 @@ def test_all_refused():
     assert "BD-quality holds 1" in star(found).reason
     assert star(found).bd_quality == pytest.approx(20)
     assert bd_summary(found)[0].summary is None
-
-
-def test_bd_quality_of_other_sequences_is_said_and_does_not_decide():
-    def row(sequence: str, percent: float | None, quality: float | None) -> BDRow:
-        result = BDResult("refused" if percent is None else "ok", "", percent=percent, quality=quality)
-        return bd_row("psnr_y", "anchor", "test", sequence, result)
-
-    mean = mean_row([row("a", -10, None), row("b", -20, 1.0)])
-    assert (mean.status, mean.reason) == ("ok", "BD-quality holds 1 of 2 sequences: b")
-    mean = mean_row([row("a", -10, None), row("b", None, 9.0)])
-    assert (mean.status, mean.bd_quality) == ("flagged", 9)
-    assert mean.reason == "holds 1 of 2 sequences; refused: b; BD-quality holds 1 of 2 sequences: b"
-    assert mean_row([row("a", -10, None)]).reason == "BD-quality holds 0 of 1 sequences"
 
 
 def test_a_sequence_that_one_side_lacks_is_shown():

@@ -188,8 +188,7 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
     """
     held = [row for row in rows if row.bd_rate_percent is not None]
     summary = _summary(held)
-    with_quality = [row for row in rows if row.bd_quality is not None]
-    qualities = [row.bd_quality for row in with_quality if row.bd_quality is not None]
+    qualities = [row.bd_quality for row in rows if row.bd_quality is not None]
     refused = [row.sequence for row in rows if row.status == "refused"]
     flagged = [row.sequence for row in rows if row.status == "flagged"]
     reasons = [f"refused: {', '.join(refused)}"] if refused else []
@@ -197,14 +196,11 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
         reasons.append(f"flagged: {', '.join(flagged)}")
     if reasons:
         reasons.insert(0, f"holds {len(held)} of {len(rows)} sequences")
+    if qualities and len(qualities) != len(held):
+        reasons.append(f"BD-quality holds {len(qualities)}")
     unlike = _unlike(held or rows)
     if unlike:
         reasons.append(not_alike(unlike))
-    # The status is BD-rate's alone.
-    status: BDStatus = "refused" if not held else "flagged" if reasons else "ok"
-    if {row.sequence for row in with_quality} != {row.sequence for row in held}:
-        of = f": {', '.join(row.sequence for row in with_quality)}" if qualities else ""
-        reasons.append(f"BD-quality holds {len(qualities)} of {len(rows)} sequences{of}")
     low, high = summary.interval if summary and summary.interval else (None, None)
     log_low, log_high = summary.log_interval if summary and summary.log_interval else (None, None)
     quality_low, quality_high = mean_interval(qualities) or (None, None)
@@ -214,7 +210,7 @@ def mean_row(rows: Sequence[BDRow]) -> BDRow:
         anchor=rows[0].anchor,
         test=rows[0].test,
         sequence=ALL,
-        status=status,
+        status="refused" if not held else "flagged" if reasons else "ok",
         reason="; ".join(reasons),
         bd_rate_percent=summary.mean if summary else None,
         ci_low=low,
