@@ -57,6 +57,31 @@ def test_captured_logs_are_read(codec: str, name: str, size: int, psnr: float) -
     assert float(re.findall(recipe.log_psnr_y, log)[-1]) == pytest.approx(psnr, abs=0.01)
 
 
+@pytest.mark.parametrize(("codec", "name"), [(codec, name) for codec, name, _, _ in CAPTURED])
+def test_the_delay_is_that_of_the_order_of_coding_and_of_the_temporal_filter(codec: str, name: str) -> None:
+    log = log_of(name)
+    order = [int(picture) for picture in re.findall(r"^POC +(\d+)", log, re.MULTILINE)]
+    # VTM's log tells how many past and later frames it filters with. In HM 16.25 it is `s_range` of
+    # TEncTemporalFilter.cpp, and TemporalFilterFutureReference of the configuration.
+    ahead = 0 if "lowdelay" in name else 4
+    assert re.findall(r"TemporalFilter:4/(\d)", log) == ([str(ahead)] if "vtm" in name else [])
+    recipe = load_recipe(codec)
+    assert recipe.lookahead == ahead
+    # Every 8th frame is filtered, the last of a GoP among them: what is coded after it has waited for its filter.
+    assert recipe.delay == max(max(order[: place + 1]) + ahead - picture for place, picture in enumerate(order))
+
+
+@pytest.mark.parametrize("codec", ["hm", "vtm", "ecm"])
+def test_low_delay_waits_for_nothing(codec: str) -> None:
+    for variant in ("lowdelay", "lowdelay-p"):
+        recipe = load_recipe(f"{codec}:{variant}")
+        assert (recipe.lookahead, recipe.delay) == (0, 0)
+
+
+def test_ecm_has_the_filter_of_vtm_and_a_gop_of_32() -> None:
+    assert (load_recipe("ecm").lookahead, load_recipe("ecm").delay) == (4, 31 + 4)
+
+
 @pytest.mark.parametrize(("with_sei", "without", "least"), [("hm", 13741, 57), ("vtm", 11388, 58)])
 def test_trap01_the_log_leaves_out_what_the_file_has(with_sei: str, without: int, least: int) -> None:
     # An MD5 SEI takes a start code, two bytes of header, type, size, three digests of 16 bytes, their kind and a
