@@ -24,6 +24,7 @@ from sample_python_codec import RECIPE, SOURCE, python_recipe
 from typer.testing import CliRunner
 
 from evalsuite.cli.commands import app
+from evalsuite.codec.hosted import hosted
 from evalsuite.codec.plugin import entry_points, frames_sha256, located
 from evalsuite.codec.recipe import available, load_recipe
 from evalsuite.codec.recipe_file import parse_recipe
@@ -183,6 +184,36 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     recipe = python_recipe(tmp_path, "[files]\nlog = 'weights.bin'")
     with pytest.raises(AssetError, match=r"weights\.bin is not on this machine"):
         recipe.check_available()
+
+
+def test_what_a_base_says_of_its_class_and_files_is_found_beside_the_base(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"theirs")
+    theirs = python_recipe(folder, "[files]\nweights = 'weights.bin'")
+    mine = tmp_path / "mine.toml"
+    mine.write_text('name = "mine"\nbase = "theirs/fake.toml"\n[files]\nmore = "more.bin"\n')
+    (tmp_path / "more.bin").write_bytes(b"mine")
+    recipe = load_recipe(str(mine))
+    assert recipe.locate_files() == {"weights": folder / "weights.bin", "more": tmp_path / "more.bin"}
+    assert recipe.version() == theirs.version()
+    assert hosted(recipe).python == hosted(theirs).python == f"{folder / 'coder.py'}:Coder"
+    shown = CliRunner().invoke(app, ["codecs", "show", str(mine), "--json"])
+    assert json.loads(shown.stdout)["class"] == f"Coder from {folder / 'coder.py'}"
+
+    # What stands beside the recipe itself comes first.
+    (tmp_path / "weights.bin").write_bytes(b"mine")
+    (tmp_path / "coder.py").write_text(SOURCE.replace("sample 1.0", "sample 2.0"), encoding="utf-8")
+    mine.write_text(mine.read_text().replace("[files]", 'preset = "mine"\n[files]'))
+    recipe = load_recipe(str(mine))
+    assert recipe.locate_files()["weights"] == tmp_path / "weights.bin"
+    assert recipe.version() == "sample 2.0"
+
+
+def test_a_class_that_is_in_no_folder_is_looked_for_in_each(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such file") as caught:
+        located("coder.py:Coder", tmp_path / "mine", tmp_path / "theirs")
+    assert caught.value.got == f"{tmp_path / 'mine' / 'coder.py'}, {tmp_path / 'theirs' / 'coder.py'}"
 
 
 @pytest.mark.parametrize("field", ["encode = ['x']", "binary = 'x'", "decoded = 'raw'", "info = ['x']"])

@@ -99,6 +99,15 @@ def test_a_ladder_of_its_own_has_not_the_rates_of_the_bases(tmp_path: Path, ladd
     assert (mine.knob.ladder, mine.knob.ladder_bpp) == (tuple(ladder), ())
 
 
+@pytest.mark.parametrize("ladder", [[20, 25, 30, 35, 40, 45], [30, 35, 40, 45, 50]])
+def test_a_variants_ladder_has_not_the_rates_of_the_recipes(tmp_path: Path, ladder: list[int]) -> None:
+    text = f'base = "x265"\n[variants.other]\ndescription = "other q"\nq = {{ ladder = {ladder} }}'
+    path = write(tmp_path, "mine", text)
+    assert load_recipe(path).knob.ladder_bpp == load_recipe("x265").knob.ladder_bpp
+    assert load_recipe(f"{path}:other").knob.ladder_bpp == ()
+    assert load_recipe(f"{path}:other").knob.smallest == load_recipe("x265").knob.smallest
+
+
 def test_a_near_miss_of_a_base_is_suggested_and_a_broken_base_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(write(tmp_path, "mine", 'base = "x256"'))

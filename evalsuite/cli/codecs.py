@@ -222,7 +222,7 @@ def _variants(name: str) -> dict[str, str]:
 
     try:
         path, data = resources.load("codecs", split_name(name)[0])
-        found = declared(with_base(data, path), path)
+        found = declared(with_base(data, path)[0], path)
     except EvalError:
         return {}
     return {variant: fields["description"] for variant, fields in found.items()}
@@ -259,7 +259,7 @@ def _class(recipe: Recipe) -> str:
     if not recipe.python:
         return ""
     try:
-        module, _, name = located(recipe.python, recipe.path.parent).rpartition(":")
+        module, _, name = located(recipe.python, *recipe.folders).rpartition(":")
     except RecipeError:  # not there: `needs` says so
         return recipe.python
     return f"{name} from {module}"

@@ -24,7 +24,7 @@ def hosted(recipe: Recipe) -> Hosted:
         EvalError: the class or one of its files is not there.
     """
     return Hosted(
-        python=located(recipe.python, recipe.path.parent),
+        python=located(recipe.python, *recipe.folders),
         settings=json.dumps(recipe.settings, sort_keys=True),
         files=tuple((name, str(path)) for name, path in sorted(recipe.locate_files().items())),
         device=recipe.device,

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite import resources
-from evalsuite.codec.variants import split_name, with_variants
+from evalsuite.codec.variants import overlaid, split_name, with_variants
 from evalsuite.errors import RecipeError, RequestError
 
 
-def with_base(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The fields of a recipe with those of its `base` where it is silent; tables are merged key by key.
+def with_base(data: dict[str, Any], path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The fields of a recipe with those of its `base` where it is silent, and the folders that its files may be in.
+
+    Tables are merged key by key. The folders are that of the recipe, then that of its base.
 
     Args:
         data: the parsed file.
@@ -21,7 +23,7 @@ def with_base(data: dict[str, Any], path: Path) -> dict[str, Any]:
         RecipeError: the base is not there, cannot be parsed, is the recipe itself, or has a base of its own.
     """
     if "base" not in data:
-        return data
+        return data, (path.parent,)
     base = data["base"]
     if not isinstance(base, str) or not base.strip() or "\0" in base:
         raise _wrong(path, base, "is not valid", "the name of a codec, or the path of a recipe that ends in .toml")
@@ -40,11 +42,9 @@ def with_base(data: dict[str, Any], path: Path) -> dict[str, Any]:
     merged = {field: value for field, value in inherited.items() if field != "name"}
     for field, value in data.items():
         below = merged.get(field)
-        merged[field] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
-        if field == "q" and isinstance(value, dict) and "ladder" in value and "ladder_bpp" not in value:
-            merged[field].pop("ladder_bpp", None)  # of the ladder that is not taken
+        merged[field] = overlaid(field, below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     del merged["base"]
-    return merged
+    return merged, tuple(dict.fromkeys((path.parent, found.parent)))
 
 
 def _wrong(path: Path, base: object, problem: str, expected: str, fix: str | None = None) -> RecipeError:

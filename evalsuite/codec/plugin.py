@@ -93,12 +93,12 @@ def entry_points() -> dict[str, metadata.EntryPoint]:
     return dict(sorted(found.items()))
 
 
-def located(reference: str, folder: Path) -> str:
+def located(reference: str, *folders: Path) -> str:
     """The recipe's `python` in the form that a host takes from anywhere.
 
     Args:
         reference: `torchscript`, the name of an entry point, `package.module:Class`, or `file.py:Class`.
-        folder: of the recipe; a file is looked up there.
+        folders: of the recipe and its base; a file is looked up there, in this order.
 
     Raises:
         RecipeError: none of these, or there is no such entry point or file.
@@ -117,10 +117,13 @@ def located(reference: str, folder: Path) -> str:
         return known[reference].value
     if not module.endswith(".py"):
         return reference
-    path = (folder / module).absolute()
-    if not path.is_file():
-        raise RecipeError("there is no such file of a codec class", got=path, fix="give it beside the recipe")
-    return f"{path}:{name}"
+    paths = [(folder / module).absolute() for folder in folders]
+    for path in paths:
+        if path.is_file():
+            return f"{path}:{name}"
+    raise RecipeError(
+        "there is no such file of a codec class", got=", ".join(map(str, paths)), fix="give it beside the recipe"
+    )
 
 
 def load_class(reference: str) -> type[Any]:

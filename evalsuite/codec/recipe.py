@@ -41,6 +41,8 @@ class Recipe:
 
     name: str
     path: Path
+    folders: tuple[Path, ...]
+    """Where its class and its files are looked for first: beside the recipe, then beside its base."""
     description: str
     standard: Standard
     container: Container
@@ -256,14 +258,14 @@ class Recipe:
         return {**found, **self._described()["sources"]} if self.python else found
 
     def locate_files(self) -> dict[str, Path]:
-        """Where the codec's files are: beside the recipe, in its home, or in a folder above its program.
+        """Where the codec's files are: beside the recipe or its base, in its home, or in a folder above its program.
 
         Raises:
             EvalError: one is missing; says where it comes from.
         """
         if not self.files:
             return {}
-        folders = [self.path.parent]
+        folders = [*self.folders]
         if self.python:
             folders += [home] if (home := binary.home_of(self.home)) else []
         elif self.binary:
@@ -339,7 +341,7 @@ class Recipe:
         return found
 
     def _described(self) -> dict[str, Any]:
-        return describe(located(self.python, self.path.parent))
+        return describe(located(self.python, *self.folders))
 
     def _locate(self, program: str) -> Path:
         return binary.locate(program, self.home, self.obtain)
@@ -370,7 +372,7 @@ def available() -> list[str]:
 
 def _own_recipe(name: str) -> tuple[Path, dict[str, Any]]:
     """The recipe that a class behind an entry point has itself, and where its files are looked for."""
-    described = describe(located(name, Path()))
+    described = describe(located(name))
     if described["recipe"] is None:
         raise RequestError(
             f"the class {name} has no recipe of its own", fix=f'write one with `python = "{name}"` and give its path'

@@ -60,7 +60,8 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
         RecipeError: a field is missing, unknown, or not what it should be; so is the recipe that it builds on.
         RequestError: a variant that it does not have.
     """
-    merged, chosen = with_variants(with_base(data, path), path, variants)
+    based, folders = with_base(data, path)
+    merged, chosen = with_variants(based, path, variants)
     if "python" in merged:
         merged = with_commands(merged, path)
     top = Table(merged, str(path), taken=("base", "variants"))
@@ -85,6 +86,7 @@ def parse_recipe(data: dict[str, Any], path: Path, variants: tuple[str, ...] = (
     recipe = Recipe(
         name=SEPARATOR.join((name, *chosen)),
         path=path,
+        folders=folders,
         description=top.take("description", fields.text),
         standard=standard,
         container=container,

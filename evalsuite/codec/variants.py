@@ -119,11 +119,23 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     for field, value in above.items():
         under = merged.get(field)
         if isinstance(under, dict) and isinstance(value, dict):
-            merged[field] = {**under, **value}
+            merged[field] = overlaid(field, under, value)
         elif field in _PROSE and isinstance(under, str) and isinstance(value, str):
             merged[field] = f"{under.rstrip()}{_PROSE[field]}{value.lstrip()}"
         else:
             merged[field] = value
+    return merged
+
+
+def overlaid(field: str, below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """The table of that name in `below` with the keys of the one in `above` in their place.
+
+    >>> overlaid("q", {"min": 1, "ladder": [1, 2], "ladder_bpp": [0.2, 0.1]}, {"ladder": [3, 4]})
+    {'min': 1, 'ladder': [3, 4]}
+    """
+    merged = {**below, **above}
+    if field == "q" and "ladder" in above and "ladder_bpp" not in above:
+        merged.pop("ladder_bpp", None)  # of the ladder that is not taken
     return merged
 
 
