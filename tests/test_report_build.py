@@ -41,7 +41,7 @@ def test_an_existing_report_is_replaced(tmp_path):
     assert not {"pair-1.html", "sequence-1.html", "sequence-1.js"} & names
 
 
-@pytest.mark.parametrize("name", ["site", "run", "run/pictures", "run/data"])
+@pytest.mark.parametrize("name", ["site", "run", "run/pictures", "run/data", "run/report"])
 def test_a_folder_of_other_files_is_not_a_place_for_a_report(tmp_path, name):
     run = write_sample(tmp_path / "run")
     other = tmp_path / name
@@ -54,10 +54,11 @@ def test_a_folder_of_other_files_is_not_a_place_for_a_report(tmp_path, name):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_the_report_of_a_run_is_its_own_whatever_made_it(tmp_path):
+def test_a_report_that_was_made_before_there_was_a_marker_is_replaced(tmp_path):
     run = write_sample(tmp_path / "run")
-    (run / "report").mkdir()
-    (run / "report" / "index.html").write_text("a report of an earlier version")
+    build_report([run], run / "report")
+    (run / "report" / "report.json").unlink()
+    check_run_folder(run, with_pictures=True)
     assert "x265" in build_report([run], run / "report").read_text(encoding="utf-8")
 
 
@@ -84,6 +85,21 @@ def test_a_run_replaces_nothing_of_others(tmp_path, name, with_pictures, words):
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
     assert other.read_text() == "{}"
+
+
+def test_a_forecast_is_no_report(tmp_path):
+    # Its page has the report's styles and scripts.
+    (tmp_path / "index.html").write_text('<script src="report.js"></script>\n<script src="data/forecast.js" defer>')
+    with pytest.raises(RequestError, match="not a report"):
+        build_report([write_sample(tmp_path / "run")], tmp_path)
+
+
+def test_a_report_of_others_beside_a_summary_of_a_run_is_not_replaced(tmp_path):
+    run = write_sample(tmp_path / "run")
+    (run / "report").mkdir()
+    (run / "report" / "thesis.tex").write_text("mine")
+    with pytest.raises(RequestError, match="not a report"):
+        check_run_folder(run, with_pictures=False)
 
 
 def test_a_run_takes_the_place_of_a_run(tmp_path):

@@ -21,6 +21,9 @@ from evalsuite.viewing.pictures import check_place
 PLOTLY = "plotly.min.js"
 MARKER = "report.json"
 """Says that a folder is a report: what is in another one is not replaced."""
+_SCRIPT = b'<script src="data/report.js" defer></script>'
+"""In the head of every page of a report and of no other: earlier reports, which have no marker, are known by it."""
+_HEAD_BYTES = 4096
 
 _GENERATED = (
     *("pair-*.html", "sequence-*.html", "data/*.js"),
@@ -58,15 +61,17 @@ def build_report(runs: Sequence[RunResults] | Sequence[Path], out: Path, *, plot
     if not runs:
         raise RequestError("a report needs at least one run", fix="name a folder that `evalsuite run` wrote")
     read = [read_run(run) if isinstance(run, Path) else run for run in runs]
-    _check_folder(out, read)
+    _check_folder(out)
     report = merge(read)
     report = replace(report, pictures=pictures.gather(read, report))
     bundle = plotly_js()
     # All of it before the first file is replaced: what cannot be written leaves no pages of two reports in one folder.
     files = list(_files(report, plotly or PLOTLY, bundle))
     try:
-        (out / "data").mkdir(parents=True, exist_ok=True)
+        # First of all the marker: a build that is cut off leaves a folder that the next one knows.
+        out.mkdir(parents=True, exist_ok=True)
         _replace(out / MARKER, json.dumps({"schema": 1, "evalsuite": evalsuite.__version__}).encode() + b"\n")
+        (out / "data").mkdir(exist_ok=True)
         written = set()
         if plotly is None:
             _replace(out / PLOTLY, bundle)
@@ -98,12 +103,11 @@ def check_run_folder(folder: Path, *, with_pictures: bool) -> None:
         RequestError: there is something else in place of its summary, report or pictures.
     """
     summary = folder / "summary.json"
-    if not summary.exists():
-        _check_folder(folder / "report")
-    elif not _is_summary(summary):
+    if summary.exists() and not _is_summary(summary):
         raise RequestError(
             "this is no summary of a run, and it would be replaced", where=summary, fix="give another folder with --out"
         )
+    _check_folder(folder / "report")
     if with_pictures:
         check_place(folder)
 
@@ -116,14 +120,20 @@ def _is_summary(path: Path) -> bool:
     return isinstance(known, dict) and {"schema", "request", "run"} <= known.keys()
 
 
-def _check_folder(out: Path, runs: Sequence[RunResults] = ()) -> None:
-    if not out.is_dir() or out.resolve() in {run.folder.resolve() / "report" for run in runs}:
-        return
-    if not (out / MARKER).is_file() and any(out.iterdir()):
+def _is_report(folder: Path) -> bool:
+    if (folder / MARKER).is_file():
+        return True
+    try:
+        with (folder / "index.html").open("rb") as page:
+            return _SCRIPT in page.read(_HEAD_BYTES)
+    except OSError:
+        return False
+
+
+def _check_folder(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not _is_report(out):
         raise RequestError(
-            "this is not a report, and it is not empty: its files would be replaced",
-            where=out,
-            fix="give a new folder, or empty this one if it is a report of an earlier version",
+            "this is not a report, and it is not empty: its files would be replaced", where=out, fix="give a new folder"
         )
 
 
