@@ -122,15 +122,29 @@ class StoreError(EvalError):
     """The results store cannot be read or written."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known names, or lists them all.
+_MOST_LISTED = 20
+"""Names that a message lists, where there is a command that lists them too."""
+
+
+def did_you_mean(name: object, known: Iterable[str], whole: str = "") -> str:
+    """A hint that names the nearest known names, or lists them all. Case, and a prefix before a colon, may be missing.
+
+    Args:
+        name: what was asked for; whatever a caller from Python may give.
+        known: what there is.
+        whole: where all of them are seen, said beside the nearest and in place of a long list.
 
     >>> did_you_mean("x256", ["x264", "x265"])
     'did you mean x265 or x264?'
+    >>> did_you_mean("Sport", ["profile:sport"], "`evalsuite metrics list` shows all")
+    'did you mean profile:sport? (`evalsuite metrics list` shows all)'
     """
     names = sorted(known)
-    folded = {one.casefold(): one for one in names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=2, cutoff=0.6)
+    asked = str(name).casefold()
+    spelt = {one.rpartition(":")[2].casefold(): one for one in names} | {one.casefold(): one for one in names}
+    near = dict.fromkeys(spelt[one] for one in difflib.get_close_matches(asked, spelt, n=2, cutoff=0.6))
     if near:
-        return f"did you mean {' or '.join(folded[one] for one in near)}?"
+        return f"did you mean {' or '.join(near)}?{f' ({whole})' if whole else ''}"
+    if whole and len(names) > _MOST_LISTED:
+        return whole
     return f"known: {', '.join(names) if names else 'none'}"

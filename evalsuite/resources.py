@@ -30,14 +30,8 @@ _NOUNS: dict[Kind, str] = {
     "gates": "gate",
     "boards": "board",
 }
-_LISTS: dict[Kind, str] = {
-    "codecs": "codecs list",
-    "datasets": "datasets list",
-    "profiles": "metrics list",
-    "devices": "plan profile --help",
-    "gates": "gate --help",
-    "boards": "run --help",
-}
+_LISTS: dict[Kind, str] = {"codecs": "codecs list", "datasets": "datasets list", "profiles": "metrics list"}
+"""Commands that list what there is; of the other kinds a message has all names."""
 
 
 def _shipped(kind: Kind) -> Path:
@@ -69,10 +63,8 @@ def find(kind: Kind, name: str) -> Path:
     known = available(kind)
     if name in known:
         return known[name]
-    raise RequestError(
-        f"unknown {_NOUNS[kind]} {name!r}",
-        fix=f"{did_you_mean(name, known)} (`evalsuite {_LISTS[kind]}` shows all)",
-    )
+    whole = f"`evalsuite {_LISTS[kind]}` shows all" if kind in _LISTS else f"known: {', '.join(known) or 'none'}"
+    raise RequestError(f"unknown {_NOUNS[kind]} {name!r}", fix=did_you_mean(name, known, whole))
 
 
 def load(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:

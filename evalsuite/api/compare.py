@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
+from evalsuite.api import given
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.results import bdrate
 from evalsuite.results.bdrate import BDResult
@@ -43,7 +44,7 @@ def bd_rate(
             unknown method; a ceiling that makes no sense.
     """
     if metric is not None:
-        name = metric_name(metric)
+        name = metric_name(given.text("metric", metric))
         known = KNOWN.get(name)
         if known is None and higher_is_better is None:
             raise RequestError(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 
 import pandas as pd
 
+from evalsuite.api import given
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.results.bdrows import BD_COLUMNS, BDRow
 from evalsuite.results.curve import Method
@@ -66,16 +67,24 @@ class Results(RunResults):
             `refused` and its reason.
 
         Raises:
-            RequestError: the anchor is not among the results, or there is none and the run had none; unknown method.
+            RequestError: the anchor is not among the results, is behind a channel, or there is none and the run had
+                none; unknown method.
         """
-        chosen = anchor or self.summary["request"].get("anchor")
+        chosen = self.summary["request"].get("anchor") if anchor is None else given.text("anchor", anchor)
         if not chosen:
             raise RequestError(
                 "these results have no anchor of their own",
                 where=self.folder,
                 fix=f"name one: {', '.join(sorted(set(self.points['codec'])))}",
             )
-        points = self.points[~self.points["codec"].isin(behind_channels(self.summary))]
+        behind = behind_channels(self.summary)
+        if chosen in behind:
+            raise RequestError(
+                f"{chosen} is behind a channel, and takes no part in comparisons of codecs",
+                where=self.folder,
+                fix="name a codec without a channel; what a channel costs is told against it (docs/loss.md)",
+            )
+        points = self.points[~self.points["codec"].isin(behind)]
         rows = pd.DataFrame([asdict(row) for row in bd_table(points, chosen, method=method)], columns=BD_COLUMNS)
         return rows.astype({field.name: float for field in fields(BDRow) if field.type == "float | None"})
 
@@ -96,5 +105,5 @@ def load(path: str | os.PathLike[str]) -> Results:
         RequestError: it is neither, or the store has no such run.
         StoreError: a file is missing, damaged or of another version.
     """
-    found = open_run(os.fspath(path))
+    found = open_run(given.path("path", path))
     return Results(found.folder, found.points, found.summary)

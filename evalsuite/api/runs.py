@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,15 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.api import given
+from evalsuite.api.given import Names
 from evalsuite.api.results import Results, load
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
     from evalsuite.engine.progress import Event
     from evalsuite.sources.y4m import Geometry
-
-Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-"""One or several names: a text in which commas separate them, as on the command line, or one item for each."""
 
 
 def run(
@@ -102,20 +100,22 @@ def run(
     from evalsuite.report.build import build_report, check_run_folder
     from evalsuite.sources.tags import stated
 
-    if not isinstance(match, str | None):
-        raise RequestError(
-            "match must be text", expected="a codec, rates such as '0.01,0.02bpp', or 'none'", got=repr(match)[:80]
-        )
-    codecs = split_list(codecs) if isinstance(codecs, str) else _names(codecs)
-    metrics, profile = ",".join(_names(metrics)), ",".join(_names(profile))
-    wanted = () if sequences is None else _names(sequences)
+    if match is not None:
+        given.text("match", match, "a codec, rates such as '0.01,0.02bpp', or 'none'")
+    words = {"anchor": anchor, "matrix": matrix, "colour_range": colour_range, "transfer": transfer}
+    for name, word in {**words, "pixel_format": pixel_format}.items():
+        if word is not None:
+            given.text(name, word)
+    codecs = split_list(codecs) if isinstance(codecs, str) else given.names("codecs", codecs)
+    metrics, profile = (",".join(given.names(*one)) for one in (("metrics", metrics), ("profile", profile)))
+    wanted = () if sequences is None else given.names("sequences", sequences)
     if sequences is not None and not wanted:
         raise RequestError("sequences names nothing", fix="name files or sequences, or leave it out for all of them")
-    loss = (loss,) if isinstance(loss, str) else tuple(loss or ()) or None
-    given = {**locals(), "sequences": wanted}
+    loss = None if loss is None else ((loss,) if isinstance(loss, str) else given.names("loss", loss)) or None
+    typed = {**locals(), "sequences": wanted}
     request = Request(
         codecs=codecs,
-        dataset=os.fspath(dataset),
+        dataset=given.path("dataset", dataset),
         sequences=wanted,
         geometry=_geometry(size, fps, pixel_format),
         stated=stated(matrix, colour_range, transfer),
@@ -123,21 +123,21 @@ def run(
         anchor=anchor,
         metrics=metrics,
         profile=profile,
-        frames=None if frames is None else _whole("frames", frames, 1),
-        intra_period=_whole("intra_period", intra_period, -1),
-        threads=_whole("threads", threads, 1),
-        jobs=None if jobs is None else _whole("jobs", jobs, 1),
-        timing=_flag("timing", timing),
-        hull=_flag("hull", hull),
-        memory_limit=None if memory_limit is None else _whole("memory_limit", memory_limit, 1),
-        timeout=_seconds(timeout),
-        feature_bytes=_whole("feature_cache", feature_cache, 0),
-        store=Path(store) if store is not None else cache_dir() / "store",
-        out=Path(out),
-        cluster=None if cluster is None else os.fspath(cluster),
-        split=_flag("split", split),
+        frames=None if frames is None else given.whole("frames", frames, 1),
+        intra_period=given.whole("intra_period", intra_period, -1),
+        threads=given.whole("threads", threads, 1),
+        jobs=None if jobs is None else given.whole("jobs", jobs, 1),
+        timing=given.flag("timing", timing),
+        hull=given.flag("hull", hull),
+        memory_limit=None if memory_limit is None else given.whole("memory_limit", memory_limit, 1),
+        timeout=given.seconds("timeout", timeout),
+        feature_bytes=given.whole("feature_cache", feature_cache, 0),
+        store=cache_dir() / "store" if store is None else Path(given.path("store", store)),
+        out=Path(given.path("out", out)),
+        cluster=None if cluster is None else given.path("cluster", cluster),
+        split=given.flag("split", split),
         loss=loss or (),
-        command=_command(given),
+        command=_command(typed),
     )
 
     check_run_folder(request.out, with_pictures=False)
@@ -151,36 +151,6 @@ def run(
     results = load(out)
     build_report([results], results.folder / "report")
     return results
-
-
-def _names(given: Names) -> tuple[str, ...]:
-    if isinstance(given, str) and not os.path.exists(given):  # noqa: PTH110 - may not be a path at all
-        return tuple(part.strip() for part in given.split(",") if part.strip())  # a path may hold a comma
-    listed = [given] if isinstance(given, (str, os.PathLike)) else given
-    return tuple(os.fspath(name) for name in listed)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        # Any text is true, "no" too.
-        raise RequestError(f"{name} must be True or False", got=repr(value)[:80])
-    return value
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise RequestError(f"{name} must be a whole number", got=repr(value)) from None
-    if number < least:
-        raise RequestError(f"{name} must be at least {least}", got=number)
-    return number
-
-
-def _seconds(value: Any) -> float:
-    if not isinstance(value, (int, float)) or not 0.1 <= value <= 1e7:
-        raise RequestError("timeout is out of range", expected="0.1 to 1e7 seconds", got=repr(value))
-    return float(value)
 
 
 def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, pixel_format: str) -> Geometry | None:
@@ -199,18 +169,18 @@ def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, 
     frame_rate = read_frame_rate(str(fps))
     if frame_rate is None:
         raise RequestError("fps is no frame rate", expected=FRAME_RATES, got=str(fps)[:80])
-    return Geometry(_whole("width", width, 1), _whole("height", height, 1), frame_rate, pixel_format)
+    return Geometry(given.whole("width", width, 1), given.whole("height", height, 1), frame_rate, pixel_format)
 
 
-def _command(given: Mapping[str, Any]) -> tuple[str, ...]:
+def _command(typed: Mapping[str, Any]) -> tuple[str, ...]:
     """The same request as it is typed into a shell: what the report says to type to repeat it."""
     words = ["evalsuite", "run"]
-    for codec in given["codecs"] if any("," in name for name in given["codecs"]) else [",".join(given["codecs"])]:
+    for codec in typed["codecs"] if any("," in name for name in typed["codecs"]) else [",".join(typed["codecs"])]:
         words += ["--codecs", codec]
-    for sequence in given["sequences"]:
+    for sequence in typed["sequences"]:
         words += ["--sequences", sequence]
     for name, parameter in inspect.signature(run).parameters.items():
-        value = given[name]
+        value = typed[name]
         if name in ("codecs", "sequences", "progress") or value == parameter.default:
             continue
         if name == "loss":

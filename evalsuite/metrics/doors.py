@@ -41,6 +41,8 @@ class Door:
         inner = name.removeprefix(f"{self.prefix}:")
         known = self.names()
         if inner not in known:
-            near = did_you_mean(name, [f"{self.prefix}:{one}" for one in known])
-            raise RequestError(f"unknown metric {name!r}", fix=f"{near} ({len(known)} names, {self.title})")
+            near = did_you_mean(
+                name, [f"{self.prefix}:{one}" for one in known], f"`evalsuite metrics list` shows all {len(known)}"
+            )
+            raise RequestError(f"unknown metric {name!r}", where=self.title, fix=near)
         return self.find(inner)

@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 import evalsuite.metrics
+from evalsuite import resources
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.base import Family
 from evalsuite.metrics.doors import Door
@@ -122,9 +123,10 @@ def family_of(name: str) -> Family:
     for family in families():
         if any(info.name == name for info in family.infos):
             return family
-    raise RequestError(
-        f"unknown metric {name!r}", fix=f"{did_you_mean(name, infos())} (`evalsuite metrics list` shows all)"
-    )
+    fix = did_you_mean(name, infos(), "`evalsuite metrics list` shows all")
+    if (profile := name.removeprefix("profile:").casefold()) in resources.available("profiles"):
+        fix = f"{profile} is a profile: --profile {profile}; `evalsuite metrics show profile:{profile}` explains it"
+    raise RequestError(f"unknown metric {name!r}", fix=fix)
 
 
 def info_of(name: str) -> MetricInfo:
