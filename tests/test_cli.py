@@ -8,13 +8,18 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import click
 import pytest
+import typer
 from conftest import make_clip, moving_frames
+from typer.testing import CliRunner
 
 import evalsuite
+from evalsuite.cli.commands import app
 from evalsuite.cli.output import parse_frame_rate
 from evalsuite.errors import RequestError
 from evalsuite.sources.y4m import write_y4m
@@ -262,6 +267,26 @@ def test_commands_refuse_such_a_frame_rate_at_once(tmp_path: Path, command: list
 def test_a_toml_file_beyond_all_measure_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "deep.toml").write_text(content)
     assert "not valid TOML" in run("datasets", "show", "deep.toml", expect=2, cwd=tmp_path).stderr
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*path, name))
+
+
+EVERY = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_help_says_all_of_what_is_written_for_it(path: tuple[str, ...]) -> None:
+    # Words in square brackets would be taken as markup, and vanish.
+    def squeezed(text: str) -> str:
+        return re.sub(r"[\s│|]", "", text)
+
+    shown = squeezed(CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "250"}).stdout)
+    for parameter in EVERY[path].params:
+        assert squeezed(getattr(parameter, "help", None) or "") in shown
 
 
 @pytest.mark.parametrize("command", [("measure",), ("datasets", "add")])

@@ -129,6 +129,13 @@ def test_weights_and_scripts_are_part_of_the_identity(monkeypatch: pytest.Monkey
     assert load_recipe(str(other / "dcvc-rt.toml")).identity() != one
 
 
+def test_what_a_vendors_ffmpeg_needs_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVALSUITE_VENDOR_FFMPEG", raising=False)
+    with pytest.raises(EvalError, match="vendor-ffmpeg is not on this machine") as caught:
+        load_recipe(str(EXAMPLES / "vendor-ffmpeg" / "vendor.toml")).check_available()
+    assert str(caught.value).count("EVALSUITE_VENDOR_FFMPEG") == 1
+
+
 def test_a_vendors_ffmpeg_is_a_codec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # libvpx-vp9 in the pinned FFmpeg stands for the vendor's encoder, which is not to be had.
     text = (EXAMPLES / "vendor-ffmpeg" / "vendor.toml").read_text()

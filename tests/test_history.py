@@ -93,6 +93,20 @@ def test_what_is_neither_is_refused_by_name(tmp_path, name):
         open_run(str(tmp_path / name))
 
 
+def test_a_path_that_means_nothing_is_told_as_what_it_is(tmp_path, store):
+    summary = _run(tmp_path / "run", 1).folder / "summary.json"
+    for path, got, fix in (
+        (tmp_path / "nowhere", "no such folder", None),
+        (summary, "a file", f"give the folder of a run: {tmp_path / 'run'}"),
+        (f"{store}@x", "@x", None),
+        (f"{store}@-1", "@-1", None),
+        (f"{tmp_path / 'nowhere'}@x", "no such folder", None),
+    ):
+        with pytest.raises(RequestError, match="neither a run nor a store") as caught:
+            open_run(str(path))
+        assert (caught.value.got, caught.value.fix) == (got, fix)
+
+
 def test_a_store_without_a_run_says_so(store):
     with pytest.raises(RequestError, match="no finished run"):
         open_run(str(store))

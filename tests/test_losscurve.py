@@ -14,6 +14,7 @@ from report_sample import write_sample
 from run_bench import Bench
 
 from evalsuite.api.results import load
+from evalsuite.errors import RequestError
 from evalsuite.planning.points import rate_points
 from evalsuite.results.load import RunResults, read_run
 from evalsuite.results.losscurve import behind_channels, is_channel, losses
@@ -104,6 +105,8 @@ def test_codecs_behind_channels_are_compared_with_nothing(folder: Path, tmp_path
     two = write_sample(tmp_path / "two", codecs=["vvenc", *SHIFTS], codec_facts=behind)
     compared = load(two).bd_rate("vvenc")
     assert set(compared["test"]) == {"x265"}
+    with pytest.raises(RequestError, match="x265@2% is behind a channel, and takes no part in comparisons"):
+        load(two).bd_rate("x265@2%")
 
 
 def test_a_loss_that_is_no_channel_is_none() -> None:

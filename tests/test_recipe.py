@@ -266,6 +266,22 @@ def test_a_wrong_recipe_names_file_and_field(break_it: Callable[[dict[str, Any]]
     assert "/recipes/x265.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong", "fix"),
+    [
+        ("rate_control", "rate_contrl", "rename `rate_contrl`, if that is meant"),
+        ("internal_bit_depth", "internal_bitdepth", "rename `internal_bitdepth`, if that is meant"),
+        ("encode", "cmd", "add `encode = ...`"),  # `decode` is another field
+    ],
+)
+def test_a_misspelt_field_that_must_be_there_is_named(field: str, wrong: str, fix: str) -> None:
+    data = data_of("x265")
+    data[wrong] = data.pop(field)
+    with pytest.raises(RecipeError, match=f"`{field}` is missing") as caught:
+        parse_recipe(data, Path("/recipes/x265.toml"))
+    assert caught.value.fix == fix
+
+
 def test_an_unknown_placeholder_names_itself_and_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         edited("x265", tmp_path, ('"-crf", "{q}"', '"-crf", "{q}", "-g", "{intra_perod}"'))

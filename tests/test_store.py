@@ -139,6 +139,8 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be used"):
         Store(tmp_path / "file" / "store")
+    with pytest.raises(StoreError, match="cannot be used: it is a file"):
+        Store(tmp_path / "file")
 
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))])

@@ -218,6 +218,13 @@ def test_sizes_are_read(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
+@pytest.mark.parametrize("text", ["0", "0GB", "0 KiB", "0.0MB"])
+def test_nothing_is_nothing_in_any_unit(text: str) -> None:
+    assert parse_bytes(text, 0) == 0
+    with pytest.raises(RequestError, match="is not a size"):
+        parse_bytes(text)
+
+
 @pytest.mark.parametrize("text", ["", "much", "8", "8G", "0GB", "-1GB", "1e3MB", "nanGB", "8GB/s"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match="is not a size"):

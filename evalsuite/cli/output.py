@@ -180,19 +180,21 @@ def parse_frame_rate(text: str) -> Fraction:
     return frame_rate
 
 
-def parse_bytes(text: str | None) -> int | None:
-    """Bytes from a size such as 8GB, 512MB or 1.5GiB; None for none.
+def parse_bytes(text: str, least: int = 1) -> int:
+    """Bytes from a size such as 8GB, 512MB or 1.5GiB.
 
-    >>> parse_bytes("1.5GB")
-    1500000000
+    >>> parse_bytes("1.5GB"), parse_bytes("0", 0)
+    (1500000000, 0)
 
     Raises:
-        RequestError: it is not a size.
+        RequestError: it is not a size, or below `least`.
     """
-    if text is None:
-        return None
     units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)", text.strip())
-    if found and found[2].upper() in units and (size := round(float(found[1]) * units[found[2].upper()])) > 0:
+    size = 0 if text.strip() == "0" else -1
+    if found and found[2].upper() in units:
+        size = round(float(found[1]) * units[found[2].upper()])
+    if size >= least:
         return size
-    raise RequestError(f"{text!r} is not a size", expected="a number and KB, MB, GB, TB, KiB, MiB or GiB, such as 8GB")
+    expected = f"a number and KB, MB, GB, TB, KiB, MiB or GiB, such as 8GB{'' if least else '; or 0'}"
+    raise RequestError(f"{text!r} is not a size", expected=expected)

@@ -183,6 +183,8 @@ def guarded(folder: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        if folder.is_file():
+            raise StoreError("the store cannot be used: it is a file", where=folder, fix="give a folder") from error
         raise StoreError(
             f"the store cannot be used: {getattr(error, 'strerror', None) or error}",
             where=folder,

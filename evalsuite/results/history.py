@@ -178,12 +178,15 @@ def open_run(text: str) -> RunResults:
     if (path / "summary.json").is_file() and not back:
         return read_run(path)
     if not (path / _DATABASE).is_file():
-        raise RequestError(
-            "this is neither a run nor a store",
-            where=path,
-            expected="a folder that `evalsuite run --out` or `evalsuite import` wrote, or a store's folder",
-            got="no such folder" if not path.is_dir() else "a folder without summary.json and without store.sqlite",
-        )
+        expected = "a folder that `evalsuite run --out` or `evalsuite import` wrote, or a store's folder"
+        got, fix = "no such folder", None
+        if path.is_dir():
+            got = "a folder without summary.json and without store.sqlite"
+        elif path.exists():
+            got, fix = "a file", f"give the folder of a run: {path.parent}" if path.name in RESULT_FILES else None
+        elif "@" in path.name and path.with_name(path.name.rpartition("@")[0]).is_dir():
+            expected, got = "STORE@N, the N-th run before its latest", f"@{path.name.rpartition('@')[2]}"
+        raise RequestError("this is neither a run nor a store", where=path, expected=expected, got=got, fix=fix)
     runs = kept_runs(path)
     return read_run(path / RUNS / nth_latest([one.name for one in runs], back, path))
 

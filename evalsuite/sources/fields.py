@@ -5,6 +5,7 @@ A parser here takes any value and returns it typed, or raises ValueError with wh
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -35,7 +36,10 @@ class Table:
         """The value of a field that must be there. `parse` raises ValueError with what it expects."""
         self._taken.add(field)
         if field not in self.data:
-            raise RecipeError(f"the field `{field}` is missing", where=self.where, fix=f"add `{field} = ...`")
+            # What is misspelt is missing before it is unknown. `encode` and `decode` are not that near.
+            near = difflib.get_close_matches(field, self.data.keys() - self._taken, n=1, cutoff=0.85)
+            fix = f"rename `{near[0]}`, if that is meant" if near else f"add `{field} = ...`"
+            raise RecipeError(f"the field `{field}` is missing", where=self.where, fix=fix)
         try:
             return parse(self.data[field])
         except ValueError as error:
