@@ -136,6 +136,18 @@ def test_check_all_takes_every_codec() -> None:
     assert {row["name"] for row in told["codecs"] if row["status"] == "ok"} == {*STANDARD, "tvc", *REFERENCE} - missing
 
 
+def test_check_all_fails_for_a_recipe_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = script_recipe(monkeypatch, folder, name="absent")
+    (folder / absent.binary).unlink()
+    monkeypatch.setattr("evalsuite.codec.recipe.available", lambda: ["absent"])
+    assert document("check", "all")["codecs"][0]["status"] == "missing"
+    (folder / "broken.toml").write_text("name = 3")
+    (folder / "based.toml").write_text('base = "nowhere"\nname = "based"')
+    monkeypatch.setattr("evalsuite.codec.recipe.available", lambda: ["absent", "based", "broken"])
+    told = document("check", "all", code=2)["codecs"]
+    assert [row["status"] for row in told] == ["missing", "failed", "failed"]
+
+
 def test_check_of_a_missing_program_ends_with_2_and_says_how_to_get_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
