@@ -53,8 +53,8 @@ def run(
 ) -> Results:
     """Encode, decode and measure codecs on sequences at matched bitrates: `evalsuite run`, from Python.
 
-    Writes results and report to `out`; pictures and boards are for the command line. Works in a notebook and in a script,
-    with or without `if __name__ == "__main__"`. What was finished is kept in the store: after an interruption
+    Writes results and report to `out`; pictures and boards are for the command line. Works in a notebook and in a
+    script, with or without `if __name__ == "__main__"`. What was finished is kept in the store: after an interruption
     the same call goes on.
 
     Args:
