@@ -65,6 +65,16 @@ def test_many_streams_are_gaussian() -> None:
     assert need.gaussian_p99 == pytest.approx(upper, rel=1e-6)
 
 
+def test_the_busiest_hour_is_that_of_the_highest_mean_and_hours_alike_are_said() -> None:
+    point = rate_point(bits=[4000] * 60)  # 100 kbit/s
+    flat = headlines(forecast([point], audience(streams=100)))[0]
+    assert "in the busiest hour, 0:00, one of 24 alike, " in flat
+    evening = headlines(forecast([point], audience(streams=[100.0] * 19 + [101.0] + [100.0] * 4)))[0]
+    assert "in the busiest hour, 19:00, " in evening
+    busy = headlines(forecast([point], audience(streams=[100.0] * 18 + [200.0] * 2 + [100.0] * 4)))[0]
+    assert "in the busiest hour, 18:00, one of 2 alike, " in busy
+
+
 def test_the_mix_and_devices() -> None:
     ladder = [(1000, 70.0), (4000, 85.0), (9000, 95.0)]
     points = [

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from planning_samples import rate_point
 from report_sample import write_sample
 from report_streams import with_streams
+from scipy import interpolate as scipy_interpolate
 from scipy import stats as scipy_stats
 from test_report_cost import TIMED
 from typer.testing import CliRunner
@@ -121,11 +122,35 @@ def test_tokens_at_the_target_and_what_the_curve_does_not_tell() -> None:
     found = at_target(points, Target("lpips", 0.35), False)
     assert found["kbps"] == pytest.approx(10 * 2**1.5)
     assert found["sent_token_rate"] == pytest.approx(100 * 3**1.5)
-    assert found["token_rate"] is None  # the same at every point: no curve
+    assert found["token_rate"] == pytest.approx(900)
     for beyond in (0.51, 0.19):
         assert at_target(points, Target("lpips", beyond), False)["kbps"] is None
     assert at_target(points[:3], Target("lpips", 0.35), False)["kbps"] is None
     assert set(at_target(points, Target("vmaf", 80), True).values()) == {None}
+
+
+def test_tokens_at_the_target_are_those_of_its_rate_though_they_fall() -> None:
+    # Larger pictures with fewer latents: 9, 3, 6 and 12 tokens/s at 10, 20, 40 and 80 kbps.
+    tokens = [9.0, 3.0, 6.0, 12.0]
+    points = [
+        rate_point("tvc", kbps=10 * 2**step, means={"vmaf": 40.0 + 20 * step, "token_rate": tokens[step]})
+        for step in range(4)
+    ]
+    for step, own in enumerate(tokens):
+        found = at_target(points, Target("vmaf", 40.0 + 20 * step), True)
+        assert found["token_rate"] == pytest.approx(own)
+        assert found["sent_token_rate"] is None
+    # Between 6 and 12, each an octave apart in rate and in tokens, PCHIP ends in the line through both.
+    between = at_target(points, Target("vmaf", 90), True)
+    exact = scipy_interpolate.PchipInterpolator([0, 1, 2, 3], np.log(tokens))(2.5)
+    assert between["token_rate"] == pytest.approx(np.exp(exact))
+    # The same quality for more bits is no point of the curve, whatever its tokens.
+    dearer = rate_point("tvc", kbps=15, means={"vmaf": 40.0, "token_rate": 1e6})
+    twice = rate_point("tvc", kbps=20, means={"vmaf": 41.0, "token_rate": 1e6})
+    for order in ([*points, dearer, twice], [twice, dearer, *points]):
+        assert at_target(order, Target("vmaf", 60), True)["token_rate"] == pytest.approx(3)
+    points[1] = rate_point("tvc", kbps=20, means={"vmaf": 60.0})
+    assert at_target(points, Target("vmaf", 60), True)["token_rate"] is None
 
 
 def test_a_saturating_metric_is_interpolated_in_its_log_domain() -> None:
@@ -227,6 +252,16 @@ def test_a_sentence_has_the_interval_where_there_is_one_and_the_best_where_nothi
     assert [sentence(found, row) for row in found.rows] == [
         "x265 reaches vmaf ≥ 80 on 5 of 5 sequences with a mean of 40.00 kbps (95 % interval 40.00 to 40.00).",
         "tvc reaches vmaf ≥ 80 on 0 of 5 sequences; tvc on s0: the best vmaf there is is 55.5.",
+    ]
+
+
+def test_rates_that_are_no_files_are_labelled() -> None:
+    even = ladder(facts={"rate_source": "file"})
+    told = profile([*even, *ladder("words", facts={"rate_source": "estimate"})], VMAF, tags=["*"])
+    assert [row["label"] for row in document(told)["rows"]] == ["", "estimated rate, no bitstream"]
+    assert [sentence(told, row) for row in told.rows] == [
+        "x265 reaches vmaf ≥ 80 on 1 of 1 sequence with a mean of 40.00 kbps.",
+        "words reaches vmaf ≥ 80 on 1 of 1 sequence with a mean of 40.00 kbps (estimated rate, no bitstream).",
     ]
 
 

@@ -67,6 +67,7 @@ def test_targets_that_only_different_points_reach() -> None:
     ]
     (one,) = cheapest(points, [Target("vmaf", 80), Target("lpips", 0.2)]).missed
     assert (one.target, one.best) == (Target("vmaf", 80), 90)
+    assert str(one) == "x265 on face: each target is reached, but all by no one point"
 
 
 def test_a_metric_that_nobody_measured_or_that_does_not_judge_is_refused() -> None:

@@ -227,6 +227,8 @@ def _notes(found: Profile) -> Iterator[str]:
     """What a reader of the tables must know."""
     from evalsuite.results.stats import MIN_SEQUENCES
 
+    for label, codecs in _labels(found).items():
+        yield f"{', '.join(codecs)}: {label}"
     for row in found.rows:
         kind = f"{row.codec}, {row.tag}" if len({one.tag for one in found.rows}) > 1 else row.codec
         lacking = [*map(_missed, row.missed), *(f"{name} (not run)" for name in row.not_run)]
@@ -243,6 +245,14 @@ def _notes(found: Profile) -> Iterator[str]:
     yield from _unknown(found)
 
 
+def _labels(found: Profile) -> dict[str, list[str]]:
+    """Codecs whose rates are no file's, by what they are."""
+    labels: dict[str, dict[str, None]] = {}
+    for row in found.rows:
+        labels.setdefault(row.label, {})[row.codec] = None
+    return {label: list(codecs) for label, codecs in labels.items() if label}
+
+
 def _unknown(found: Profile) -> Iterator[str]:
     """Why figures are not known, codecs with the same gaps in one line."""
     gaps: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
@@ -257,4 +267,6 @@ def _unknown(found: Profile) -> Iterator[str]:
 
 
 def _missed(one: Missed) -> str:
-    return f"{one.sequence} (best {one.best:.4g})" if one.best is not None else f"{one.sequence} (not measured)"
+    if one.apart:
+        return f"{one.sequence} ({one.reason})"
+    return f"{one.sequence} ({'not measured' if one.best is None else f'best {one.best:.4g}'})"

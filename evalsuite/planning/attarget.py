@@ -5,43 +5,59 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from evalsuite.planning.points import RatePoint
 from evalsuite.planning.reach import Target
 from evalsuite.results.curve import Curve, make_curve
+from evalsuite.results.pchip import pchip
 
 AT_TARGET = ("kbps", "sent_token_rate", "token_rate")
-"""Figures that rise with quality, as rates do."""
 
 
 def at_target(points: Sequence[RatePoint], target: Target, higher_is_better: bool) -> dict[str, float | None]:
-    """Each figure of AT_TARGET at exactly the target, by PCHIP over its logarithm as BD-rate has it.
+    """Each figure of AT_TARGET at exactly the target.
 
-    None where the curve does not tell: fewer than four points, a target beyond either end, or a figure that the codec
-    does not have or that does not change along its ladder.
+    kbps is by PCHIP over its logarithm, as BD-rate has it. The others need not rise with quality: they are those at
+    that kbps, by PCHIP of logarithm over logarithm through the points that make the curve.
+
+    None where the curve does not tell: fewer than four points, a target beyond either end, or a figure that one of
+    its points does not have, or is 0 there.
 
     Args:
         points: of one codec on one sequence.
         target: the quality that is asked for.
         higher_is_better: the direction of its metric.
     """
+    nothing: dict[str, float | None] = dict.fromkeys(AT_TARGET)
     scored = [point for point in points if target.metric in point.means]
-    ceiling = _ceiling(scored[0], target.metric) if scored else None
-    return {name: _along(scored, name, target, higher_is_better, ceiling) for name in AT_TARGET}
-
-
-def _along(points: Sequence[RatePoint], name: str, target: Target, higher: bool, ceiling: float | None) -> float | None:
-    held = [(point.kbps if name == "kbps" else point.means.get(name, math.nan), point) for point in points]
+    scored.sort(
+        key=lambda point: point.means[target.metric], reverse=not higher_is_better
+    )  # of equal rates the best last
     curve = make_curve(
-        [value for value, _ in held],
-        [point.means[target.metric] for _, point in held],
-        higher_is_better=higher,
-        log_domain_ceiling=ceiling,
+        [point.kbps for point in scored],
+        [point.means[target.metric] for point in scored],
+        higher_is_better=higher_is_better,
+        log_domain_ceiling=_ceiling(scored[0], target.metric) if scored else None,
     )
     goodness = _goodness(curve, target.value)
     if curve.unusable or not curve.goodness[0] <= goodness <= curve.goodness[-1]:
-        return None
+        return nothing
     rate = curve.rate_of_goodness("pchip")
-    return None if rate is None else float(10 ** rate(goodness))
+    if rate is None:
+        return nothing
+    log_kbps = float(rate(goodness))
+    tokens = {name: _there(scored, curve, name, log_kbps) for name in AT_TARGET if name != "kbps"}
+    return {**nothing, "kbps": 10**log_kbps, **tokens}
+
+
+def _there(points: Sequence[RatePoint], curve: Curve, name: str, log_kbps: float) -> float | None:
+    """A figure at a rate on the curve."""
+    held = dict(
+        zip(np.log10([point.kbps for point in points]), (point.means.get(name, 0.0) for point in points), strict=True)
+    )
+    values = [held[one] for one in curve.log_rates]
+    return 10 ** float(pchip(curve.log_rates, np.log10(values))(log_kbps)) if min(values) > 0 else None
 
 
 def _goodness(curve: Curve, score: float) -> float:

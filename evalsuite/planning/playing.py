@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.planning.audience import HOURS, Audience, Row
 from evalsuite.planning.points import FRAME_BITS, RatePoint, tagged
-from evalsuite.planning.reach import Missed, Reach, cheapest, directions
+from evalsuite.planning.reach import Reach, cheapest, directions
 from evalsuite.planning.simulate import Source, window_rates
 
 TOKENS = ("sent_token_rate", "token_rate")
@@ -88,13 +88,9 @@ def _best(reach: Reach, points: Sequence[RatePoint], codecs: Sequence[str]) -> I
         if not missed:
             yield f"{codec}: reached on {reached}" if reached else f"{codec}: no such sequence was run"
         else:
-            higher = directions(points, [missed[0].target])[missed[0].target.metric]
-            best = max(missed, key=lambda one: _order(one, higher))
+            higher = directions(points, [one.target for one in missed])
+            best = min(missed, key=lambda one: one.shortfall(higher))
             yield str(best) if not reached else f"{codec}: reached on {reached}, but {best}"
-
-
-def _order(missed: Missed, higher: bool) -> float:
-    return -math.inf if missed.best is None else missed.best if higher else -missed.best
 
 
 def _left_out(reach: Reach, names: Sequence[str], codecs: Sequence[str]) -> Iterator[str]:

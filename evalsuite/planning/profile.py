@@ -18,6 +18,7 @@ from evalsuite.planning.figures import FIGURES, Figure, Gaps
 from evalsuite.planning.playing import few
 from evalsuite.planning.points import RatePoint, tagged
 from evalsuite.planning.reach import Missed, Place, Reach, Target, cheapest, directions
+from evalsuite.results.comparable import RATE_WORDS
 from evalsuite.results.stats import mean_interval
 
 
@@ -82,6 +83,12 @@ class Row:
     at_target: Mapping[str, Amount]
     """Likewise, for exactly the target; empty for several targets."""
     devices: tuple[Playing, ...]
+
+    @property
+    def label(self) -> str:
+        """What every number is labelled with: the rates are no file's; empty where they are."""
+        sources = dict.fromkeys(str(one.point.facts.get("rate_source")) for one in self.reached)
+        return "; ".join(filter(None, (RATE_WORDS.get(source) for source in sources)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,22 +191,20 @@ class _Rows:
     def row(self, codec: str, tag: str, names: Sequence[str]) -> Row:
         reached = tuple(self._operating[codec, name] for name in names if (codec, name) in self._operating)
         missed = [one for one in self._reach.missed if one.codec == codec and one.sequence in names]
+        figures = {one.name: _figure(one, reached, self._gaps) for one in FIGURES}
         return Row(
             codec=codec,
             tag=tag,
             sequences=len(names),
             reached=reached,
-            missed=tuple(sorted(missed, key=self._badness)),
+            missed=tuple(sorted(missed, key=lambda one: one.shortfall(self.higher))),
             not_run=tuple(name for name in names if (codec, name) not in self._points),
-            figures={one.name: _figure(one, reached, self._gaps) for one in FIGURES},
-            at_target={name: _exactly(name, reached) for name in AT_TARGET} if len(self._targets) == 1 else {},
+            figures=figures,
+            at_target={name: _exactly(name, reached, figures[name]) for name in AT_TARGET}
+            if len(self._targets) == 1
+            else {},
             devices=tuple(self._playing(place, codec, names) for place in range(len(self._devices))),
         )
-
-    def _badness(self, missed: Missed) -> float:
-        if missed.best is None:
-            return math.inf
-        return -missed.best if self.higher[missed.target.metric] else missed.best
 
     def _playing(self, place: int, codec: str, names: Sequence[str]) -> Playing:
         held = [one for name in names for own in (self._judged.get((codec, name)),) if own for one in own[place]]
@@ -214,9 +219,10 @@ def _figure(figure: Figure, reached: Sequence[Operating], gaps: Gaps) -> Amount:
     return _amount([one.figures[figure.name] for one in reached if figure.name in one.figures], reason)
 
 
-def _exactly(name: str, reached: Sequence[Operating]) -> Amount:
+def _exactly(name: str, reached: Sequence[Operating], measured: Amount) -> Amount:
     values = [value for one in reached if (value := one.at_target[name]) is not None]
-    return _amount(values, "" if len(values) == len(reached) else "the curve does not tell")
+    reason = "" if len(values) == len(reached) else "the curve does not tell"
+    return _amount(values, measured.reason or reason)
 
 
 def _amount(values: Sequence[float], reason: str) -> Amount:

@@ -39,7 +39,11 @@ def _row(row: Row) -> dict[str, Any]:
         "figures": {name: {"unit": UNITS[name], **_amount(one)} for name, one in row.figures.items()},
         "at_target": {name: {"unit": UNITS[name], **_amount(one)} for name, one in row.at_target.items()},
         "points": [_operating(one) for one in row.reached],
-        "missed": [{"sequence": one.sequence, "metric": one.target.metric, "best": one.best} for one in row.missed],
+        "label": row.label,
+        "missed": [
+            {"sequence": one.sequence, "metric": one.target.metric, "best": one.best, "reason": one.reason}
+            for one in row.missed
+        ],
         "not_run": list(row.not_run),
         "devices": [
             {"name": one.device.name, "at_target": counts(one.operating), "all": counts(one.all)} for one in row.devices
@@ -92,7 +96,7 @@ def sentence(profile: Profile, row: Row) -> str:
     on = f"{len(row.reached)} of {row.sequences} {kind}sequence{'s' * (row.sequences != 1)}"
     reaches = f"{row.codec} reaches {said(profile.targets, profile.higher_is_better)} on {on}"
     if row.reached:
-        return f"{reaches} with a mean of {_spent(row)}."
+        return f"{reaches} with a mean of {_spent(row)}{f' ({row.label})' if row.label else ''}."
     return f"{reaches}; {row.missed[0]}." if row.missed else f"{reaches}: it was not run on them."
 
 

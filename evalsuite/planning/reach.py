@@ -36,11 +36,33 @@ class Missed:
     """The first that no point reaches; the first of all where each is reached, but by different points."""
     best: float | None
     """The best mean of that metric there is; None where it was not measured."""
+    apart: bool = False
+    """Each target is reached, but all of them by no one point."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is missed, in words."""
+        if self.apart:
+            return "each target is reached, but all by no one point"
+        if self.best is None:
+            return f"{self.target.metric} was not measured"
+        return f"the best {self.target.metric} there is is {self.best:.6g}"
+
+    def shortfall(self, higher_is_better: Mapping[str, bool]) -> float:
+        """What the best lacks of the target, as a share of it; 0 where each target is reached, inf if not measured.
+
+        Args:
+            higher_is_better: by metric.
+        """
+        if self.apart:
+            return 0.0
+        if self.best is None:
+            return math.inf
+        lacks = self.target.value - self.best
+        return (lacks if higher_is_better[self.target.metric] else -lacks) / (abs(self.target.value) or 1.0)
 
     def __str__(self) -> str:
-        if self.best is None:
-            return f"{self.codec} on {self.sequence}: {self.target.metric} was not measured"
-        return f"{self.codec} on {self.sequence}: the best {self.target.metric} there is is {self.best:.6g}"
+        return f"{self.codec} on {self.sequence}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +178,8 @@ def _missed(place: Place, points: Sequence[RatePoint], targets: Sequence[Target]
     def alone(target: Target) -> bool:
         return any(_reaches(point, target, higher[target.metric]) for point in points)
 
-    target = next((one for one in targets if not alone(one)), targets[0])
+    failed = [one for one in targets if not alone(one)]
+    target = (failed or targets)[0]
     means = [point.means[target.metric] for point in points if target.metric in point.means]
     best = (max if higher[target.metric] else min)(means, default=None)
-    return Missed(*place, target, best)
+    return Missed(*place, target, best, apart=not failed)

@@ -72,11 +72,14 @@ def headlines(forecast: Forecast) -> list[str]:
 
 def _needs(one: CodecNeed) -> str:
     day = one.day.bandwidth
-    busiest = max(range(len(one.hours)), key=lambda hour: one.hours[hour].bandwidth.p99)
+    means = [hour.bandwidth.mean for hour in one.hours]  # exact: of the p99 chance decides among hours that are alike
+    alike = sum(math.isclose(mean, max(means), rel_tol=1e-9) for mean in means)
+    busiest = means.index(max(means))
+    hour = f"{busiest}:00" if alike == 1 else f"{busiest}:00, one of {alike} alike"
     peak = one.hours[busiest].bandwidth.p99
     parts = [
         f"{one.codec} needs {rate(day.mean)} on average over the day, {rate(day.p95)} at the p95 and {rate(day.p99)} "
-        f"at the p99; in the busiest hour, {busiest}:00, {rate(peak)} at the p99."
+        f"at the p99; in the busiest hour, {hour}, {rate(peak)} at the p99."
     ]
     if one.day.tokens is not None:
         parts.append(f"It sends {tokens(one.day.tokens.mean)} on average, {tokens(one.day.tokens.p99)} at the p99.")
