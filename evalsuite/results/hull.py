@@ -117,5 +117,13 @@ def hull_rows(
                 yield {**row, "codec": name, "preset": "hull", "q": None, "codec_version": _version(members)}
 
 
+_MADE_OF = "hull of "
+
+
 def _version(members: list[str]) -> str:
-    return f"hull of {', '.join(members)}"
+    return _MADE_OF + ", ".join(members)
+
+
+def members_of(codec_version: str) -> list[str]:
+    """The names of a hull's members, of the version that its rows have; none of another codec's."""
+    return codec_version.removeprefix(_MADE_OF).split(", ") if codec_version.startswith(_MADE_OF) else []

@@ -15,7 +15,7 @@ import pandas as pd
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.results.comparable import likeness, sequence_key
 from evalsuite.results.gate.rules import Gate
-from evalsuite.results.hull import SUFFIX, hull_name
+from evalsuite.results.hull import SUFFIX, hull_name, members_of
 from evalsuite.results.load import RunResults
 
 BASELINE, CANDIDATE = "baseline", "candidate"
@@ -52,7 +52,9 @@ class Matched:
     missing: tuple[str, ...]
     """What one side lacks, and which points do not pair, in words."""
     lost: Mapping[str, tuple[str, ...]]
-    """By sequence, the points that the candidate lacks though it has the sequence."""
+    """By sequence, the points that the candidate lacks though it has the sequence; of a hull, that its members lack."""
+    members: Mapping[str, pd.DataFrame]
+    """Of a hull, the `points` of the codecs that it is made of, by name in the candidate; of others none."""
     failures: Failures
     same_machine: str
     """Why costs are not comparable; empty where they are."""
@@ -121,6 +123,7 @@ def _only(names: list[str], run: RunResults) -> str:
 
 def _match(baseline: RunResults, candidate: RunResults, before: str, after: str) -> Matched:
     missing: list[str] = []
+    members = dict(_members(baseline, candidate, before, after))
     parts: list[pd.DataFrame] = []
     whole: list[pd.DataFrame] = []
     tags: dict[str, tuple[str, ...]] = {}
@@ -131,8 +134,10 @@ def _match(baseline: RunResults, candidate: RunResults, before: str, after: str)
         missing += [f"{name}: {one}" for one in (*pairing.lost, *pairing.said)]
         if pairing.points is None:
             continue
-        if pairing.lost:
+        if pairing.lost and not members:  # a hull may well have fewer points
             lost[name] = pairing.lost
+        if gone := tuple(f"{member}: {one}" for member, own in members.items() for one in own.lost.get(name, ())):
+            lost[name] = gone
         parts += [
             _labelled(own, BASELINE, name, {cells[0]: point for point, cells in pairing.points.items()}),
             _labelled(other, CANDIDATE, name, {cells[1]: point for point, cells in pairing.points.items()}),
@@ -149,10 +154,26 @@ def _match(baseline: RunResults, candidate: RunResults, before: str, after: str)
         tags=tags,
         missing=tuple(missing),
         lost=lost,
+        members={name: member.points for name, member in members.items()},
         failures=_failures(baseline, before, candidate, after),
         same_machine=_machines(baseline.summary, candidate.summary),
         unlike=_unlike(points),
     )
+
+
+def _members(baseline: RunResults, candidate: RunResults, before: str, after: str) -> Iterator[tuple[str, Matched]]:
+    """The codecs that a hull is made of on both sides, matched, by name in the candidate."""
+    ours, theirs = (_member_names(run, name) for run, name in ((baseline, before), (candidate, after)))
+    for variant, name in ours.items():
+        if variant in theirs:
+            yield theirs[variant], _match(baseline, candidate, name, theirs[variant])
+
+
+def _member_names(run: RunResults, codec: str) -> dict[str, str]:
+    """Names of a hull's members by what follows the first colon; empty where it is no hull."""
+    versions = run.points["codec_version"][run.points["codec"] == codec]
+    names = members_of(str(versions.iloc[0])) if codec.endswith(SUFFIX) and len(versions) else []
+    return {name.partition(":")[2]: name for name in names if (run.points["codec"] == name).any()}
 
 
 def _rows(run: RunResults, codec: str) -> pd.DataFrame:

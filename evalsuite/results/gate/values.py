@@ -20,6 +20,7 @@ from evalsuite.results.bdrows import ALL, BDRow
 from evalsuite.results.curve import MIN_POINTS, Curve, make_curve
 from evalsuite.results.gate.costs import cost_values
 from evalsuite.results.gate.matching import BASELINE, CANDIDATE, Matched
+from evalsuite.results.gate.pairs import SCORED, lost_scores, paired
 from evalsuite.results.gate.rules import COSTS, Rule
 from evalsuite.results.profile import other_formula
 from evalsuite.results.tables import bd_table
@@ -29,7 +30,6 @@ Array = NDArray[np.float64]
 FALL = 0.1
 """Share of the baseline's range of quality that a point may lose before it is missed: what moves is noisy."""
 
-_SCORED = ("ok", "infinite")
 _LOSSLESS = "infinite at every point of the candidate, which no number is better than"
 
 
@@ -80,16 +80,22 @@ def values_of(rule: Rule, match: Matched) -> Values:
     if refusal := _metric_refusal(rule, own):
         return Values((), rule.unit, refusal, absent=own.empty)
     values = _bd_values(rule, match, own, covered) if rule.measure.startswith("bd") else _scores(rule, own, covered)
-    return replace(values, found=tuple(_with_lost(one, match) for one in values.found))
+    return replace(values, found=tuple(_with_lost(one, match, rule.metric) for one in values.found))
 
 
 def _value(sequence: str, value: float | None, note: str, blocks: bool, points: int, match: Matched) -> Value:
     return _with_lost(Value(sequence, value, note, points=points, blocks=blocks), match)
 
 
-def _with_lost(value: Value, match: Matched) -> Value:
-    """The value, with points that only the baseline has: where the rule applies, they block."""
-    lost = match.lost.get(value.sequence, ())
+def _with_lost(value: Value, match: Matched, metric: str | None = None) -> Value:
+    """The value, with points that only the baseline has: where the rule applies, they block.
+
+    So do points of a hull's members, and scores of a metric that these lost: the hull does without them, unseen.
+    """
+    lost = list(match.lost.get(value.sequence, ()))
+    for name, rows in match.members.items():
+        own = rows[(rows["sequence"] == value.sequence) & (rows["metric"] == metric)]
+        lost += [f"{name} at {one}" for one in lost_scores(own)]
     if not lost or not value.applies:
         return value
     return replace(value, blocks=True, note="; ".join(filter(None, [*lost, value.note])))
@@ -145,7 +151,7 @@ def _bd_value(rule: Rule, rows: pd.DataFrame, whole: Curve, row: BDRow | None, n
     points = min(row.points_anchor, row.points_test)
     loss = None if row.bd_quality is None else sign * row.bd_quality
     value = row.bd_rate_percent if rule.measure == "bd_rate" else loss
-    broken = "; ".join([*_lost_scores(rows), *_fallen(rows, higher)])
+    broken = "; ".join([*lost_scores(rows), *_fallen(rows, higher)])
     note = "; ".join(filter(None, [broken, row.reason]))
     if value is not None:
         half = _half_width(rule, rows, lambda result: _measured(rule, result, sign)) if rule.over == "each" else None
@@ -222,18 +228,6 @@ def _differences(before: Array, after: Array, first: PPoly | None, second: PPoly
     at = np.linspace(low, high, SAMPLES)
     found: Array = second(at) - first(at)
     return found
-
-
-def _lost_scores(rows: pd.DataFrame) -> list[str]:
-    """Points whose score the candidate lost: it has none, or it is no longer lossless."""
-    pairs = paired(rows[rows["statistic"] == "mean"], "score")
-    if pairs is None:
-        return []
-    return [
-        f"{name}: {before} in the baseline, {after} in the candidate"
-        for name, (before, after) in zip(pairs.names, pairs.statuses, strict=True)
-        if before in _SCORED and after != before and after != "infinite"
-    ]
 
 
 def _became_lossless(rows: pd.DataFrame) -> bool:
@@ -327,8 +321,8 @@ def _scores(rule: Rule, rows: pd.DataFrame, covered: list[str]) -> Values:
 def _figure(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, _: bool) -> Value:
     """The candidate's own mean over its points."""
     before, after = (means[means["codec"] == side] for side in (BASELINE, CANDIDATE))
-    applies = bool(before["status"].isin(_SCORED).any() or after["status"].isin(_SCORED).any())
-    bad = after[~after["status"].isin(_SCORED)]
+    applies = bool(before["status"].isin(SCORED).any() or after["status"].isin(SCORED).any())
+    bad = after[~after["status"].isin(SCORED)]
     good = rows[(rows["codec"] == CANDIDATE) & (rows["status"] == "ok")]
     note = "" if bad.empty else f"{len(bad)} points {bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"
     value = float(good["score"].mean()) if len(good) else None
@@ -342,11 +336,11 @@ def _figure(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, _: b
 def _change(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, more_is_worse: bool) -> Value:
     """The mean loss over the points of both sides."""
     before = means[means["codec"] == BASELINE]
-    applies = bool(before["status"].isin(_SCORED).any())
+    applies = bool(before["status"].isin(SCORED).any())
     if not applies:
         reason = str(before["reason"].iloc[0]) if len(before) else ""
         return Value(name, None, reason or "no score in the baseline", applies=False)
-    lost = _lost_scores(means)
+    lost = lost_scores(means)
     if other := other_formula(means["reason"][means["status"] == "ok"].fillna("")):
         return Value(name, None, other, blocks=True)
     pairs = paired(rows, "score")
@@ -369,28 +363,3 @@ def _change(rule: Rule, name: str, rows: pd.DataFrame, means: pd.DataFrame, more
         return Value(name, None, "a score of 0 in the baseline: no percentage of it", blocks=True)
     value = float(change.mean()) * (1 if more_is_worse else -1)
     return Value(name, value, "; ".join(lost), points=len(change), blocks=bool(lost))
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Both sides at the points that belong together."""
-
-    names: list[str]
-    before: Array
-    """(points,) values of a column in the baseline."""
-    after: Array
-    statuses: list[tuple[str, str]]
-
-
-def paired(rows: pd.DataFrame, column: str) -> Pairs | None:
-    """Both sides' values of one row a point; None where points do not pair."""
-    before, after = (rows[rows["codec"] == side].set_index("point") for side in (BASELINE, CANDIDATE))
-    names = [name for name in before.index if name and name in after.index]
-    if not names:
-        return None
-    return Pairs(
-        names,
-        before.loc[names, column].to_numpy(dtype=float, na_value=np.nan),
-        after.loc[names, column].to_numpy(dtype=float, na_value=np.nan),
-        list(zip(before.loc[names, "status"], after.loc[names, "status"], strict=True)),
-    )
