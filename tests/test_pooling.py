@@ -52,6 +52,7 @@ def test_trap14_infinite_frames_never_become_nan() -> None:
     some = pool(Series("psnr_y", "ok", np.array([30.0, math.inf, 40.0])), infos()["psnr_y"])
     by_name = {one.statistic: one for one in some}
     assert (by_name["mean"].status, by_name["mean"].score) == ("infinite", math.inf)
+    assert by_name["mean"].reason.startswith("infinite in 1 of ")
     assert (by_name["worst"].status, by_name["worst"].score) == ("ok", 30.0)
     assert all(not math.isnan(one.score) for one in some)
 

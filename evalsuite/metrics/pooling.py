@@ -59,7 +59,7 @@ def pool(series: Series, info: MetricInfo) -> list[Pooled]:
             name,
             float(figures[name]),
             "infinite" if np.isinf(figures[name]) else "ok",
-            "" if np.isfinite(figures[name]) else "identical frames",
+            "" if np.isfinite(figures[name]) else f"infinite in {int(np.isinf(values).sum())} of {len(values)} frames",
         )
         for name in names
     ]

@@ -69,7 +69,7 @@ def knob(value: float | None) -> str:
 
 
 def score(value: float | None, decimals: int) -> str:
-    """A score; `inf` is a value (identical frames), not a gap."""
+    """A score; `inf` is a value (no error), not a gap."""
     if value is None or math.isnan(value):
         return NONE
     if math.isinf(value):
