@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -83,6 +84,20 @@ def test_show_fits_eighty_columns_and_says_where_things_come_from() -> None:
     sequences = document("show", "demo")["sequences"]
     assert [one["name"] for one in sequences] == ["carphone", "face", "city", "bikes", "bunny", "jump"]
     assert sequences[0]["presence"] == "not fetched"
+
+
+def test_prose_of_a_manifest_is_no_command_to_the_terminal(folder: Path) -> None:
+    red = r"\u001b[31mred\u001b]0;title\u0007"
+    video(folder / "one.y4m")
+    run("add", "one.y4m", "--name", "own")
+    manifest = folder / "datasets" / "own.toml"
+    text = manifest.read_text(encoding="utf-8")
+    prose = f'description = "{red}"\nterms = "{red}"\nobtain = "{red}"\npublication = "{red}"\n'
+    manifest.write_text(prose + re.sub("(?m)^description.*\n", "", text).replace('licence = ""', f'licence = "{red}"'))
+    text = run("show", "own").stdout
+    assert "?[31mred?]0;title?" in text
+    assert "\x1b" not in text
+    assert "\x07" not in text
 
 
 def test_an_unknown_name_suggests_the_near_miss() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.cli.exitcodes import WRONG_REQUEST
-from evalsuite.cli.output import console, echo_folded, print_json, print_table, say
+from evalsuite.cli.output import console, echo, echo_folded, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.codec.recipe import Recipe
@@ -120,16 +120,16 @@ def show_codec(
         "licence": recipe.licence or "not stated",
         "notes": " ".join(recipe.notes.split()),
     }
-    typer.echo(recipe.name)
-    typer.echo(f"  {'recipe:':<13}{_file(recipe) or 'the class has it'}")
+    echo(recipe.name)
+    echo(f"  {'recipe:':<13}{_file(recipe) or 'the class has it'}")
     for label, text in lines.items():
         echo_folded(text, f"  {label + ':':<13}")
     if recipe.python:
-        typer.echo(f"\nruns in a host process: {_class(recipe)}")
+        echo(f"\nruns in a host process: {_class(recipe)}")
     for field, command in commands.items():
-        typer.echo(f"\n{field}:\n  {show(command)}")
+        echo(f"\n{field}:\n  {show(command)}")
     if variants := _variants(name):
-        typer.echo("\nvariants:")
+        echo("\nvariants:")
         for variant, description in variants.items():
             echo_folded(description, f"  {variant + ':':<13}")
 

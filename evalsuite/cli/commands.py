@@ -26,7 +26,7 @@ from evalsuite.cli import (
     study,
 )
 from evalsuite.cli.exitcodes import WRONG_REQUEST
-from evalsuite.cli.output import say_command
+from evalsuite.cli.output import say, say_command
 from evalsuite.errors import EvalError, ProcessError, RequestError
 
 
@@ -37,7 +37,7 @@ class _Guarded(TyperGroup):
         try:
             return super().invoke(ctx)
         except EvalError as error:
-            typer.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             if isinstance(error, ProcessError):
                 say_command(error.command, error.stderr_tail)
             raise typer.Exit(WRONG_REQUEST) from error

@@ -11,7 +11,7 @@ from evalsuite.cli.datasetsadd import add_dataset
 from evalsuite.cli.datasetsfetch import fetch_dataset
 from evalsuite.cli.describe import describe_dataset
 from evalsuite.cli.exitcodes import NOT_WHOLE
-from evalsuite.cli.output import print_json, print_table, say
+from evalsuite.cli.output import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.sources.manifest import Dataset, SequenceEntry
@@ -65,14 +65,14 @@ def show_dataset(
     if json:
         print_json({**_head(dataset), "path": str(dataset.path), "sequences": sequences})
         return
-    typer.echo(f"{dataset.name} {dataset.version}: {dataset.description}")
+    echo(f"{dataset.name} {dataset.version}: {dataset.description}")
     for label, detail in (
         ("published: ", dataset.publication),
         ("terms: ", dataset.terms),
         ("how to get it: ", dataset.obtain),
     ):
         if detail:
-            typer.echo(textwrap.fill(label + detail, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+            echo(textwrap.fill(label + detail, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     print_table(
         "",
         ("sequence", "size", "frames/s", "frames", "colour", "here"),
@@ -89,12 +89,10 @@ def show_dataset(
         ),
     )
     for one in sequences:
-        typer.echo(f"{one['name']}: {', '.join(one['tags']) or 'no tags'}")
+        echo(f"{one['name']}: {', '.join(one['tags']) or 'no tags'}")
         details = (one["notes"], f"licence: {one['licence']}", *(f"from {source}" for source in one["sources"]))
         for detail in filter(None, details):
-            typer.echo(
-                textwrap.fill(detail, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
-            )
+            echo(textwrap.fill(detail, WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 @app.command("verify")
@@ -122,7 +120,7 @@ def verify_dataset(
         print_json(rows)
     else:
         for row in rows:
-            typer.echo(f"{row['status']}: {row['name']} {row['file']} {row['detail']}".rstrip())
+            echo(f"{row['status']}: {row['name']} {row['file']} {row['detail']}".rstrip())
     wrong = {row["status"] for row in rows} - {"ok"}
     if "does not fit" in wrong:
         say("to do: correct the manifest, or the file that was registered for it: the digest is right")

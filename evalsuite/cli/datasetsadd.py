@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from evalsuite.cli.exitcodes import NOT_WHOLE
-from evalsuite.cli.output import parse_geometry, print_json, say
+from evalsuite.cli.output import echo, parse_geometry, print_json, say
 from evalsuite.errors import RequestError
 
 
@@ -68,8 +68,8 @@ def add_dataset(
         print_json({"name": name, "path": str(path), "sequences": [one.name for one in sequences]})
         return
     for one in sequences:
-        typer.echo(f"{one.name}: {one.format}, {one.frame_rate} frames/s, {one.frames} frames, {one.colour}")
-    typer.echo(f"wrote {path}: use it with --dataset {name}")
+        echo(f"{one.name}: {one.format}, {one.frame_rate} frames/s, {one.frames} frames, {one.colour}")
+    echo(f"wrote {path}: use it with --dataset {name}")
 
 
 def _register(name: str, folders: list[Path], json: bool) -> None:
@@ -83,7 +83,7 @@ def _register(name: str, folders: list[Path], json: bool) -> None:
         problem = str(one.problem) if one.problem else None
         rows.append({"name": one.name, "status": status, "file": str(one.file or ""), "problem": problem})
         if not json and status == "ok":
-            typer.echo(f"{one.name}: {one.file}")
+            echo(f"{one.name}: {one.file}")
         if one.problem:
             say(f"refused: {one.name}: {one.problem}")
     if json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.cli.exitcodes import NOT_WHOLE
-from evalsuite.cli.output import console, print_json, printable, say
+from evalsuite.cli.output import console, echo, print_json, printable, say
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -47,7 +47,7 @@ def fetch_dataset(
     else:
         for row in rows:
             if row["status"] == "ok":
-                typer.echo(f"{row['name']}: {row['path']}")
+                echo(f"{row['name']}: {row['path']}")
     _say_what_to_pin(done)
     if any(row["status"] != "ok" for row in rows):
         _say_what_failed(name, dataset, done)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evalsuite.cli.exitcodes import NOT_WHOLE
-from evalsuite.cli.output import print_json, print_table, say
+from evalsuite.cli.output import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.engine.content import Content
@@ -53,7 +53,7 @@ def describe_dataset(
         print_table("", columns, (_row(entry.name, content) for entry, content in described), numbers=7)
         for entry, content in described:
             if content.traits:
-                typer.echo(f"{entry.name}: {', '.join(content.traits)}")
+                echo(f"{entry.name}: {', '.join(content.traits)}")
     unknown = [(entry.name, content.reason) for entry, content in described if content.reason]
     for sequence, reason in unknown:
         say(f"{sequence}: {reason}")

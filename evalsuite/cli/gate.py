@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalsuite.cli.exitcodes import CHECK_FAILED, UNDECIDED
-from evalsuite.cli.output import printable
+from evalsuite.cli.output import echo, printable
 
 if TYPE_CHECKING:
     from evalsuite.results.gate.gate import GateResult
@@ -116,7 +116,7 @@ def _print(result: GateResult) -> None:
 
     for match in result.matches:
         named = "" if match.baseline_codec == match.codec else f" ({match.baseline_codec} in the baseline)"
-        typer.echo(f"{match.codec}{named}: {len(match.sequences)} sequences on both sides")
+        echo(f"{match.codec}{named}: {len(match.sequences)} sequences on both sides")
     print_table(
         "gate: positive is worse",
         ("", "rule", "value", "interval", "limit", "n"),
@@ -145,11 +145,11 @@ def _print(result: GateResult) -> None:
         if others:
             _echo(f"then {', '.join(others)}", 4)
     for line in result.missing:
-        say(f"not compared: {printable(line)}")
-    typer.echo(f"verdict: {SIGNS[result.verdict]} {result.verdict}")
+        say(f"not compared: {line}")
+    echo(f"verdict: {SIGNS[result.verdict]} {result.verdict}")
 
 
 def _echo(text: str, indent: int) -> None:
     """Print a line, folded at 80 columns."""
     shown = textwrap.fill(printable(text), 80, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))
-    typer.echo(shown)
+    echo(shown)

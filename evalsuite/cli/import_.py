@@ -47,7 +47,7 @@ def import_(
     """
     from dataclasses import asdict
 
-    from evalsuite.cli.output import parse_frame_rate, parse_frame_size, print_json, say
+    from evalsuite.cli.output import echo, parse_frame_rate, parse_frame_size, print_json, say
     from evalsuite.report.text import plural
     from evalsuite.results.comparable import PROPERTIES
     from evalsuite.results.published.base import Given
@@ -81,9 +81,9 @@ def import_(
         print_json({"schema": 1, **asdict(done), "folder": str(done.folder)})
         return
     counts = f"{plural(done.points, 'rate point')} on {plural(done.sequences, 'sequence')}"
-    typer.echo(f"{done.codec}: {counts}, published, not re-run")
-    typer.echo(f"metrics: {', '.join(done.metrics)}")
-    typer.echo(f"results: {done.folder}")
+    echo(f"{done.codec}: {counts}, published, not re-run")
+    echo(f"metrics: {', '.join(done.metrics)}")
+    echo(f"results: {done.folder}")
     marks = [PROPERTIES[name].title for name in done.unknown if PROPERTIES[name].marks]
     if marks:
         say(f"unknown, so comparisons will be marked: {', '.join(marks)}; options say what is known")

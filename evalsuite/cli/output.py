@@ -101,6 +101,11 @@ def echo_folded(text: str, lead: str = "") -> None:
     typer.echo(folded or lead)
 
 
+def echo(text: str) -> None:
+    """Print lines on stdout, whatever names and messages are in them."""
+    typer.echo(printable(text))
+
+
 def printable(text: str) -> str:
     """Text from outside, ready for the terminal: control characters do not reach it."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -94,7 +94,7 @@ def _boards(names: Sequence[str]) -> list[Board]:
 def _add(
     runs: Sequence[Path], names: Sequence[str], entries: Path, as_json: bool, *, licence: str, by: str, note: str
 ) -> None:
-    from evalsuite.cli.output import print_json
+    from evalsuite.cli.output import echo, print_json
     from evalsuite.errors import RequestError
     from evalsuite.results.conformance import stamp_of
     from evalsuite.results.entry_make import add_run
@@ -125,13 +125,13 @@ def _add(
         )
         return
     for _, one, new in made:
-        typer.echo(f"{one.folder}{'' if new else ' (was there: the same bitstreams and scores)'}")
+        echo(f"{one.folder}{'' if new else ' (was there: the same bitstreams and scores)'}")
 
 
 def _check(boards: Sequence[Board], entries: Path, as_json: bool, *, all_boards: bool) -> None:
     from dataclasses import asdict
 
-    from evalsuite.cli.output import print_json, printable
+    from evalsuite.cli.output import echo, print_json
     from evalsuite.results.entries import check_entries
 
     count, faults = check_entries(entries, boards, all_boards=all_boards)
@@ -146,10 +146,10 @@ def _check(boards: Sequence[Board], entries: Path, as_json: bool, *, all_boards:
         )
     else:
         for fault in faults:
-            typer.echo(printable(f"{fault.entry}: {fault.text}"))
-            typer.echo(printable(f"    to do: {fault.fix}"))
+            echo(f"{fault.entry}: {fault.text}")
+            echo(f"    to do: {fault.fix}")
         wrong = len({fault.entry for fault in faults})
-        typer.echo(f"{count} {'entry' if count == 1 else 'entries'}, {f'{wrong} wrong' if faults else 'all fine'}")
+        echo(f"{count} {'entry' if count == 1 else 'entries'}, {f'{wrong} wrong' if faults else 'all fine'}")
     if faults:
         raise typer.Exit(CHECK_FAILED)
 

@@ -12,7 +12,7 @@ import typer
 
 from evalsuite.cli.exitcodes import NOT_WHOLE
 from evalsuite.cli.interrupts import interrupts_held
-from evalsuite.cli.output import parse_bytes, parse_geometry, print_json, say
+from evalsuite.cli.output import echo, parse_bytes, parse_geometry, print_json, say
 
 if TYPE_CHECKING:
     from evalsuite.results.board import Board
@@ -198,7 +198,7 @@ def _print_entry(board: Board | None, judged: list[str]) -> None:
     if board is None:
         return
     if not judged:
-        typer.echo(f"entry of board {board.name}, version {board.version}")
+        echo(f"entry of board {board.name}, version {board.version}")
     for line in judged:
         say(f"not an entry of board {board.name}, version {board.version}: {line}")
 

@@ -7,10 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from evalsuite.cli.exitcodes import INTERRUPTED
-from evalsuite.cli.output import Cell, arrow, echo_folded, print_table, say, say_command, say_rest
+from evalsuite.cli.output import Cell, arrow, echo, echo_folded, print_table, say, say_command, say_rest
 
 if TYPE_CHECKING:
     from evalsuite.cli.progress import Watch
@@ -45,7 +43,7 @@ def print_bd(means: list[BDRow], infos: Mapping[str, MetricInfo]) -> None:
         "≠ is not like with like": any(row.unlike for row in means),
     }
     if said := [sign for sign, is_used in signs.items() if is_used]:
-        typer.echo("; ".join(said))
+        echo("; ".join(said))
 
 
 def _print_test(means: list[BDRow], infos: Mapping[str, MetricInfo]) -> None:
@@ -151,19 +149,19 @@ def print_run(finished: Finished, page: Path) -> None:
     for info in finished.plan.profile_infos:
         echo_folded(f"{info.name} = {info.definition}")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
-        typer.echo(f"≠ {test} against {anchor}: {unlike}")
+        echo(f"≠ {test} against {anchor}: {unlike}")
     entries = (((one["name"], one) for one in finished.summary[key]) for key in ("codecs", "sequences"))
     for said in trained_on(*entries):
-        typer.echo(said)
+        echo(said)
     _say_reasons(finished.bd_rate)
     print_losses(losses(read_run(finished.folder)))
     if match := _rate_match(finished):
-        typer.echo(
+        echo(
             f"rate match: {match['within']} of {match['points']} points within {match['tolerance_percent']:g} %, "
             f"{match['encodes_per_point']:.1f} encodes a point"
         )
     counts = finished.outcome.counts
-    typer.echo(
+    echo(
         f"{counts.cells} rate points; encoded {counts.encodes} ({counts.encodes_cached} from the store), "
         f"measured {counts.measured} ({counts.measured_cached} from the store)"
     )
@@ -173,8 +171,8 @@ def print_run(finished: Finished, page: Path) -> None:
         at = "" if failure.q is None else f" q {failure.q:g}"
         say(f"FAILED {failure.codec} {failure.sequence}{at} at {failure.stage}: {failure.message}")
         say_command(failure.command, failure.stderr_tail)
-    typer.echo(f"results: {finished.folder}")
-    typer.echo(f"report: {page}")
+    echo(f"results: {finished.folder}")
+    echo(f"report: {page}")
 
 
 def as_json(finished: Finished, page: Path) -> dict[str, Any]:

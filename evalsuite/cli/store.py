@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evalsuite.cli.exitcodes import NOT_WHOLE
-from evalsuite.cli.output import print_json, printable, say
+from evalsuite.cli.output import echo, print_json, say
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def check_store(
     else:
         for one in findings:
             done = f": {one.done}" if one.done else ""
-            typer.echo(printable(f"{'wrong' if one.is_wrong else 'left over'}: {one.what}: {one.where}{done}"))
-        typer.echo(f"{len(wrong)} wrong" if wrong else "nothing is wrong")
+            echo(f"{'wrong' if one.is_wrong else 'left over'}: {one.what}: {one.where}{done}")
+        echo(f"{len(wrong)} wrong" if wrong else "nothing is wrong")
     if wrong:
         say("to do: `evalsuite store check --repair` removes what is wrong, and the next run makes it again")
         raise typer.Exit(NOT_WHOLE)
@@ -98,8 +98,8 @@ def prune_store(
         print_json({"schema": 1, "dry_run": dry_run, **asdict(pruned)})
         return
     for name in pruned.runs:
-        typer.echo(f"run {name}")
-    typer.echo(
+        echo(f"run {name}")
+    echo(
         f"{'would remove' if dry_run else 'removed'} {len(pruned.runs)} runs, {len(pruned.cells)} cells,"
         f" {pruned.segments} segments, {len(pruned.bitstreams)} bitstreams: {pruned.freed_bytes / 1e6:.1f} MB"
     )
@@ -124,7 +124,7 @@ def export_store(
     if json:
         print_json({"schema": 1, **asdict(sent)})
         return
-    typer.echo(
+    echo(
         f"sent {sent.bitstreams} bitstreams, {sent.runs} runs{', the results' if sent.is_database_new else ''}:"
         f" {sent.sent_bytes / 1e6:.1f} MB"
     )
@@ -153,14 +153,14 @@ def import_store(
 
 
 def _print_merged(source: str, merged: Merged) -> None:
-    typer.echo(
+    echo(
         f"{source}: added {merged.cells} cells, {merged.bitstreams} bitstreams, {merged.decodes} decodes,"
         f" {merged.scores} scores, {merged.runs} runs"
     )
     for conflict in merged.conflicts:
-        typer.echo(printable(f"conflict: cell {conflict.cell_key}: kept {conflict.kept}, not {conflict.left}"))
+        echo(f"conflict: cell {conflict.cell_key}: kept {conflict.kept}, not {conflict.left}")
     for line in merged.left_out:
-        typer.echo(printable(f"left out: {line}"))
+        echo(f"left out: {line}")
 
 
 def _end(*merged: Merged) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalsuite.cli.output import console, print_json, print_table, printable, say
+from evalsuite.cli.output import console, echo, print_json, print_table, say
 from evalsuite.errors import RequestError
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def make(
             ((one.codec, one.sequence, _figure(one.bpp, ".4g"), one.reason) for one in plan.left_out),
         )
     same = "the same to the bit" if math.isinf(made.psnr_y) else f"{made.psnr_y:.1f} dB or more"
-    typer.echo(f"{made.trials} trials, about {max(1, round(made.minutes))} min a subject")
-    typer.echo(f"{made.bytes / 1e6:.1f} MB of clips; luma against the decoded frames: {same}")
-    typer.echo(f"hand out: {made.page.parent}")
-    typer.echo(f"keep: {made.key}")
+    echo(f"{made.trials} trials, about {max(1, round(made.minutes))} min a subject")
+    echo(f"{made.bytes / 1e6:.1f} MB of clips; luma against the decoded frames: {same}")
+    echo(f"hand out: {made.page.parent}")
+    echo(f"keep: {made.key}")
 
 
 @app.command("analyse")
@@ -151,7 +151,7 @@ def analyse_(
     _print_metrics(found)
     chosen, of = found.first_chosen
     if of:
-        typer.echo(f"the one shown first was chosen in {chosen} of {of} votes")
+        echo(f"the one shown first was chosen in {chosen} of {of} votes")
     for remark in found.remarks:
         say(f"note: {remark}")
 
@@ -184,7 +184,7 @@ def _print_comparison(one: Comparison) -> None:
     title = f"{one.label}: {one.comparisons} votes of {one.subjects} subjects, {one.ties} ties as half a vote each"
     scores = one.scores
     if scores is None:
-        typer.echo(f"{printable(title)}\n  refused: {one.reason}\n")
+        echo(f"{title}\n  refused: {one.reason}\n")
         return
     print_table(
         title + (f"; {one.reason}" if one.reason else ""),
