@@ -111,7 +111,7 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
     """All rate points that were measured, in the order of the runs; a cell in several runs is one point.
 
     Published points are left out: nothing but a rate and a score is known of them. So are codecs behind channels: they
-    are other codecs of the run once more (`evalsuite.results.losscurve`).
+    are other codecs of the run once more (`evalsuite.results.losscurve`), and hulls, whose points have no q.
 
     Raises:
         RequestError: no run has any, or two have other codecs or other frames under one name.
