@@ -13,7 +13,7 @@ from report_page import Page, document, plain
 from report_sample import write_sample
 from test_report_cost import TIMED
 
-from evalsuite.report import complexity
+from evalsuite.report import complexity, provenance
 from evalsuite.report.build import build_report
 from evalsuite.report.merge import merge
 from evalsuite.results.load import read_run
@@ -54,6 +54,17 @@ def test_a_codec_behind_a_channel_stands_nowhere(tmp_path: Path) -> None:
     without = standings(tmp_path / "without")
     assert [row.codec.label for row in behind.rows] == ["vvenc", "x265", "x264"]
     assert [row.percent for row in behind.rows] == [row.percent for row in without.rows]
+
+
+def test_a_hull_costs_nothing_of_its_own(tmp_path: Path) -> None:
+    names = ["x265", "x265:half", "x265:hull"]
+    run = write_sample(tmp_path / "run", codecs=names, metrics=["vmaf"], codec_facts={"x265:hull": {"preset": "hull"}})
+    report = merge([read_run(run)])
+    found = complexity.standings(report)
+    assert found is not None
+    assert [row.codec.label for row in found.rows] == ["x265", "x265:half"]
+    assert complexity.conditions(report)[0].startswith("0 of 80 encodes and decodes")  # two codecs, 20 points each
+    assert ("rate points", "40") in provenance.glance(report)
 
 
 def test_the_table_needs_no_javascript(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _against(report: Report, anchor: str, metric: Metric) -> dict[str, Group]:
 
 def conditions(report: Report) -> list[str]:
     """How the times were taken, in sentences: company, threads, machines."""
-    efforts = [point.cost.effort(what) for point in report.points for what in SIDES]
+    efforts = [point.cost.effort(what) for point in report.own_points for what in SIDES]
     timed = [effort.alone for effort in efforts if effort.cpu_s is not None]
     said = ["Everything ran alone."]
     if not all(timed):
@@ -129,7 +129,7 @@ def conditions(report: Report) -> list[str]:
         ]
     threads: dict[str, list[str]] = {}
     for codec in report.codecs:
-        if any(point.codec == codec.label and point.cost.encode.cpu_s is not None for point in report.points):
+        if any(point.codec == codec.label and point.cost.encode.cpu_s is not None for point in report.own_points):
             threads.setdefault(str(codec.facts.get("threads", "unknown")), []).append(codec.label)
     each = [f"{count} for {text.listing(names)}" for count, names in threads.items()]
     said.append(f"Threads: {next(iter(threads), 'unknown') if len(threads) < 2 else '; '.join(each)}.")

@@ -164,6 +164,8 @@ def _load_of_warm_up(report: Report, codec: Codec, what: str) -> float | None:
 
 def _by_codec(report: Report) -> Iterable[tuple[Codec, list[Point]]]:
     for codec in report.codecs:
+        if codec.is_hull:
+            continue  # its points cost what they cost the codecs that they came from
         points = [point for point in report.points if point.codec == codec.label]
         # What was published was not run, and cost nothing here.
         if any(point.cost.effort(what).cpu_s is not None for point in points for what in SIDES):

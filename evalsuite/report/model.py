@@ -13,6 +13,7 @@ from evalsuite.report.cost import Cost
 from evalsuite.results.bdrate import RelativeCurve
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.comparable import RATE_WORDS
+from evalsuite.results.hull import is_hull
 from evalsuite.results.load import RunResults
 from evalsuite.results.losscurve import is_channel
 from evalsuite.types import Status
@@ -53,6 +54,11 @@ class Codec:
     def is_behind_channel(self) -> bool:
         """Whether it is another codec of the report behind a channel: no codec to be compared."""
         return is_channel(self.facts.get("loss"))
+
+    @property
+    def is_hull(self) -> bool:
+        """Whether it is made of rate points of other codecs of the report: nothing was run for it."""
+        return is_hull(self.facts)
 
     @property
     def said(self) -> str:
@@ -177,6 +183,12 @@ class Report:
     def compared(self) -> tuple[Codec, ...]:
         """The codecs that are compared with each other: those that are not another one behind a channel."""
         return tuple(codec for codec in self.codecs if not codec.is_behind_channel)
+
+    @property
+    def own_points(self) -> tuple[Point, ...]:
+        """The points that were encoded or published; hulls have them once more."""
+        hulls = {codec.label for codec in self.codecs if codec.is_hull}
+        return tuple(point for point in self.points if point.codec not in hulls)
 
     @property
     def measured(self) -> tuple[Metric, ...]:

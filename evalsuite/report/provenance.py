@@ -102,7 +102,7 @@ def glance(report: Report) -> Facts:
     return [
         ("codecs", str(len(report.codecs))),
         ("sequences", str(len(report.sequences))),
-        ("rate points", str(len(report.points))),
+        ("rate points", str(len(report.own_points))),
         ("metrics", str(len(report.measured))),
         ("failures", str(len(report.failures)) if report.failures else "none"),
         ("run time", text.duration(sum(seconds for seconds in took if seconds is not None))),

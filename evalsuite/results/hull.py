@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SUFFIX = ":hull"
+_PRESET = "hull"
 
 _KIND = ("structure", "intra_period", "internal_bit_depth", "delay", "rate_source", "threads")
 
@@ -77,13 +78,18 @@ def hull_codec(name: str, members: list[Mapping[str, Any]]) -> dict[str, Any]:
         **members[0],
         "name": name,
         "description": f"convex hull of {', '.join(names)}, metric by metric",
-        "preset": "hull",
+        "preset": _PRESET,
         "version": _version(names),
         "recipe_sha256": "+".join(str(member["recipe_sha256"]) for member in members),
         "scale": None,
         "notes": "",
         "trained_on": sorted({one for member in members for one in member.get("trained_on", ())}),
     }
+
+
+def is_hull(codec: Mapping[str, Any]) -> bool:
+    """Whether an entry among the codecs of summary.json is a hull's."""
+    return codec.get("preset") == _PRESET and str(codec.get("name")).endswith(SUFFIX)
 
 
 def hull_rows(
@@ -114,7 +120,7 @@ def hull_rows(
         chosen = {means[i]["cell_key"] for i in on_it}
         for row in group:
             if row["cell_key"] in chosen:
-                yield {**row, "codec": name, "preset": "hull", "q": None, "codec_version": _version(members)}
+                yield {**row, "codec": name, "preset": _PRESET, "q": None, "codec_version": _version(members)}
 
 
 _MADE_OF = "hull of "
