@@ -20,7 +20,7 @@ class Pooled:
 
 
 def pool(series: Series, info: MetricInfo) -> list[Pooled]:
-    """Mean, 5th percentile and worst frame, and what else the field pools this metric by.
+    """Mean, what 95 % of the frames reach, and worst frame, and what else the field pools this metric by.
 
     `p5` is the score that 95 % of the frames reach or better: for lower-is-better metrics the 95th percentile.
     `harmonic_mean` is libvmaf's: of score + 1. `root_mean` is XPSNR's: the decibels of the mean root of the error. A
