@@ -15,6 +15,7 @@ from test_report_cost import TIMED
 
 from evalsuite.report import complexity, provenance
 from evalsuite.report.build import build_report
+from evalsuite.report.cost import cost_rows
 from evalsuite.report.merge import merge
 from evalsuite.results.load import read_run
 
@@ -54,6 +55,10 @@ def test_a_codec_behind_a_channel_stands_nowhere(tmp_path: Path) -> None:
     without = standings(tmp_path / "without")
     assert [row.codec.label for row in behind.rows] == ["vvenc", "x265", "x264"]
     assert [row.percent for row in behind.rows] == [row.percent for row in without.rows]
+    report = merge([read_run(tmp_path / "behind" / "run")])
+    # What went through the channel is what was encoded without it.
+    assert complexity.conditions(report)[0].startswith("0 of 140 encodes")  # of three codecs, and four decodes
+    assert [(row.codec.label, row.what) for row in cost_rows(report)][6:] == [("x265@2%", "decode")]
 
 
 def test_a_hull_costs_nothing_of_its_own(tmp_path: Path) -> None:

@@ -118,7 +118,13 @@ def _against(report: Report, anchor: str, metric: Metric) -> dict[str, Group]:
 
 def conditions(report: Report) -> list[str]:
     """How the times were taken, in sentences: company, threads, machines."""
-    efforts = [point.cost.effort(what) for point in report.own_points for what in SIDES]
+    behind = {codec.label for codec in report.codecs if codec.is_behind_channel}  # their encodes are another codec's
+    efforts = [
+        point.cost.effort(what)
+        for point in report.own_points
+        for what in SIDES
+        if not (what == "encode" and point.codec in behind)
+    ]
     timed = [effort.alone for effort in efforts if effort.cpu_s is not None]
     said = ["Everything ran alone."]
     if not all(timed):

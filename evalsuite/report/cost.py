@@ -103,8 +103,13 @@ class DelayRow:
 
 
 def cost_rows(report: Report) -> list[CostRow]:
-    """Two rows for each codec that was run, in the report's order."""
-    return [_cost_row(report, codec, points, what) for codec, points in _by_codec(report) for what in SIDES]
+    """Two rows for each codec that was run, in the report's order; one behind a channel encodes nothing of its own."""
+    return [
+        _cost_row(report, codec, points, what)
+        for codec, points in _by_codec(report)
+        for what in SIDES
+        if not (what == "encode" and codec.is_behind_channel)
+    ]
 
 
 def _cost_row(report: Report, codec: Codec, points: list[Point], what: str) -> CostRow:

@@ -123,7 +123,7 @@ def _scaled(value: float | None, times: float) -> float | None:
 def _grouped(report: Report) -> dict[tuple[int, float, str], list[Point]]:
     """Points by codec and rate, in order: a rate is a target that sequences share, else its rank among each one's."""
     by_sequence: dict[str, list[Point]] = {}
-    for point in report.points:
+    for point in report.own_points:
         by_sequence.setdefault(point.sequence, []).append(point)
     each = [places(own) for own in by_sequence.values()]
     targets = [[place for place in own if place.target is not None] for own in each]

@@ -26,6 +26,7 @@ from evalsuite.report.numbers import number
 from evalsuite.report.publications import match_sequences
 from evalsuite.report.relative import relative_curves
 from evalsuite.results.bdrows import BDRow
+from evalsuite.results.hull import is_hull
 from evalsuite.results.load import RunResults
 from evalsuite.results.losscurve import is_channel
 from evalsuite.results.tables import bd_table
@@ -91,9 +92,12 @@ class _Labelled:
 
     def entries(self, key: str) -> Iterator[dict[str, Any]]:
         """A list of the summary, relabelled. Its cell, or its rate, tells presets of one codec apart."""
-        by_cell = dict(zip(self.points["cell_key"], self.points["codec"], strict=True))
-        rates = zip(*(self.points[name] for name in ("named", "sequence", "q", "bpp")), strict=True)
-        by_rate = dict(zip(rates, self.points["codec"], strict=True))
+        # A hull has the cells of other codecs once more, and is not what was encoded.
+        hulls = [str(entry["name"]) for entry in self.run.summary["codecs"] if is_hull(entry)]
+        points = self.points[~self.points["named"].isin(hulls)]
+        by_cell = dict(zip(points["cell_key"], points["codec"], strict=True))
+        rates = zip(*(points[name] for name in ("named", "sequence", "q", "bpp")), strict=True)
+        by_rate = dict(zip(rates, points["codec"], strict=True))
         for entry in self.run.summary.get(key, ()):
             fresh = dict(entry)
             for field, names in (

@@ -218,7 +218,7 @@ def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
             over = ((0.0, first.clean), *((100 * one.rate, one.lossy) for one in held))
             drawn.append(Line(", ".join(words), report.place(first.codec), over))
         unit = next(one.unit for one in found if one.metric == metric)
-        yield line_chart(f"{metric}, {unit}" if unit else metric, "packets lost, %", drawn)
+        yield line_chart(f"{metric}, {unit}" if unit else metric, "rate of the channel, %", drawn)
 
 
 def _adaptation(report: Report, points: Sequence[RatePoint]) -> Iterator[tuple[str, tuple[LineChart, ...]]]:

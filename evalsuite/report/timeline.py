@@ -36,7 +36,7 @@ Series = Mapping[str, tuple[Frames, Scores]]
 
 def per_frame(report: Report) -> tuple[Metric, ...]:
     """The metrics with a better and a worse that have statistics over frames."""
-    held = {label for point in report.points for label, score in point.scores.items() if "worst" in score.values}
+    held = {label for point in report.own_points for label, score in point.scores.items() if "worst" in score.values}
     return tuple(metric for metric in report.judged if metric.label in held)
 
 
@@ -155,7 +155,7 @@ class Rate:
 
 def _rates(report: Report, shown: Sequence[str]) -> dict[str, list[Rate]]:
     """The rates of each sequence."""
-    return {name: _of_sequence(report, [one for one in report.points if one.sequence == name]) for name in shown}
+    return {name: _of_sequence(report, [one for one in report.own_points if one.sequence == name]) for name in shown}
 
 
 def _of_sequence(report: Report, points: list[Point]) -> list[Rate]:
@@ -186,7 +186,7 @@ class Bounds:
             return sum(min(most, lengths[one.sequence]) * len(metrics & one.scores.keys()) for one in points)
 
         longest = max((lengths[name] for name in shown), default=0)
-        if values(MOST_FRAMES, list(report.points)) <= MOST_VALUES:
+        if values(MOST_FRAMES, list(report.own_points)) <= MOST_VALUES:
             return cls(True, MOST_FRAMES, longest)
         rates = [rate for own in _rates(report, shown).values() for rate in _ends(own)]
         left = [cell.point for rate in rates for cell in rate.cells]

@@ -33,5 +33,5 @@ def token_codecs(report: Report) -> tuple[str, ...]:
 def tokenized(report: Report) -> Tokenized | None:
     """Who has tokens; None where no codec has any."""
     codecs = token_codecs(report)
-    without = tuple(codec.label for codec in report.codecs if codec.label not in codecs)
+    without = tuple(codec.label for codec in report.codecs if codec.label not in codecs and not codec.is_hull)
     return Tokenized(codecs, without) if codecs else None

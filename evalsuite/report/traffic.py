@@ -86,7 +86,7 @@ def streams(report: Report) -> dict[str, Stream]:
     Raises:
         StoreError: a frames.parquet that should have them is missing, damaged or of another run.
     """
-    points = {point.cell_key: point for point in report.points}
+    points = {point.cell_key: point for point in report.own_points}
     rates = frame_rates(report)
     found: dict[str, Stream] = {}
     for run in report.runs:
@@ -181,7 +181,7 @@ def documents(report: Report, sequences: Iterable[str]) -> Iterator[tuple[str, d
     """What the plots of each sequence draw, with the name of its file."""
     known = streams(report)
     for place, name in enumerate(sequences):
-        yield f"traffic-{place}", _document([one for one in report.points if one.sequence == name], known)
+        yield f"traffic-{place}", _document([one for one in report.own_points if one.sequence == name], known)
 
 
 def _document(points: Iterable[Point], known: Mapping[str, Stream]) -> dict[str, Any]:
