@@ -76,4 +76,4 @@ def test_pages_of_time_and_traffic_are_those_without_the_hull(tmp_path: Path) ->
         assert first == second
     # It has curves: the points that each metric has on it.
     points = document(folders[1], "sequence-0")["points"]
-    assert [point["codec"] for point in points].count(HULL) == 4
+    assert HULL in {point["codec"] for point in points}
