@@ -162,6 +162,8 @@ class Sequence:
     origin: str = ""
     """Where the file came from, in words: package and path, URL or local file."""
     hdr: HdrMetadata = NO_HDR_METADATA
+    unsteady: str = ""
+    """Why `frame_rate` is not what a viewer of the file sees, in words; empty where it is, or was not looked at."""
 
     @property
     def pixels(self) -> int:

@@ -87,6 +87,25 @@ class TestPrepare:
         times = [frame.pts for frame in _decoded(path)]
         assert len({b - a for a, b in pairwise(times)}) > 1
         assert_same(from_file(path).path, known_frames(VideoFormat(64, 48), 8))
+        # ffmpeg's fifth frame is at 28 / 25 s, the last at 49 / 25 s.
+        assert from_file(path).unsteady == "frame 7 at 1.960 s in place of 0.280 s"
+
+    @pytest.mark.parametrize("name", ["even.mkv", "even.mp4", "even.avi", "even.webm"])
+    @pytest.mark.parametrize("rate", ["25", "30000/1001", "60000/1001", "12.5"])
+    def test_a_constant_rate_is_seen_as_one(self, tmp_path: Path, name: str, rate: str) -> None:
+        path = tmp_path / name
+        codec = "libvpx" if name.endswith("webm") else "libx264"
+        run_ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x48:r={rate}", "-frames:v", "40", "-c:v", codec, path)
+        assert from_file(path).unsteady == ""
+
+    def test_another_rate_than_the_mean_of_mp4(self, tmp_path: Path) -> None:
+        # Every fourth frame of 30 a second: 7.5, but that the last one is as short as it was.
+        path = tmp_path / "fourth.mp4"
+        source = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=30:d=2", "-vf", "select='not(mod(n,4))'"]
+        run_ffmpeg(*source, "-fps_mode", "vfr", "-pix_fmt", "yuv420p", "-c:v", "libx264", path)
+        sequence = from_file(path)
+        assert sequence.frame_rate != Fraction(15, 2)
+        assert sequence.unsteady.startswith("frame 14 at 1.867 s in place of")
 
     def test_trap10_the_last_frames_of_a_reordered_stream_are_there(self, tmp_path: Path, y4m: Path) -> None:
         path = tmp_path / "reordered.mp4"

@@ -201,6 +201,14 @@ def test_what_is_not_planar_ycbcr_is_refused_by_name(tmp_path: Path, pixel_forma
     assert "convert it" in str(caught.value.fix)
 
 
+def test_a_raw_file_whose_name_does_not_tell_is_told_how_to_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "noise.bin"
+    path.write_bytes(bytes(range(256)) * 54)
+    with pytest.raises(MediaError) as caught:
+        open_video(path, Geometry(64, 48, Fraction(25)))
+    assert "name it .yuv, .raw or .rgb" in str(caught.value.fix)
+
+
 @pytest.mark.parametrize("name", ["frames.bin", "download", "frames.v1"])
 def test_a_raw_file_of_any_name_is_read_by_its_geometry(tmp_path: Path, name: str) -> None:
     format = VideoFormat(64, 48)

@@ -69,6 +69,8 @@ def add_dataset(
         return
     for one in sequences:
         echo(f"{one.name}: {one.format}, {one.frame_rate} frames/s, {one.frames} frames, {one.colour}")
+        if one.unsteady:
+            say(f"{one.name} is not of a constant frame rate: {one.unsteady}")
     echo(f"wrote {path}: use it with --dataset {name}")
 
 

@@ -141,6 +141,7 @@ def print_run(finished: Finished, page: Path) -> None:
     from evalsuite.results.load import read_run
     from evalsuite.results.losscurve import losses
     from evalsuite.results.trained import trained_on
+    from evalsuite.results.unsteady import unsteady
 
     anchor = finished.plan.anchor
     means = [row for row in finished.bd_rate if row.sequence == "*"]
@@ -150,8 +151,8 @@ def print_run(finished: Finished, page: Path) -> None:
         echo_folded(f"{info.name} = {info.definition}")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         echo(f"≠ {test} against {anchor}: {unlike}")
-    entries = (((one["name"], one) for one in finished.summary[key]) for key in ("codecs", "sequences"))
-    for said in trained_on(*entries):
+    codecs, sequences = ([(one["name"], one) for one in finished.summary[key]] for key in ("codecs", "sequences"))
+    for said in (*trained_on(codecs, sequences), *unsteady(sequences)):
         echo(said)
     _say_reasons(finished.bd_rate)
     print_losses(losses(read_run(finished.folder)))

@@ -311,6 +311,7 @@ def _sequence(sequence: Sequence) -> dict[str, Any]:
         "width": sequence.format.width,
         "height": sequence.format.height,
         "frame_rate": str(sequence.frame_rate),
+        "unsteady": sequence.unsteady,
         "frames": sequence.frames,
         "bit_depth": sequence.format.bit_depth,
         "chroma": sequence.format.chroma,

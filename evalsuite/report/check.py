@@ -74,7 +74,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "decode": (list,),
         "scale": (dict, *_GAP),
     },
-    "sequences": {"dataset": _TEXT, "tags": (list,), "traits": (list,), "cuts": (list, *_GAP)},
+    "sequences": {"dataset": _TEXT, "unsteady": _TEXT, "tags": (list,), "traits": (list,), "cuts": (list, *_GAP)},
     "metrics": {"range": (list,)},
 }
 _RECORDS: dict[str, dict[str, tuple[type, ...]]] = {

@@ -33,6 +33,7 @@ from evalsuite.report import (
 )
 from evalsuite.report.model import Report
 from evalsuite.results.trained import trained_on
+from evalsuite.results.unsteady import unsteady
 
 Context = Mapping[str, Any]
 
@@ -155,6 +156,7 @@ def _overview(report: Report) -> Context:
         "trained_on": trained_on(
             ((codec.said, codec.facts) for codec in report.codecs), ((one.label, one.facts) for one in report.sequences)
         ),
+        "unsteady": unsteady((one.label, one.facts) for one in report.sequences),
         "differences": tables.differences(report.codecs),
         "glance": provenance.glance(report),
         "ranked": len(report.compared) > 1 and bool(report.judged),

@@ -16,7 +16,8 @@ from evalsuite.sources.manifest import Dataset, SequenceEntry, parse_manifest
 from evalsuite.sources.pinning import refreshed, source_pin, with_pins
 from evalsuite.sources.prepare import Plan, Prepared, count_frames, find_y4m, prepare_y4m, remember
 from evalsuite.sources.probe import Probe, check_fits, probe
-from evalsuite.sources.reader import open_video
+from evalsuite.sources.reader import ContainerReader, open_video
+from evalsuite.sources.steady import unsteady
 from evalsuite.sources.tags import Stated, resolve_colour
 from evalsuite.sources.y4m import Geometry, RawReader, Y4MReader
 from evalsuite.types import Sequence
@@ -234,6 +235,7 @@ def from_file(
         colour=colour,
         origin=str(path.absolute()),
         hdr=reader.told.hdr,
+        unsteady=unsteady(path, reader.frame_rate) if isinstance(reader, ContainerReader) else "",
     )
 
 

@@ -102,7 +102,12 @@ def open_video(path: Path, geometry: Geometry | None = None, *, is_raw: bool = F
                 fix="give --size WxH, --fps and --pixel-format, or use a Y4M file",
             )
         return RawReader(path, geometry)
-    return ContainerReader(path)
+    try:
+        return ContainerReader(path)
+    except MediaError as error:
+        if geometry is not None and suffix not in CONTAINER_SUFFIXES:
+            error.fix = "if it is raw video, which has no header, name it .yuv, .raw or .rgb"
+        raise
 
 
 class ContainerReader:
