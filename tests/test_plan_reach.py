@@ -161,6 +161,9 @@ def test_one_name_of_two_in_several_runs_is_refused(tmp_path: Path, column: str,
     run = read_run(write_sample(tmp_path / "run", codecs=["x265"], sequences=["face"]))
     other = replace(run, points=run.points.assign(**{column: value}))
     assert rate_points([run, run])
+    rebuilt = {**run.summary, "codecs": [{**run.summary["codecs"][0], "recipe_sha256": "another"}]}
+    with pytest.raises(RequestError, match="two different codecs named x265"):
+        rate_points([run, replace(run, summary=rebuilt)])
     with pytest.raises(RequestError, match=words) as refused:
         rate_points([run, other])
     assert column in str(refused.value)

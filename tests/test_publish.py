@@ -302,6 +302,9 @@ def test_an_earlier_site_is_replaced_and_nothing_else_is(entries, tmp_path):
     (other / "thesis.tex").touch()
     with pytest.raises(RequestError, match="not a site, and it is not empty"):
         build_site([BOARD], entries, other)
+    (other / "site.json").write_text('{"name": "my own"}')  # a name that is anybody's
+    with pytest.raises(RequestError, match="not a site, and it is not empty"):
+        build_site([BOARD], entries, other)
     assert (other / "thesis.tex").exists()
     assert not list(tmp_path.glob(".publishing*"))
     with pytest.raises(RequestError, match="cannot be called badges"):

@@ -66,6 +66,10 @@ def test_a_report_that_was_made_before_there_was_a_marker_is_replaced(tmp_path):
     ("name", "with_pictures", "words"),
     [
         ("summary.json", False, "no summary of a run"),
+        ("results.parquet", False, "no results.parquet of a run"),
+        ("frames.parquet", False, "no frames.parquet of a run"),
+        ("bd_rate.csv", False, "no bd_rate.csv of a run"),
+        ("report/report.json", False, "not a report"),
         ("report/index.html", False, "not a report"),
         ("report/data/app.js", True, "not a report"),
         ("pictures/holiday.jpg", True, "no folder of pictures"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_page import build
-from report_sample import SEQUENCES, write_sample
+from report_sample import SEQUENCES, failure, write_sample
 
-from evalsuite.report.merge import distinct_labels
+from evalsuite.report.merge import distinct_labels, merge
+from evalsuite.results.load import read_run
 
 
 def test_runs_of_the_same_codecs_become_one_table(tmp_path):
@@ -49,6 +52,22 @@ def test_trap05_of_two_bitstreams_at_one_q_the_later_is_shown_whole(tmp_path):
     assert sorted(rates["a"]) == sorted(rates["b"])
     scored = [point["codec"] for point, score in zip(data["points"], data["scores"]["vmaf"], strict=True) if score]
     assert set(scored) == {"a"}
+
+
+def test_what_failed_before_it_had_a_bitstream_is_told_of_the_codec_that_failed(tmp_path):
+    def run(name, **options):
+        return write_sample(tmp_path / name, codecs=["a", "b"], sequences=["face"], metrics=["vmaf"], **options)
+
+    failed = [failure(codec=codec, sequence="face", q=q, cell_key="") for codec, q in (("a", 40.0), ("b", 34.0))]
+    broken = read_run(run("one", failures=failed))
+    lost = broken.points["cell_key"].isin(["a|0|face|40.0", "b|1|face|34.0"])
+    nothing = {"cell_key": "", "status": "failed", "score": None, "bpp": None, "kbps": None, "bytes": None}
+    points = broken.points.copy()
+    for column, value in nothing.items():
+        points.loc[lost, column] = value
+    broken = replace(broken, points=points)
+    assert [(one["codec"], one["q"]) for one in merge([broken]).failures] == [("a", 40.0), ("b", 34.0)]
+    assert merge([broken, read_run(run("two"))]).failures == ()
 
 
 def test_metrics_of_two_runs_stand_at_the_same_points(tmp_path):

@@ -19,6 +19,7 @@ from evalsuite.planning.playing import Play
 from evalsuite.planning.said import assumed, headlines
 from evalsuite.planning.savings import Change
 from evalsuite.planning.simulate import Level
+from evalsuite.results.folder import is_document
 
 SCHEMA = 1
 JSON, PARQUET = "forecast.json", "forecast.parquet"
@@ -72,8 +73,13 @@ def check_folder(folder: Path) -> None:
     Raises:
         RequestError: it holds other things.
     """
+    # A forecast is beside nothing of a run or a report.
     foreign = any((folder / name).exists() for name in ("report.json", "summary.json"))
-    if folder.is_dir() and any(folder.iterdir()) and (foreign or not (folder / JSON).is_file()):
+    if (
+        folder.is_dir()
+        and any(folder.iterdir())
+        and (foreign or not is_document(folder / JSON, ("schema", "seed", "plays")))
+    ):
         raise RequestError(
             "this is not a forecast, and it is not empty: its files would be replaced",
             where=folder,

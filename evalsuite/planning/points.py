@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalsuite.errors import RequestError
+from evalsuite.results.layout import CODEC_IDENTITY
 from evalsuite.results.load import RunResults
 from evalsuite.results.losscurve import behind_channels
 
@@ -117,7 +118,7 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
         RequestError: no run has any, or two have other codecs or other frames under one name.
     """
     found: list[RatePoint] = []
-    named: dict[tuple[str, str], tuple[object, ...]] = {}
+    named: dict[tuple[str, str], tuple[str, ...]] = {}
     for run in runs:
         listed = run.summary["sequences"]
         traits = {one["name"]: frozenset([*one.get("tags", ()), *one.get("traits", ())]) for one in listed}
@@ -140,16 +141,23 @@ def rate_points(runs: Iterable[RunResults]) -> list[RatePoint]:
     return joined(found)
 
 
-_CODEC = ("preset", "codec_version", "structure", "intra_period", "threads", "internal_bit_depth")
+_OF_ROWS = ("preset", "codec_version")
+_CODEC = (*_OF_ROWS, *(key for key in CODEC_IDENTITY if key not in ("preset", "version")))
 _SEQUENCE = ("source_sha256", "frames")
 
 
-def _check_names(named: dict[tuple[str, str], tuple[object, ...]], point: RatePoint, row: pd.Series) -> None:
+def _check_names(named: dict[tuple[str, str], tuple[str, ...]], point: RatePoint, row: pd.Series) -> None:
     """Refuse one name of two: their points are of no one curve, and one is played at what is measured of the other."""
-    for what, name, columns in (("codec", point.codec, _CODEC), ("sequence", point.sequence, _SEQUENCE)):
-        own = tuple(None if pd.isna(row[column]) else row[column] for column in columns)
+    # Facts are by name, of whichever preset comes first.
+    told = {**point.facts, **row[list(_OF_ROWS)]}
+    sides: tuple[tuple[str, str, tuple[str, ...], Mapping[Any, Any]], ...] = (
+        ("codec", point.codec, _CODEC, told),
+        ("sequence", point.sequence, _SEQUENCE, row.to_dict()),
+    )
+    for what, name, keys, facts in sides:
+        own = tuple(str(facts.get(key)) for key in keys)
         known = named.setdefault((what, name), own)
-        if differs := [f"{column} {a}, {b}" for column, a, b in zip(columns, known, own, strict=True) if a != b]:
+        if differs := [f"{key} {a[:60]}, {b[:60]}" for key, a, b in zip(keys, known, own, strict=True) if a != b]:
             raise RequestError(
                 f"these runs have two different {what}s named {name}",
                 got="; ".join(differs),

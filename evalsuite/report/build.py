@@ -15,6 +15,7 @@ from evalsuite.errors import AssetError, RequestError
 from evalsuite.report import data, page, pictures
 from evalsuite.report.merge import merge
 from evalsuite.report.model import Report
+from evalsuite.results.folder import check_results, is_document
 from evalsuite.results.load import RunResults, read_run
 from evalsuite.viewing.pictures import check_place
 
@@ -100,28 +101,16 @@ def check_run_folder(folder: Path, *, with_pictures: bool) -> None:
         with_pictures: whether the run makes pictures too.
 
     Raises:
-        RequestError: there is something else in place of its summary, report or pictures.
+        RequestError: there is something else in place of its results, report or pictures.
     """
-    summary = folder / "summary.json"
-    if summary.exists() and not _is_summary(summary):
-        raise RequestError(
-            "this is no summary of a run, and it would be replaced", where=summary, fix="give another folder with --out"
-        )
+    check_results(folder)
     _check_folder(folder / "report")
     if with_pictures:
         check_place(folder)
 
 
-def _is_summary(path: Path) -> bool:
-    try:
-        known = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(known, dict) and {"schema", "request", "run"} <= known.keys()
-
-
 def _is_report(folder: Path) -> bool:
-    if (folder / MARKER).is_file():
+    if is_document(folder / MARKER, ("schema", "evalsuite")):
         return True
     try:
         with (folder / "index.html").open("rb") as page:

@@ -27,25 +27,11 @@ from evalsuite.report.publications import match_sequences
 from evalsuite.report.relative import relative_curves
 from evalsuite.results.bdrows import BDRow
 from evalsuite.results.hull import is_hull
+from evalsuite.results.layout import CODEC_IDENTITY
 from evalsuite.results.load import RunResults
 from evalsuite.results.losscurve import is_channel
 from evalsuite.results.tables import bd_table
 
-_CODEC_IDENTITY = (
-    "preset",
-    "version",
-    "binary_sha256",
-    "recipe_sha256",
-    "files",
-    "structure",
-    "intra_period",
-    "threads",
-    "rate_control",
-    "internal_bit_depth",
-    "lookahead",
-    "delay",
-    "rate_source",
-)
 _METRIC_IDENTITY = ("version", "unit", "higher_is_better")
 
 _FIGURE_DECIMALS = {"": 3, "bit": 2, "tokens": 1, "codes": 1}
@@ -95,7 +81,8 @@ class _Labelled:
         # A hull has the cells of other codecs once more, and is not what was encoded.
         hulls = [str(entry["name"]) for entry in self.run.summary["codecs"] if is_hull(entry)]
         points = self.points[~self.points["named"].isin(hulls)]
-        by_cell = dict(zip(points["cell_key"], points["codec"], strict=True))
+        cells = points[points["cell_key"] != ""]  # what failed before it had a bitstream has none
+        by_cell = dict(zip(cells["cell_key"], cells["codec"], strict=True))
         rates = zip(*(points[name] for name in ("named", "sequence", "q", "bpp")), strict=True)
         by_rate = dict(zip(rates, points["codec"], strict=True))
         for entry in self.run.summary.get(key, ()):
@@ -125,7 +112,7 @@ def merge(results: ListOf[RunResults]) -> Report:
         check_run(result)
     runs = tuple(Run(label, run.summary, run) for label, run in zip(run_labels(results), results, strict=True))
     several = _several(runs)
-    codecs = _labels(runs, "codecs", _CODEC_IDENTITY, several)
+    codecs = _labels(runs, "codecs", CODEC_IDENTITY, several)
     matches = match_sequences(runs)
     labels = distinct_labels(matches.identities)
     sequences = {

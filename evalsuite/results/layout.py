@@ -25,6 +25,23 @@ def _fields(kind: pa.DataType, names: str, *, nullable: bool = False) -> list[pa
     return [pa.field(name, kind, nullable=nullable) for name in names.split()]
 
 
+CODEC_IDENTITY = (
+    "preset",
+    "version",
+    "binary_sha256",
+    "recipe_sha256",
+    "files",
+    "structure",
+    "intra_period",
+    "threads",
+    "rate_control",
+    "internal_bit_depth",
+    "lookahead",
+    "delay",
+    "rate_source",
+)
+"""Keys of an entry among the `codecs` of summary.json by which one name in two runs is one codec."""
+
 POINTS_SCHEMA = pa.schema(
     [
         *_fields(pa.string(), "codec preset sequence dataset tags"),

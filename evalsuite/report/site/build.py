@@ -36,6 +36,7 @@ from evalsuite.results.entries_rank import Standing
 from evalsuite.results.entry import FILES, Entry, codec_slug
 from evalsuite.results.entry_files import bd_rows
 from evalsuite.results.entry_schema import SchemaName, schema_text
+from evalsuite.results.folder import is_document
 from evalsuite.results.load import RunResults, read_run
 
 MARKER = "site.json"
@@ -87,7 +88,8 @@ def build_site(boards: Sequence[Board], entries: Path, out: Path, base_url: str 
     for board in boards:
         if board.name in _RESERVED:
             raise RequestError(f"a board cannot be called {board.name} on a site", fix="give it another name")
-    if out.exists() and not (out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))):
+    is_site = is_document(out / MARKER, ("schema", "evalsuite", "boards"))
+    if out.exists() and not (out.is_dir() and (is_site or not any(out.iterdir()))):
         raise RequestError("this is not a site, and it is not empty", where=out, fix="give --out a new folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from evalsuite import provenance
 from evalsuite.errors import RequestError, did_you_mean
+from evalsuite.results.folder import check_results
 from evalsuite.results.load import write_results
 from evalsuite.results.published import awcy, compressai, dcvc, table
 from evalsuite.results.published.base import Given, Publication, PublishedPoint, Source
@@ -56,10 +57,12 @@ def import_published(
         command: what was typed, for the record.
 
     Raises:
-        RequestError: an unknown format, a file that is not of it, or a fact that is missing or contradicted.
+        RequestError: a folder with files that are no run's; an unknown format,
+            a file that is not of it, or a fact that is missing or contradicted.
         StoreError: the folder cannot be written.
     """
     started, cpu_started = time.time(), time.process_time()
+    check_results(out)
     if format not in FORMATS:
         raise RequestError(f"unknown format {format!r}", fix=did_you_mean(format, FORMATS))
     publications = [FORMATS[format](path, given) for path in files]
