@@ -65,6 +65,11 @@ class Place:
         self._root = root.rstrip("/")
         self._is_folder = isinstance(self._system, LocalFileSystem)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder that it is; None of a service."""
+        return Path(self._root) if self._is_folder else None
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of each file below a folder, by its name from the address on.
 

@@ -69,6 +69,11 @@ def test_results_refuse_arguments_of_other_types(tmp_path: Path) -> None:
         results.bd_rate(5)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="no metric 5"):
         results.frames(metric=5)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match=r"no metric \['vmaf'\]"):
+        results.frames(metric=["vmaf"])  # type: ignore[arg-type]
+    for wrong in ("r2", 3, [results, 3], [], "", None):
+        with pytest.raises(RequestError, match="at least one run"):
+            evalsuite.plot_rd(wrong)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="the metric 5 is not among the results"):
         evalsuite.plot_rd(results, 5)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="the sequence 5 is not among the results"):
@@ -84,6 +89,7 @@ CURVE = ([9487.76, 4593.60, 2486.44, 1358.24], [40.037, 38.615, 36.845, 34.851])
         ({}, "direction is not known"),
         ({"metric": "vamf"}, "did you mean vmaf"),
         ({"metric": 5}, "metric must be text"),
+        ({"higher_is_better": "no"}, "higher_is_better must be True or False"),
         ({"metric": "psnr", "method": 5}, "unknown method 5"),
         ({"metric": "lpips", "higher_is_better": True}, "higher_is_better=False"),
         ({"metric": "psnr", "method": "linear"}, "unknown method"),

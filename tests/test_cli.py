@@ -103,6 +103,11 @@ def test_measure_prints_what_scripts_rely_on(tmp_path: Path) -> None:
     header, *rows = csv.read_text().splitlines()
     assert header == "frame,psnr_y,vmaf"
     assert len(rows) == 3
+    for given in (a, b):
+        before = given.read_bytes()
+        done = run("measure", str(a), str(b), "--metrics", "psnr_y", "--per-frame", str(given), expect=2)
+        assert "this file is read, and would be replaced" in done.stderr
+        assert given.read_bytes() == before
 
 
 def test_measure_tells_identical_from_good(tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_files_for_ci(sides):
     assert (sides / "out/report/index.html").is_file()
 
 
+@pytest.mark.parametrize("option", ["--junit", "--markdown"])
+@pytest.mark.parametrize("read", ["base/summary.json", "same/results.parquet", "gate.toml"])
+def test_what_is_read_is_not_replaced(sides, option, read):
+    before = (sides / read).read_bytes()
+    assert "would be replaced" in gate(sides, "same", option, read, expect=2).stderr
+    assert (sides / read).read_bytes() == before
+
+
 def test_sides_can_stand_in_the_file_of_rules(sides):
     (sides / "sub").mkdir()
     (sides / "sub/gate.toml").write_text('baseline = "../base"\ncandidate = "../same"\n' + RULES)

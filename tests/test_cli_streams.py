@@ -130,6 +130,30 @@ def test_ctrl_c_while_arguments_are_read_is_a_message(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (130, INTERRUPTED)
 
 
+@pytest.mark.parametrize(
+    "met",
+    [
+        # As a dataclass that is being made: Python itself notes an interrupt that leaves code made of text.
+        "exec('raise KeyboardInterrupt')",
+        # As an extension that is being read.
+        "try: raise KeyboardInterrupt\n    except BaseException as error: raise ImportError('failed') from error",
+    ],
+)
+def test_ctrl_c_in_what_is_read_ends_as_an_interrupt(tmp_path: Path, met: str) -> None:
+    code = f"from evalsuite.cli import app\ndef read():\n    {met}\napp._run = read\napp.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", INTERRUPTED)
+
+
+def test_a_folder_that_was_removed_is_a_message(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone} && rmdir {gone} && exec {sys.executable} -P -m evalsuite codecs list"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: the current folder is not there any more")
+
+
 SLOW = f"""
 {MET.splitlines()[0]}
 import sys

@@ -246,6 +246,24 @@ def test_a_damaged_store_is_not_exported(folder: Path, tmp_path: Path) -> None:
     assert held_at(address) == good
 
 
+def test_a_store_with_a_wrong_record_is_not_exported(folder: Path, tmp_path: Path) -> None:
+    execute(folder, "UPDATE decodes SET wall_s = 1e999")
+    with pytest.raises(StoreError, match="the store is wrong") as caught:
+        export(folder, str(tmp_path / "there"))
+    assert "check --repair" in str(caught.value.fix)
+    assert not (tmp_path / "there" / "store.json").exists()
+
+
+def test_a_store_and_its_export_are_two_folders(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="cannot be one folder"):
+        export(folder, str(folder))
+    assert not (folder / "store.json").exists()
+    export(folder, str(tmp_path / "there"))
+    with pytest.raises(RequestError, match="cannot be one folder"):
+        import_(str(tmp_path / "there"), tmp_path / "there")
+    assert not (tmp_path / "there" / "store.sqlite").exists()
+
+
 def held_at(address: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in address.rglob("*") if path.is_file()}
 

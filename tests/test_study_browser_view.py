@@ -102,6 +102,8 @@ def test_a_window_that_is_small_while_a_clip_plays_is_marked(tab, double):
     eventually(page, "document.querySelector('.clip.shown')?.currentTime > 0.05")
     page.set_viewport_size({"width": 88, "height": 800})
     eventually(page, "innerWidth === 88")
+    # What is undone before a frame is drawn, nobody sees; nor is the page told.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.set_viewport_size(LARGE)
     to_vote(page)
     page.keyboard.press("1")

@@ -130,10 +130,15 @@ def test_unanimous_stimuli_do_not_make_outliers():
 
 
 def beyond(scores: np.ndarray) -> list[bool]:
-    """BT.500-14 A1-2.3.1, written from the text: shares are of the votes that a subject gave."""
+    """BT.500-14 A1-2.3.1, written from the text: shares are of the votes that a subject gave.
+
+    Where all agree, every vote is as far from the mean as no deviation: those stimuli hold no outlier.
+    """
     above, below = np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
     for row in scores:
         votes = row[~np.isnan(row)]
+        if np.ptp(votes) == 0:
+            continue
         mean, deviation = votes.mean(), votes.std()
         reach = deviation * (2 if 2 <= kurtosis(votes, fisher=False) <= 4 else np.sqrt(20))
         above += (row >= mean + reach).sum(axis=1)
@@ -165,6 +170,24 @@ def test_subjects_are_rejected_by_the_votes_they_gave(repeated):
         assert [one.votes for one in found.opinions] == (~np.isnan(kept)).sum(axis=(1, 2)).tolist()
         out += expected[0]
     assert out > 3
+
+
+def test_unanimous_stimuli_reject_nobody_and_hide_nobody():
+    """As of hidden references, on which all vote 5."""
+    out = []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        scores = np.clip((rng.uniform(1.5, 4.5, (22, 1)) + rng.normal(0, 0.5, (22, 16))).round(), 1, 5)
+        scores[:, 1] = rng.integers(1, 6, 22)
+        scores = np.vstack([np.full((2, 16), 5.0), scores])
+        expected = beyond(scores[:, :, None])
+        found = analyse_ratings(ratings(scores), "bt500")
+        assert ["left out by the model" in one.remarks for one in found.subjects] == expected
+        kept = scores[:, ~np.array(expected)]
+        assert [one.mos for one in found.opinions] == pytest.approx(kept.mean(axis=1))
+        out.append(expected)
+    assert sum(one[1] for one in out) > 3
+    assert max(map(sum, out)) < 4
 
 
 def panel(seed: int, stimuli: int, subjects: int) -> tuple[np.ndarray, np.ndarray]:

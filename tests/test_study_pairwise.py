@@ -74,6 +74,18 @@ def test_a_prior_is_votes_on_each_side_of_each_compared_pair():
     assert found.scores[0] - found.scores[1] == pytest.approx(math.log(9.5 / 0.5), abs=1e-6)
 
 
+def test_a_lead_that_the_prior_alone_bounds_has_no_interval():
+    a, b = (Stimulus(name, "scene", name) for name in "ab")
+    (found,) = analyse_votes(Votes(tuple(Vote(f"s{place}", a, b, "a") for place in range(9))), prior=0.5)
+    assert (found.intervals, found.reason) == (
+        None,
+        "100 % of the resamples have a lead that nothing but the prior bounds",
+    )
+    mixed = Votes(tuple(Vote(f"s{place}", a, b, "ab"[vote]) for place in range(9) for vote in (0, 0, 1)))
+    (found,) = analyse_votes(mixed, prior=0.5)
+    assert found.intervals is not None
+
+
 def test_an_item_that_always_wins_has_no_score():
     wins = np.array([[0, 5, 5], [0, 0, 2], [0, 3, 0]], dtype=float)
     assert "no bound" in no_solution(wins)

@@ -43,6 +43,8 @@ def bd_rate(
         RequestError: rates or scores that are not real numbers; a metric that is not known, or no direction; an
             unknown method; a ceiling that makes no sense.
     """
+    if higher_is_better is not None:
+        higher_is_better = given.flag("higher_is_better", higher_is_better)
     if metric is not None:
         name = metric_name(given.text("metric", metric))
         known = KNOWN.get(name)

@@ -47,7 +47,7 @@ class Results(RunResults):
             StoreError: frames.parquet is missing, damaged or of another run.
         """
         for name, wanted in (("metric", metric), ("cell_key", cell_key)):
-            if wanted is not None and wanted not in (known := set(self.points[name])):
+            if wanted is not None and str(wanted) not in (known := set(self.points[name])):
                 raise RequestError(
                     f"these results have no {name} {wanted!r}",
                     where=self.folder,

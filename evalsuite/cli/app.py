@@ -5,8 +5,10 @@ What it can do is in `evalsuite.cli.commands`, which takes a moment to read: Ctr
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+from typing import NoReturn
 
 from evalsuite.cli.exitcodes import FAULT, INTERRUPTED, WRONG_REQUEST
 from evalsuite.cli.streams import guard_streams
@@ -20,6 +22,11 @@ def main() -> None:
     """Entry point of the `evalsuite` script."""
     guard_streams()
     try:
+        os.getcwd()  # noqa: PTH109 - a folder that was removed, which nothing here could say as well
+    except FileNotFoundError:
+        sys.stderr.write("error: the current folder is not there any more\n  to do: change to one that is\n")
+        sys.exit(WRONG_REQUEST)
+    try:
         _run()
     except KeyboardInterrupt:
         _end_interrupted()
@@ -32,7 +39,9 @@ def main() -> None:
         # Of help and of wrong usage; what commands raise is said in `evalsuite.cli.commands`.
         sys.stderr.write(f"error: {error}\n")
         sys.exit(WRONG_REQUEST)
-    except Exception:
+    except Exception as error:
+        if _is_interrupt(error):
+            _end_interrupted()
         # Exit code 1 means that a gate found a regression: a fault of ours must never look like one.
         import traceback
 
@@ -56,6 +65,17 @@ def _run() -> None:
         sys.stdout.flush()
 
 
-def _end_interrupted() -> None:
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C made an error of a module that was being read: extensions make an ImportError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _end_interrupted() -> NoReturn:
     sys.stderr.write("interrupted; what was finished is kept, the same command goes on from there\n")
-    sys.exit(INTERRUPTED)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # Where Ctrl-C met a module that makes code of text, as dataclasses do, Python would end by SIGINT, caught or not.
+    os._exit(INTERRUPTED)

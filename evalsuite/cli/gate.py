@@ -56,13 +56,14 @@ def gate(
     """
     from dataclasses import replace
 
-    from evalsuite.cli.output import print_json, write_text
+    from evalsuite.cli.output import check_output, print_json, write_text
     from evalsuite.errors import RequestError
     from evalsuite.results.gate.gate import run_gate
     from evalsuite.results.gate.rules import load_gate
     from evalsuite.results.gate.write import as_json as to_json
     from evalsuite.results.gate.write import as_junit, as_markdown
     from evalsuite.results.history import accept_run, open_run
+    from evalsuite.results.load import RESULT_FILES
 
     rules = load_gate(config)
     if undecided not in (None, "fail", "pass"):
@@ -75,6 +76,9 @@ def gate(
     )
     before = open_run(_side("baseline", baseline, rules.baseline, rules.path))
     after = open_run(_side("candidate", candidate, rules.candidate, rules.path))
+    read = (*(side.folder / name for side in (before, after) for name in RESULT_FILES), rules.path)
+    for written in (junit, markdown):
+        check_output(written, read)
     result = run_gate(rules, before, after)
     if report is not None:
         from evalsuite.report.build import build_report

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evalsuite.cli.exitcodes import NOT_WHOLE
-from evalsuite.cli.output import arrow, echo_folded, parse_geometry, print_json, print_table, say
+from evalsuite.cli.output import arrow, check_output, echo_folded, parse_geometry, print_json, print_table, say
 
 if TYPE_CHECKING:
     from evalsuite.engine.compare import Compared
@@ -53,6 +53,7 @@ def measure(
     from evalsuite.metrics.pooling import pool
     from evalsuite.metrics.registry import select
 
+    check_output(per_frame, (source, decoded))
     profiles = _profiles(profile)
     infos = {info.name: info for info in select(",".join([metrics, *(n for one in profiles for n in one.metrics)]))}
     result = compare_files(

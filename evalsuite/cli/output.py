@@ -111,6 +111,20 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
+def check_output(path: Path | None, given: Iterable[Path]) -> None:
+    """Refuse a file to write that is one to read.
+
+    Args:
+        path: what a command was asked to write; None for nothing.
+        given: what it reads, whether it is there or not.
+
+    Raises:
+        RequestError: it is one of them.
+    """
+    if path is not None and path.exists() and any(one.exists() and one.samefile(path) for one in given):
+        raise RequestError("this file is read, and would be replaced", where=path, fix="give another to write")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write what a command was asked to leave in a file.
 

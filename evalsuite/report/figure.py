@@ -68,9 +68,11 @@ def plot_rd(
 
     if x not in get_args(Rate):
         raise RequestError(f"the rate cannot be in {x!r}", expected=" or ".join(get_args(Rate)))
-    runs = [results] if isinstance(results, RunResults) else list(results)
-    if not runs:
-        raise RequestError("a figure needs at least one run", fix="give what evalsuite.load returns")
+    runs = [results] if isinstance(results, RunResults) else list(results) if isinstance(results, ListOf) else []
+    if not runs or not all(isinstance(run, RunResults) for run in runs):
+        raise RequestError(
+            "a figure needs at least one run", got=repr(results)[:80], fix="give what evalsuite.load returns"
+        )
     report = merge(runs)
     shown = _metric(report, metric)
     names = _sequences(report, sequence)

@@ -173,20 +173,21 @@ def _fitted(sureal: Any, model: ModelName, scores: NDArray[np.float64]) -> dict[
     found = _run(getattr(sureal, _CLASSES[model]), scores)
     if "observer_rejected" not in found:
         return found
-    rejected = _rejected(found, scores)
+    # Where bias is taken off first, no stimulus is unanimous.
+    rejected = _screened(sureal, scores) if model == "bt500" else _rejected(found, scores, scores)
     bias = np.array(found.get("observer_bias") or [0.0] * len(rejected), dtype=np.float64)
     kept = (scores - bias[None, :, None])[:, [not one for one in rejected]]
     return {**found, **_run(sureal.MosModel, kept), "observer_rejected": rejected}
 
 
-def _rejected(found: Mapping[str, Any], scores: NDArray[np.float64]) -> list[bool]:
-    """Whom BT.500-14 A1-2.3.1 rejects, by the counts that sureal made.
+def _rejected(found: Mapping[str, Any], counted: NDArray[np.float64], scores: NDArray[np.float64]) -> list[bool]:
+    """Whom BT.500-14 A1-2.3.1 rejects, by the counts that sureal made of some of the stimuli, or of all.
 
     sureal divides them by stimuli times repetitions, as if everybody had given that many votes: one repeated vote of
     anybody would halve what it finds of all.
     """
     given = (~np.isnan(scores)).sum(axis=(0, 2))
-    beyond = np.array(found["observer_rejected_1st_stats"]) * (scores.shape[0] * scores.shape[2])
+    beyond = np.array(found["observer_rejected_1st_stats"]) * (counted.shape[0] * counted.shape[2])
     one_sided = np.array(found["observer_rejected_2nd_stats"])  # NaN where no vote is beyond: no outlier
     rejected = [bool(one) for one in (beyond > _BEYOND * given) & (one_sided < _ONE_SIDED)]
     return [False] * len(rejected) if all(rejected) else rejected
@@ -267,7 +268,7 @@ def correlations_with_mean(scores: NDArray[np.float64]) -> list[float | None]:
 
 
 def _screened(sureal: Any, scores: NDArray[np.float64]) -> list[bool]:
-    """Whom BT.500 would reject, by the stimuli on which votes differ.
+    """Whom BT.500 rejects, by the stimuli on which votes differ.
 
     A stimulus on which all agree counts for sureal against every one of them, since a vote that equals the mean is as
     far from it as no standard deviation.
@@ -275,7 +276,7 @@ def _screened(sureal: Any, scores: NDArray[np.float64]) -> list[bool]:
     differing = scores[np.nanmax(scores, axis=(1, 2)) > np.nanmin(scores, axis=(1, 2))]
     if len(differing) < 2 or scores.shape[1] < 2:
         return [False] * scores.shape[1]
-    return _rejected(_run(sureal.BT500Model, differing), differing)
+    return _rejected(_run(sureal.BT500Model, differing), differing, scores)
 
 
 def _interval_holds(model: ModelName, voted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -302,7 +303,7 @@ def _unanimous(ratings: Ratings, model: str) -> tuple[str, ...]:
     alike = int((np.nanmax(ratings.scores, axis=(1, 2)) == np.nanmin(ratings.scores, axis=(1, 2))).sum())
     if not alike:
         return ()
-    return (f"all votes agree on {alike} stimuli: sureal counts those against every subject when it rejects some",)
+    return (f"all votes agree on {alike} stimuli: they count against nobody where subjects are rejected",)
 
 
 def _named(names: Sequence[str], chosen: Sequence[bool]) -> list[str]:

@@ -209,16 +209,20 @@ def _intervals(
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
     found, apart, unbounded = [], 0, 0
     for weights in drawn:
-        wins = _padded(np.tensordot(weights.astype(np.float64), by_subject, axes=1), prior)
+        given = np.tensordot(weights.astype(np.float64), by_subject, axes=1)
+        wins = _padded(given, prior)
         if not no_solution(wins):
             found.append(_fit(choix, wins, scores, _RESAMPLE_TOLERANCE))
+            # The prior bounds it, and so the interval would end where the prior does.
+            unbounded += bool(no_solution(given))
         elif _parts(wins) > 1:
             apart += 1
         else:
             unbounded += 1
     # Of more, the bound of the interval would be one of those that are not there.
     if apart + unbounded > tail(count, resamples) * resamples:
-        told = ((unbounded, "have a lead without a bound"), (apart, "fall into parts that no vote connects"))
+        lead = "have a lead that nothing but the prior bounds" if prior else "have a lead without a bound"
+        told = ((unbounded, lead), (apart, "fall into parts that no vote connects"))
         return None, ", ".join(f"{100 * some / resamples:.0f} % of the resamples {what}" for some, what in told if some)
     bounds = (interval(one, count) for one in np.array(found).T)
     return tuple(one for one in bounds if one is not None), ""

@@ -96,17 +96,24 @@ def merge_records(store: Store, other: sqlite3.Connection, bring: Bring, merged:
     Raises:
         StoreError: the database holds what no run has written.
     """
-    for rule in RULES:
-        if wrong := wrong_records(other, rule):
-            raise StoreError(
-                f"the store to take from is wrong: {rule.what}",
-                got=", ".join(wrong[:3]),
-                fix="`evalsuite store check --repair` it first",
-            )
+    check_records(other, "the store to take from is wrong")
     cells = other.execute("SELECT cell_key, sha256 FROM cells ORDER BY cell_key").fetchall()
     merging = _Merging(store, other, merged)
     for start in range(0, len(cells), _TOGETHER):
         merging.add(cells[start : start + _TOGETHER], bring)
+
+
+def check_records(database: sqlite3.Connection, what: str) -> None:
+    """Refuse a database that holds what no run has written.
+
+    Raises:
+        StoreError: it does; begins with `what`.
+    """
+    for rule in RULES:
+        if wrong := wrong_records(database, rule):
+            raise StoreError(
+                f"{what}: {rule.what}", got=", ".join(wrong[:3]), fix="`evalsuite store check --repair` it first"
+            )
 
 
 def add_run(store: Store, folder: Path, merged: Merged) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from evalsuite.engine.schema import SCHEMA, bring_up_to_date, version_of
 from evalsuite.engine.store import Store
 from evalsuite.engine.storefolder import BITSTREAMS, DATABASE
-from evalsuite.engine.upkeep.merge import Merged, add_run, merge_records
+from evalsuite.engine.upkeep.merge import Merged, add_run, check_records, merge_records
 from evalsuite.engine.upkeep.recover import corruption
 from evalsuite.errors import AssetError, RequestError, StoreError
 from evalsuite.files import is_verified, sha256_of
@@ -50,6 +50,7 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
     if not (folder / DATABASE).is_file():
         raise RequestError("there is no results store", where=folder, fix="give the folder of one")
     place = Place(address)
+    _check_apart(place, folder)
     with Store(folder) as store, store.guarded():
         (identity,) = store.database.execute("SELECT id FROM identity").fetchone()
         before = _manifest_before(place, replace=replace)
@@ -60,6 +61,8 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
                 fix="import it into this store first and give --replace, or give another address",
             )
         database = _snapshot(store)
+        with closing(sqlite3.connect(database)) as copy:
+            check_records(copy, "the store is wrong")
         found = Digest(sha256_of(database), database.stat().st_size)
         runs = {run.name: _digests(run) for run in kept_runs(folder)}
         manifest = Manifest(identity, found, runs)
@@ -81,6 +84,11 @@ def export(folder: Path, address: str, *, replace: bool = False) -> Exported:
         _tidy(place, before, manifest)
     changed_runs = {name.split("/")[1] for _, name, _ in of_runs}
     return Exported(len(bitstreams), len(changed_runs), is_new, sum(size for *_, size in files))
+
+
+def _check_apart(place: Place, folder: Path) -> None:
+    if place.folder is not None and place.folder.exists() and folder.exists() and place.folder.samefile(folder):
+        raise RequestError("a store and its export cannot be one folder", where=folder, fix="give another folder")
 
 
 def _manifest_before(place: Place, *, replace: bool) -> Manifest | None:
@@ -130,6 +138,7 @@ def import_(address: str, folder: Path) -> Merged:
         AssetError: the address cannot be read.
     """
     place = Place(address)
+    _check_apart(place, folder)
     manifest = read_manifest(place)
     if manifest is None:
         raise RequestError(
