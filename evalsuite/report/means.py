@@ -28,7 +28,8 @@ NOTHING = "There is no mean over sequences: no codec has a point at the same tar
 def document(report: Report) -> dict[str, Any]:
     """Points of the means, and the scores of each metric and token figure in their order: shaped as a sequence's."""
     by_sequence: dict[str, list[Point]] = {}
-    for point in report.points:
+    # A hull has other points for each metric: at one target they may be two, or another one on every sequence.
+    for point in report.own_points:
         by_sequence.setdefault(point.sequence, []).append(point)
     each = [places(points) for points in by_sequence.values()]
     grouped = _by_place(report, each)

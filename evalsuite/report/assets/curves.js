@@ -65,8 +65,6 @@ function targetLines(shown, state, colour) {
 }
 
 function layout(shown, data, state, colour) {
-  // Axes without a point would be plotly's invention.
-  const labelled = { showticklabels: shown.some((curve) => curve.drawn.length) };
   const metric = data.metrics.find((candidate) => candidate.name === state.metric);
   const figure = data.figures.find((candidate) => candidate.name === state.tokens);
   const tokenAxis = figure && { ...axisStyle(colour), type: state.scale, title: { text: escapeText(nameAndUnit(figure)) } };
@@ -74,8 +72,8 @@ function layout(shown, data, state, colour) {
     ...baseLayout(colour, narrowScreen.matches),
     dragmode: "zoom",
     shapes: targetLines(shown, state, colour),
-    xaxis: { ...(state.x === "tokens" ? tokenAxis : rateAxis(state, colour)), ...labelled },
-    yaxis: { ...axisStyle(colour), ...labelled, title: { text: `${escapeText(nameAndUnit(metric))}   ${metric.direction}` } },
+    xaxis: state.x === "tokens" ? tokenAxis : rateAxis(state, colour),
+    yaxis: { ...axisStyle(colour), title: { text: `${escapeText(nameAndUnit(metric))}   ${metric.direction}` } },
   };
 }
 
@@ -141,7 +139,7 @@ class Chart {
     const { all, shown, traces, layout, colour } = this.figure();
     drawLegends(all.map((curve) => curve.codec), this.state, this.change);
     byId("chart-text").textContent = describe(all, shown, this.state, this.data, loaded);
-    await Plotly.react(this.box, traces, layout, PLOT);
+    await drawPlot(this.box, traces, layout, PLOT);
     this.listen();
     this.relative?.draw(colour);
   }

@@ -36,6 +36,14 @@ const rateAxis = (state, colour) => ({
   ...(state.scale === "log" ? { dtick: "D2", tickformat: "~g" } : { rangemode: "tozero" }),
 });
 
+// Draws a plot. Where nothing is drawn, numbers on its axes would be plotly's invention.
+function drawPlot(box, traces, layout, config) {
+  const isEmpty = !traces.some((trace) => trace.y.some((value) => value !== null));
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis/.test(key));
+  const bare = isEmpty ? Object.fromEntries(axes.map((key) => [key, { ...layout[key], showticklabels: false }])) : {};
+  return Plotly.react(box, traces, { ...layout, ...bare }, config);
+}
+
 function baseLayout(colour, narrow) {
   return {
     autosize: true,

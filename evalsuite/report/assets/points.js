@@ -23,7 +23,7 @@ class LinkedPlots {
 
   async draw(box, traces, layout) {
     // Of a trace without points plotly draws nothing, and the traces and their groups would not pair.
-    await Plotly.react(box, traces.filter((trace) => trace.x.length), { ...layout, dragmode: false }, LINKED);
+    await drawPlot(box, traces.filter((trace) => trace.x.length), { ...layout, dragmode: false }, LINKED);
     this.equip(box);
   }
 

@@ -125,7 +125,7 @@ class Relative {
         },
       ],
       xaxis: {
-        ...axisStyle(colour), showticklabels: drawn.length > 0,
+        ...axisStyle(colour),
         title: { text: `${escapeText(nameAndUnit(this.metric))}   ${this.metric.direction}` },
       },
       // Ticks are chosen for the whole range: zooming keeps it.
@@ -156,7 +156,7 @@ class Relative {
     if (select) select.value = this.anchor;
     const { all, shown, traces, layout } = this.figure(colour);
     byId("relative-text").replaceChildren(...this.describe(all, shown));
-    Plotly.react(this.box, traces, layout, PLOT);
+    drawPlot(this.box, traces, layout, PLOT);
   }
 
   describe(all, shown) {

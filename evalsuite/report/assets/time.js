@@ -117,7 +117,7 @@ class Timeline {
         ? { yaxis2: { ...axisStyle(colour), type: this.state.scale, title: { text: "bits, kbit" }, domain: [0, 0.3], ...(linear ? { rangemode: "tozero" } : { dtick: "D2", tickformat: "~g" }) } }
         : {}),
     };
-    await Plotly.react(this.box, [...scores, ...bits], layout, PLOT);
+    await drawPlot(this.box, [...scores, ...bits], layout, PLOT);
   }
 
   labelled(cell) {

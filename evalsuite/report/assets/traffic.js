@@ -42,7 +42,7 @@ class Traffic {
     const colour = theme();
     const layout = { ...baseLayout(colour, narrowScreen.matches), dragmode: false };
     for (const [id, traces, axes] of this.overTime(shown, colour)) {
-      await Plotly.react(byId(id), traces, { ...layout, ...axes }, LINKED);
+      await drawPlot(byId(id), traces, { ...layout, ...axes }, LINKED);
       if (turn !== this.turn) return;
     }
     for (const [id, traces, axes] of this.overChannel(shown, colour)) {
@@ -79,6 +79,9 @@ class Traffic {
   // Each frame's value from its time to that of the next.
   steps(stream, values, words, colour) {
     const { line, marker } = strokes(stream.codec, colour);
+    // A mark stands at the beginning of a step, for as many frames as there is room for.
+    const every = Math.ceil(values.length / MOST_MARKS);
+    const sizes = values.flatMap((_, frame) => [frame % every ? 0 : marker.size, 0]);
     const seconds = (frame) => frame / stream.frameRate;
     const texts = values.map((_, frame) =>
       [nameAndNote(stream.codec), `frame ${frame}, ${seconds(frame).toFixed(2)} s`, words(frame)].map(escapeText).join("<br>"),
@@ -91,7 +94,7 @@ class Traffic {
       hoverinfo: "text",
       hovertext: texts.flatMap((text) => [text, text]),
       line: { ...line, width: 1.5 },
-      marker: { ...marker, maxdisplayed: MOST_MARKS },
+      marker: { ...marker, size: sizes },
     };
   }
 
