@@ -48,6 +48,10 @@ Status = Literal["ok", "infinite", "nan", "too_small", "not_applicable", "unavai
 """What a score is: a finite number, or the named reason that there is none."""
 
 
+LOWEST_RATE, HIGHEST_RATE = 1e-9, 1e6
+"""Rates that can be asked for, in bpp or kbps; the highest cannot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Colour:
     """How YCbCr code values turn into RGB, and what RGB means."""

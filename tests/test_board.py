@@ -73,6 +73,7 @@ def test_what_is_missing_is_named(field: str) -> None:
         ({"targets": {"bpp": []}}, "`targets` is not valid"),
         ({"targets": {"bpp": [0.1, 0.1]}}, "each once"),
         ({"targets": {"bpp": [0.1, -0.1]}}, "rates above 0"),
+        ({"targets": {"bpp": [1e-10]}}, "rates above 0"),
         ({"targets": {"bpp": [10**400]}}, "rates above 0"),
         ({"targets": {"bpp": [float("nan")]}}, "rates above 0"),
         ({"targets": {"mbps": [1]}}, "`targets` is not valid"),

@@ -198,6 +198,15 @@ def test_an_encoder_that_writes_nothing_now_and_then_is_run_again(
     assert encoded.usage.wall_s < 4
 
 
+def test_each_try_of_an_encoder_begins_without_what_the_last_one_left(
+    clip: Sequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ffmpeg without -y: it makes an empty file, and the next time it is in its way."""
+    recipe = script_recipe(monkeypatch, tmp_path, failing("encode pathlib.Path(sys.argv[3]).touch(exist_ok=False)"))
+    with pytest.raises(ProcessError, match="wrote nothing, 3 times"):
+        encode(recipe, clip, point(recipe), tmp_path / "s.bin")
+
+
 def test_an_encoder_that_writes_half_a_container_has_failed(
     clip: Sequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

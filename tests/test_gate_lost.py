@@ -167,6 +167,56 @@ def test_a_hull_of_fewer_points_has_lost_none(judged):
     assert only(judged(*runs, rate_rule(allowed=50), codec="x265:hull")).verdict == "pass"
 
 
+def test_a_variant_that_the_candidate_was_run_without(judged):
+    alone = [row | {"codec": "x265:hull", "q": None, "codec_version": "hull of x265, x265:fast"} for row in rows()]
+    after = [*rows(), *rows(codec="x265:fast"), *alone]
+    one = only(judged(with_hull(), after, rate_rule(allowed=50), codec="x265:hull"))
+    assert one.verdict == "undecided"
+    assert "x265:half: not in the candidate" in one.reason
+
+
+def test_points_of_a_hull_pair_as_those_of_its_variants(judged):
+    """They have no q, and those of the codec that others were matched to have no target."""
+    score = {"measure": "score", "metric": "vmaf", "allowed": 1}
+    for over in ("mean", "each"):
+        assert only(judged(with_hull(), with_hull(), score | {"over": over}, codec="x265:hull")).verdict == "pass"
+    lower = [row | {"score": row["score"] - 3 * (row["sequence"] == "jump")} for row in with_hull()]
+    one = only(judged(with_hull(), lower, score | {"over": "each"}, codec="x265:hull"))
+    assert (one.verdict, one.value) == ("fail", pytest.approx(3))
+
+
+def test_a_cell_that_failed_on_both_sides_was_not_lost(judged):
+    gone = {"status": "failed", "score": None, "bpp": None, "bytes": None}
+    both = changed(rows(), gone, q=[40], sequence=FOUR)
+    assert only(judged(both, both, rate_rule(allowed=5))).verdict == "pass"
+    assert only(judged(rows(), both, rate_rule(allowed=5))).verdict == "undecided"
+
+
+def test_a_try_of_the_search_that_failed_is_no_point(judged):
+    def targeted(points):
+        return [row | {"target_bpp": 0.005 * 2 ** ((40 - row["q"]) / 6)} for row in points]
+
+    tried = {"status": "failed", "score": None, "bpp": None, "bytes": None, "cell_key": "", "q": 23.5}
+    after = [*targeted(rows()), *(row | tried | {"target_bpp": None} for row in rows() if row["q"] == 22)]
+    result = judged(targeted(rows()), after, rate_rule(allowed=5))
+    assert only(result).verdict == "pass"
+    assert "bikes: q 23.5 failed in the candidate" in result.matches[0].missing
+    fewer = [row for row in after if row["q"] != 22]
+    one = only(judged(targeted(rows()), fewer, rate_rule(allowed=5)))
+    assert (one.verdict, "rate 0.04: not in the candidate" in one.reason) == ("undecided", True)
+
+
+def test_targets_that_are_near_each_other_pair_with_their_own(judged):
+    """Three targets within the tolerance of two targets for one."""
+    near = {16: 0.1, 22: 0.104, 28: 0.108, 34: 0.02, 40: 0.01}
+    before = [row | {"target_bpp": near[row["q"]]} for row in rows()]
+    score = {"measure": "score", "metric": "vmaf", "allowed": 5}
+    result = judged(before, [row for row in before if row["q"] != 28], score)
+    one = only(result)
+    assert (one.verdict, one.value) == ("undecided", 0)
+    assert "bikes: rate 0.108: not in the candidate" in result.matches[0].missing
+
+
 def test_lossless_that_is_lossless_no_more(judged):
     before = changed(rows(), {"score": math.inf, "status": "infinite"}, metric=["psnr_yuv"], q=[16])
     for rule in (rate_rule("psnr_yuv"), {"measure": "score", "metric": "psnr_yuv", "allowed": 1}):

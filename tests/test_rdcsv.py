@@ -155,6 +155,7 @@ def test_one_unknown_column_is_the_metric(read):
         ("codec,kbps,psnr\nx264,100,30\nx265,100,31\n", "several codecs in one file"),
         ("codec,preset,kbps,psnr\nx,fast,100,30\nx,slow,90,31\n", "several values of preset"),
         ("dataset,sequence,kbps,psnr\na,city,100,30\nb,city,90,31\n", "several values of dataset of city"),
+        ("dataset,sequence,kbps,psnr\na,city,100,30\n-,city,95,30\nb,city,90,31\n", "several values of dataset"),
         ("sequence,kbps,psnr\ncity,100,30\n,90,31\n", "line 3 names no sequence"),
         ('kbps,psnr\n"100,30\n', "not a CSV file"),
         (b"\x1a\x45\xdf\xa3\x01\x00\x00\xff", "not a CSV file"),
@@ -204,6 +205,12 @@ cells = st.sampled_from([*names, *values]) | st.text(max_size=4)
 def test_anything_like_a_table_is_read_or_refused(tmp_path, rows, delimiter, end):
     text = end.join(delimiter.join(row) for row in rows)
     read_any(tmp_path / "points.csv", text.encode("utf-8", "surrogatepass"))
+
+
+def test_a_value_that_is_missing_is_no_second_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("dataset,preset,kbps,psnr\na,fast,100,30\n-,,95,29.9\na,n/a,90,29.5\na,fast,80,29\n")
+    assert len(read_rd_csv(path).rows) == 4
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

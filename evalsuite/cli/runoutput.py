@@ -140,6 +140,7 @@ def print_run(finished: Finished, page: Path) -> None:
     """Print the tables of a run, what was done, and what failed."""
     from evalsuite.results.load import read_run
     from evalsuite.results.losscurve import losses
+    from evalsuite.results.profile import formula_of
     from evalsuite.results.trained import trained_on
     from evalsuite.results.unsteady import unsteady
 
@@ -147,15 +148,21 @@ def print_run(finished: Finished, page: Path) -> None:
     means = [row for row in finished.bd_rate if row.sequence == "*"]
     infos = {info.name: info for info in (*finished.plan.metrics, *finished.plan.profile_infos)}
     print_bd(means, infos)
+    results = read_run(finished.folder)
     for info in finished.plan.profile_infos:
         echo_folded(f"{info.name} = {info.definition}")
+        own = results.points[(results.points["metric"] == info.name) & (results.points["status"] == "ok")]
+        for without in dict.fromkeys(map(formula_of, own["reason"].fillna(""))):
+            names = ", ".join(own["sequence"][own["reason"].fillna("").map(formula_of) == without].unique())
+            if without:
+                echo_folded(f"- {names}: {without}, over what is left of the weights")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         echo(f"≠ {test} against {anchor}: {unlike}")
     codecs, sequences = ([(one["name"], one) for one in finished.summary[key]] for key in ("codecs", "sequences"))
     for said in (*trained_on(codecs, sequences), *unsteady(sequences)):
         echo(said)
     _say_reasons(finished.bd_rate)
-    print_losses(losses(read_run(finished.folder)))
+    print_losses(losses(results))
     if match := _rate_match(finished):
         echo(
             f"rate match: {match['within']} of {match['points']} points within {match['tolerance_percent']:g} %, "

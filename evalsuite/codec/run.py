@@ -121,6 +121,7 @@ def _encode(
     file_bytes = 0
     for _ in range(_TRIES):
         passes: list[Usage] = []
+        draft.unlink(missing_ok=True)  # some encoders refuse to replace a file, be it their own
         for command in commands:
             left = None if deadline is None else max(0.001, deadline - time.monotonic())
             if recipe.python:

@@ -13,7 +13,7 @@ from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.metrics.complexity import COSTS
 from evalsuite.results.profile import Profile
 from evalsuite.sources.colour import RGB_VERSION
-from evalsuite.types import MetricInfo, OperatingPoint, Sequence
+from evalsuite.types import HIGHEST_RATE, LOWEST_RATE, MetricInfo, OperatingPoint, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def parse_match(text: str | None, codecs: list[str]) -> Match:
             values = tuple(float(part) for part in rates[1].split(","))
         except ValueError:
             values = ()
-        if values and all(1e-9 <= value < 1e6 for value in values):
+        if values and all(LOWEST_RATE <= value < HIGHEST_RATE for value in values):
             return MatchRates(values, rates[2])
         raise RequestError(
             f"--match {text!r} is not a list of rates",

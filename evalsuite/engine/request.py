@@ -222,7 +222,8 @@ def run_request(request: Request, progress: Callable[[Event], None]) -> Finished
         }
         document = summary(plan, outcome, store, _as_json(request, plan), run)
         rows = list(result_rows(plan, outcome, store))
-        rows += [*rows_of_hulls(plan, rows), *failed_rows(plan, outcome)]
+        rows += failed_rows(plan, outcome)
+        rows += rows_of_hulls(plan, rows)
         # What a channel costs is told against the same bitstreams without it (evalsuite.results.losscurve).
         behind = {recipe.name for recipe in plan.recipes if recipe.channel}
         bd_rows = _bd_rows([row for row in rows if row["codec"] not in behind], plan.anchor)

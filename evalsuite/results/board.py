@@ -15,6 +15,7 @@ from evalsuite.codec.identity import digest_of
 from evalsuite.results.profile import PREFIX
 from evalsuite.sources import fields
 from evalsuite.sources.fields import Table
+from evalsuite.types import HIGHEST_RATE, LOWEST_RATE
 
 T = TypeVar("T")
 
@@ -189,8 +190,7 @@ def _targets(value: object) -> tuple[str, tuple[float, ...]]:
 
 
 def _is_rate(value: object) -> bool:
-    # The limits of `--match`.
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
+    return isinstance(value, int | float) and not isinstance(value, bool) and LOWEST_RATE <= value < HIGHEST_RATE
 
 
 def _versions(value: object) -> dict[str, str]:

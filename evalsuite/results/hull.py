@@ -98,7 +98,7 @@ def hull_rows(
     """Rows of results.parquet of a hull: for each sequence and metric the points on it, with all their statistics.
 
     Points have no q, since each is of another codec; their cell keys are those of the members. A metric without a
-    direction has no hull, and a point without a score lies on none.
+    direction has no hull, and a point without a score lies on none. Cells of members that failed are the hull's too.
 
     Args:
         rows: rows of the members, and of any others.
@@ -119,7 +119,8 @@ def hull_rows(
         )
         chosen = {means[i]["cell_key"] for i in on_it}
         for row in group:
-            if row["cell_key"] in chosen:
+            # A cell that failed before it had a rate may have been on it.
+            if row["cell_key"] in chosen or (row["status"] == "failed" and row["bpp"] is None):
                 yield {**row, "codec": name, "preset": _PRESET, "q": None, "codec_version": _version(members)}
 
 

@@ -184,10 +184,11 @@ def read_rd_csv(path: Path, metric: str | None = None) -> RDTable:
 
 def _check_one(path: Path, column: str, found: dict[str, list[str]]) -> None:
     """Refuse the points of several presets as one codec's, and those of several datasets as one sequence's."""
-    for sequence, values in found.items():
-        if len(set(values)) > 1:
+    for sequence, given in found.items():
+        values = {value for value in given if value.casefold() not in MISSING}
+        if len(values) > 1:
             where = f" of {sequence}" if sequence else ""
-            got = ", ".join(sorted(set(values)))
+            got = ", ".join(sorted(values))
             raise _bad(path, f"several values of {column}{where}", "the points of one in each file", got)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.results.comparable import likeness, sequence_key
@@ -129,14 +130,14 @@ def _match(baseline: RunResults, candidate: RunResults, before: str, after: str)
     tags: dict[str, tuple[str, ...]] = {}
     lost: dict[str, tuple[str, ...]] = {}
     ours, theirs = _rows(baseline, before), _rows(candidate, after)
+    absent = _absent(baseline, candidate, before, after)
+    missing += [f"{one}: not in the {CANDIDATE}, and the hull without it" for one in absent]
     for own, other, name in _sequences(ours, theirs, missing):
-        pairing = _points(own, other)
+        pairing = _of_hull(own, other, name, members) if members else _points(own, other)
         missing += [f"{name}: {one}" for one in (*pairing.lost, *pairing.said)]
         if pairing.points is None:
             continue
-        if pairing.lost and not members:  # a hull may well have fewer points
-            lost[name] = pairing.lost
-        if gone := tuple(f"{member}: {one}" for member, own in members.items() for one in own.lost.get(name, ())):
+        if gone := (*pairing.lost, *(f"{one}: not in the {CANDIDATE}" for one in absent)):
             lost[name] = gone
         parts += [
             _labelled(own, BASELINE, name, {cells[0]: point for point, cells in pairing.points.items()}),
@@ -167,6 +168,30 @@ def _members(baseline: RunResults, candidate: RunResults, before: str, after: st
     for variant, name in ours.items():
         if variant in theirs:
             yield theirs[variant], _match(baseline, candidate, name, theirs[variant])
+
+
+def _absent(baseline: RunResults, candidate: RunResults, before: str, after: str) -> list[str]:
+    """Names of the baseline's members of a hull that the candidate's was made without."""
+    ours, theirs = (_member_names(run, name) for run, name in ((baseline, before), (candidate, after)))
+    return [name for variant, name in ours.items() if variant not in theirs] if after.endswith(SUFFIX) else []
+
+
+def _of_hull(own: pd.DataFrame, other: pd.DataFrame, name: str, members: Mapping[str, Matched]) -> _Pairing:
+    """The points of a hull: those of its members, which pair as they do. It may well have fewer: it lost theirs."""
+    before, after = _cells(own), _cells(other)
+    pairs: dict[str, tuple[str, str]] = {}
+    for member, match in members.items():
+        rows = match.points[(match.points["sequence"] == name) & (match.points["point"] != "")]
+        cells = {side: rows[rows["codec"] == side].set_index("point")["cell_key"] for side in (BASELINE, CANDIDATE)}
+        for point, key in cells[BASELINE].groupby(level=0).first().items():
+            partner = cells[CANDIDATE].get(point)
+            partner = partner if isinstance(partner, str) or partner is None else partner.iloc[0]
+            if key in set(before["cell_key"]) and partner in set(after["cell_key"]):
+                pairs[f"{member} at {point}"] = (key, str(partner))
+    held = [{cells[side] for cells in pairs.values()} for side in (0, 1)]
+    alone = (side[~side["cell_key"].isin(known)] for side, known in zip((before, after), held, strict=True))
+    lost = tuple(f"{member}: {one}" for member, match in members.items() for one in match.lost.get(name, ()))
+    return _Pairing(None if before.empty else pairs | _apart(*alone), lost, () if pairs else (_UNPAIRED,))
 
 
 def _member_names(run: RunResults, codec: str) -> dict[str, str]:
@@ -252,37 +277,51 @@ class _Pairing:
 
 def _points(own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
     before, after = _cells(own), _cells(other)
-    lost = [f"{failed} in the {CANDIDATE}" for failed in _failed(other)]
-    said = [f"{failed} in the {BASELINE}" for failed in _failed(own)]
+    known = _failed(own)
+    # What failed on both sides was not lost.
+    broken = [failed for failed in _failed(other) if failed not in known]
+    said = [f"{failed} in the {BASELINE}" for failed in known]
     if before.empty:
         return _Pairing(None, (), (*said, f"no point in the {BASELINE}"))
+    lost = [f"{failed} in the {CANDIDATE}" for failed in broken]
     if after.empty:
-        unpaired = {f"#b{i}": (key, "") for i, key in enumerate(before["cell_key"])}
-        return _Pairing(unpaired, (*lost, f"no point in the {CANDIDATE}"), tuple(said))
+        return _Pairing(_apart(before, after), (*lost, f"no point in the {CANDIDATE}"), tuple(said))
     targets = bool(before["target_bpp"].notna().all() and after["target_bpp"].notna().all())
     column = "target_bpp" if targets else "q"
+    matched = _nearest(before[column].to_numpy(float), after[column].to_numpy(float), targets=targets)
+    if not matched:
+        return _Pairing(_apart(before, after), tuple(lost), (*said, _UNPAIRED))
+    if targets:
+        # What failed is a try of the search: a target that it left without a point has no partner.
+        said, lost = [*lost, *said], []
     pairs: dict[str, tuple[str, str]] = {}
-    left = after
-    for row in before.to_dict("records"):
-        value = row[column]
-        if value != value or left.empty:
-            continue
-        distance = np.abs(left[column].to_numpy(dtype=float) - float(value)) / abs(float(value) or 1)
-        best = int(np.nanargmin(distance)) if np.isfinite(distance).any() else -1
-        if best >= 0 and distance[best] <= (TARGET_TOLERANCE if targets else 1e-9):
-            name = f"{value:.4g} bpp" if targets else f"q {value:g}"
-            # Two targets may look alike in four digits.
-            name = name if name not in pairs else f"{name} ({len(pairs) + 1})"
-            pairs[name] = (row["cell_key"], left["cell_key"].iloc[best])
-            left = left.drop(index=left.index[best])
-    if not pairs:
-        pairs = {f"#b{i}": (key, "") for i, key in enumerate(before["cell_key"])}
-        pairs |= {f"#c{i}": ("", key) for i, key in enumerate(after["cell_key"])}
-        return _Pairing(pairs, tuple(lost), (*said, _UNPAIRED))
-    alone = before[~before["cell_key"].isin([cells[0] for cells in pairs.values()])]
-    lost += _named(alone, column, f"not in the {CANDIDATE}", lost)
-    said += _named(left, column, f"not in the {BASELINE}", said)
+    for first, second in sorted(matched.items()):
+        value = float(before[column].iloc[first])
+        name = f"{value:.4g} bpp" if targets else f"q {value:g}"
+        # Two targets may look alike in four digits.
+        name = name if name not in pairs else f"{name} ({len(pairs) + 1})"
+        pairs[name] = (before["cell_key"].iloc[first], after["cell_key"].iloc[second])
+    lost += _named(before.drop(index=[*matched]), column, f"not in the {CANDIDATE}", lost)
+    said += _named(after.drop(index=[*matched.values()]), column, f"not in the {BASELINE}", said)
     return _Pairing(pairs, tuple(lost), tuple(said))
+
+
+def _apart(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """All cells of both sides, none of which has a partner."""
+    return {f"#b{i}": (key, "") for i, key in enumerate(before["cell_key"])} | {
+        f"#c{i}": ("", key) for i, key in enumerate(after["cell_key"])
+    }
+
+
+def _nearest(before: NDArray[np.float64], after: NDArray[np.float64], *, targets: bool) -> dict[int, int]:
+    """Which values of two sides are one, by place: the nearest first, each at most once."""
+    distance = np.abs(before[:, None] - after[None, :]) / np.where(before == 0, 1.0, np.abs(before))[:, None]
+    near = np.argwhere(distance <= (TARGET_TOLERANCE if targets else 1e-9))
+    found: dict[int, int] = {}
+    for first, second in sorted(map(tuple, near.tolist()), key=lambda pair: (distance[pair], pair)):
+        if first not in found and second not in found.values():
+            found[first] = second
+    return found
 
 
 _UNPAIRED = "no point is on both sides: all points of each are used, and points do not pair"
