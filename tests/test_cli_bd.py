@@ -136,6 +136,13 @@ def test_a_rate_without_a_unit_is_in_that_of_the_other_file(answer, column):
             assert column in found["assumed"][0]
 
 
+def test_rates_of_which_no_file_says_the_unit_are_taken_to_be_alike(answer):
+    found = answer(curve("rate,psnr"), curve("rate,psnr", 0.9))
+    assert (found["status"], found["bd_rate_percent"]) == ("ok", pytest.approx(-10))
+    assert "say no unit" in found["assumed"][0]
+    assert not answer(curve("kbps,psnr"), curve("kbps,psnr", 0.9))["assumed"]
+
+
 def test_more_colour_difference_in_db_is_better(answer):
     """CIEDE2000 in dB, 45 - 20 log10 of the difference, as libvmaf's: not the difference itself."""
     found = answer(curve("kbps,ciede2000"), curve("kbps,ciede2000", 0.9))

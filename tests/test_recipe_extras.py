@@ -69,6 +69,7 @@ def test_a_base_may_be_a_path_beside_the_file_or_a_recipe_of_the_folder(
     [
         ('"x256"', "cannot be found"),
         ('"nowhere.toml"', "cannot be found"),
+        ('"x264:nosuch"', "cannot be found: the codec x264 has no variant"),
         (f'"{"x" * 5000}.toml"', "cannot be found"),
         ('"mine.toml"', "is the recipe itself"),
         ('"./mine.toml"', "is the recipe itself"),

@@ -162,7 +162,9 @@ def test_a_damaged_number_of_a_cell_is_told_by_the_run_and_by_check(tmp_path: Pa
     assert check(folder) == []
 
 
-@pytest.mark.parametrize("value", ["sha256 = '../../../etc/passwd'", "commands = '{}'", "q = 'x'", "file_bytes = 1.5"])
+@pytest.mark.parametrize(
+    "value", ["sha256 = '../../../etc/passwd'", "sha256 = x'00'", "commands = '{}'", "q = 'x'", "file_bytes = 1.5"]
+)
 def test_a_cell_that_no_run_writes_goes_with_all_that_hangs_on_it(folder: Path, value: str) -> None:
     execute(folder, f"UPDATE cells SET {value} WHERE cell_key = ?", key("a"))
     assert any(one.is_wrong for one in check(folder))

@@ -173,7 +173,8 @@ def _common_units(anchor: RDTable, test: RDTable) -> tuple[tuple[RateUnit, RateU
     """The unit of either file's rates, factors that make them alike, and what was assumed."""
     for unit in anchor.units:
         if unit in test.units:
-            return (unit, unit), (1, 1), []
+            assumed = ["the rates of both files, which say no unit, are in the same one"] if unit == "unnamed" else []
+            return (unit, unit), (1, 1), assumed
     pair = next(iter(anchor.units)), next(iter(test.units))
     if "unnamed" not in pair:
         raise RequestError(

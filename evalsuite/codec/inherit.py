@@ -34,7 +34,8 @@ def with_base(data: dict[str, Any], path: Path) -> tuple[dict[str, Any], tuple[P
             inherited, _ = with_variants(inherited, found, variants)
     except (RequestError, OSError) as error:
         hint = error.fix if isinstance(error, RequestError) else None
-        raise _wrong(path, base, "cannot be found", "the name or path of a recipe", hint) from error
+        why = f"cannot be found: {error.what}" if isinstance(error, RequestError) else "cannot be found"
+        raise _wrong(path, base, why, "the name or path of a recipe, with variants that it has", hint) from error
     if found.resolve() == path.resolve():
         raise _wrong(path, base, "is the recipe itself", "another recipe")
     if "base" in inherited:

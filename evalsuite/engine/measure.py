@@ -161,9 +161,9 @@ class _Track:
             frame = next(self._frames, None)
             if frame is None:
                 raise ShapeError(
-                    f"the decoded sequence ends after {self.count} frames",
+                    f"the decoded sequence ends after {self.count} frame{'s' * (self.count != 1)}",
                     expected="as many frames as the source",
-                    got=f"{self.count} frames",
+                    got=f"{self.count}",
                 )
             self._check(frame, source.frame)
         except EvalError as error:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from evalsuite.errors import RecipeError, did_you_mean
-from evalsuite.sources.framerate import read_frame_rate
+from evalsuite.sources.framerate import FASTEST, SLOWEST, read_frame_rate
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -123,7 +123,9 @@ def frame_rate(value: object) -> Fraction:
     written = str(value) if isinstance(value, str | int) else ""
     rate = read_frame_rate(written) if re.fullmatch(r"\d+(/\d+)?", written) else None
     if rate is None:
-        raise ValueError('frames per second as a whole number or a fraction such as "30000/1001"')
+        raise ValueError(
+            f'frames per second as a whole number or a fraction such as "30000/1001"; {SLOWEST} to {FASTEST}'
+        )
     return rate
 
 

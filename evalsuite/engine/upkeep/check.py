@@ -97,6 +97,8 @@ def _records(store: Store, repair: bool) -> Iterator[Finding]:
 def _bitstreams(store: Store, repair: bool) -> Iterator[Finding]:
     records = "SELECT sha256, file_bytes FROM cells UNION SELECT sha256, file_bytes FROM segments ORDER BY sha256"
     for sha256, file_bytes in store.database.execute(records).fetchall():
+        if not isinstance(sha256, str):
+            continue  # told as a record, and names no file
         path = store.bitstream(sha256)
         what = _damage(path, sha256, file_bytes)
         if not what:
