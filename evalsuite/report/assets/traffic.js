@@ -94,7 +94,7 @@ class Traffic {
       hoverinfo: "text",
       hovertext: texts.flatMap((text) => [text, text]),
       line: { ...line, width: 1.5 },
-      marker: { ...marker, size: sizes },
+      marker: { ...marker, size: sizes, opacity: 1 },
     };
   }
 
