@@ -46,6 +46,15 @@ def test_a_point_that_falls_behind_a_cheaper_one(judged, over):
     assert "q 16: worse than a cheaper point" in one.reason
 
 
+def test_a_fall_that_the_baseline_has_too_is_no_loss(judged):
+    before = changed(rows(), {"score": 70.0}, metric=["vmaf"], q=[16])
+    after = [row | {"q": row["q"] + 1} for row in before]
+    assert only(judged(before, after, rate_rule(allowed=5))).verdict == "pass"
+    worse = changed(after, {"score": 60.0}, metric=["vmaf"], q=[17], sequence=FOUR)
+    one = only(judged(before, worse, rate_rule(allowed=5)))
+    assert (one.verdict, "a point: worse than a cheaper point" in one.reason) == ("undecided", True)
+
+
 def test_a_small_fall_is_noise(judged):
     """Of a metric that hardly rises there: 88 in the baseline, below the 87 of the cheaper point in the candidate."""
     before, after = (

@@ -251,11 +251,14 @@ def _fallen(rows: pd.DataFrame, higher: bool) -> list[str]:
     if not len(before) or not len(goodness):
         return []
     reach = (before["score"].max() - before["score"].min()) * FALL
+    known = before["score"].to_numpy(dtype=float) * (1 if higher else -1)
+    fell = float((np.maximum.accumulate(known) - known).max())  # as far as the baseline does itself, nothing was lost
     there = before[before["point"] != ""].set_index("point")["score"]
     own = after["point"].map(there).to_numpy(dtype=float) * (1 if higher else -1)
     # Where points do not pair, the cheaper point is all there is to hold it against.
     best = np.maximum.accumulate(goodness)
-    lost = (goodness < best) & (np.where(np.isnan(own), best, own) - goodness > reach)
+    alone = np.isnan(own)
+    lost = (goodness < best) & (np.where(alone, best, own) - goodness > np.where(alone, max(reach, fell), reach))
     return [f"{name or 'a point'}: worse than a cheaper point" for name in after["point"][lost]]
 
 
