@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from report_sample import write_sample
 
 import evalsuite
+from evalsuite.api import given
 from evalsuite.errors import RequestError
 
 NO_FRAME_RATES = ("0", -25, "1/0", "1e400", "1e999999999", "9" * 400, 1e9, float("inf"), float("nan"), "fast")
@@ -29,6 +31,7 @@ NO_FRAME_RATES = ("0", -25, "1/0", "1e400", "1e999999999", "9" * 400, 1e9, float
         ({"memory_limit": "8GB"}, "memory_limit must be a whole number"),
         ({"timeout": 0}, "timeout is out of range"),
         ({"timeout": float("nan")}, "timeout is out of range"),
+        ({"timeout": True}, "timeout is out of range"),
         ({"size": (64, 48)}, "half a geometry"),
         ({"size": (64,), "fps": 25}, "size cannot be read"),
         *(({"size": (64, 48), "fps": fps}, "fps is no frame rate") for fps in NO_FRAME_RATES),
@@ -51,10 +54,16 @@ def test_a_wrong_request_is_refused_before_anything_runs(
     arguments: Mapping[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given: dict[str, Any] = {"codecs": ["x264"], "store": tmp_path / "store", **arguments}
+    asked: dict[str, Any] = {"codecs": ["x264"], "store": tmp_path / "store", **arguments}
     with pytest.raises(RequestError, match=re.escape(words)):
-        evalsuite.run(**given)
+        evalsuite.run(**asked)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_and_flags_of_numpy_are_such() -> None:
+    assert given.flag("hull", np.True_) is True
+    assert given.seconds("timeout", np.int64(60)) == 60
+    assert given.whole("frames", np.int32(5), 1) == 5
 
 
 @pytest.mark.parametrize("path", [None, 5, b"results", "a\0b"])

@@ -88,11 +88,13 @@ def test_rows_of_a_hull_are_chosen_metric_by_metric():
 def test_cells_of_members_that_failed_are_the_hulls():
     told = {"codec": "x265", "metric": "vmaf", "sequence": "s", "statistic": "mean", "higher_is_better": True}
     good = told | {"cell_key": "a", "bpp": 10, "score": 50, "status": "ok", "q": 30.0}
-    failed = told | {"cell_key": "", "bpp": None, "score": None, "status": "failed", "q": 40.0}
-    found = list(hull_rows([good, failed], "x265:hull", ["x265", "x265:half"], {"vmaf"}))
-    assert [(one["codec"], one["status"], one["q"]) for one in found] == [
-        ("x265:hull", "ok", None),
-        ("x265:hull", "failed", None),
+    encode = told | {"cell_key": "", "bpp": None, "score": None, "status": "failed", "q": 40.0}
+    decode = encode | {"cell_key": "b", "bpp": 5}
+    found = list(hull_rows([good, encode, decode], "x265:hull", ["x265", "x265:half"], {"vmaf"}))
+    assert [(one["codec"], one["status"], one["q"], one["bpp"]) for one in found] == [
+        ("x265:hull", "ok", None, 10),
+        ("x265:hull", "failed", None, None),
+        ("x265:hull", "failed", None, 5),
     ]
 
 

@@ -106,6 +106,13 @@ def test_a_report_of_others_beside_a_summary_of_a_run_is_not_replaced(tmp_path):
         check_run_folder(run, with_pictures=False)
 
 
+@pytest.mark.parametrize("name", ["summary.json", "results.parquet", "frames.parquet", "bd_rate.csv"])
+def test_a_run_that_is_damaged_may_be_made_again(tmp_path, name):
+    run = write_sample(tmp_path / "run")
+    (run / name).write_bytes((run / name).read_bytes()[:3])
+    check_run_folder(run, with_pictures=False)
+
+
 def test_a_run_takes_the_place_of_a_run(tmp_path):
     run = write_sample(tmp_path / "run")
     build_report([run], run / "report")

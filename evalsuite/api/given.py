@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from evalsuite.errors import RequestError
 
 Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -59,9 +61,9 @@ def flag(name: str, value: Any) -> bool:
     Raises:
         RequestError: anything else; any text is true, "no" too.
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, (bool, np.bool_)):
         raise RequestError(f"{name} must be True or False", got=repr(value)[:80])
-    return value
+    return bool(value)
 
 
 def whole(name: str, value: Any, least: int) -> int:
@@ -85,6 +87,7 @@ def seconds(name: str, value: Any) -> float:
     Raises:
         RequestError: anything else.
     """
-    if not isinstance(value, (int, float)) or not 0.1 <= value <= 1e7:
+    known = isinstance(value, (int, float, np.integer)) and not isinstance(value, bool)
+    if not known or not 0.1 <= value <= 1e7:
         raise RequestError(f"{name} is out of range", expected="0.1 to 1e7 seconds", got=repr(value)[:80])
     return float(value)

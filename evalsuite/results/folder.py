@@ -27,17 +27,18 @@ def is_document(path: Path, keys: Iterable[str]) -> bool:
 def check_results(folder: Path) -> None:
     """Refuse a folder in which a run would replace files that are not a run's.
 
+    Where one of them is, the others were written with it, and may be damaged: to make the run again repairs them.
+
     Raises:
-        RequestError: one of `RESULT_FILES` is there, and is something else.
+        RequestError: some of `RESULT_FILES` are there, and none is a run's.
     """
-    for name in RESULT_FILES:
-        path = folder / name
-        if path.exists() and not _is_result(path):
-            raise RequestError(
-                f"this is no {name.replace('summary.json', 'summary')} of a run, and it would be replaced",
-                where=path,
-                fix="give another folder with --out",
-            )
+    held = [path for name in RESULT_FILES if (path := folder / name).exists()]
+    if held and not any(map(_is_result, held)):
+        raise RequestError(
+            f"this is no {held[0].name.replace('summary.json', 'summary')} of a run, and it would be replaced",
+            where=held[0],
+            fix="give another folder with --out",
+        )
 
 
 def _is_result(path: Path) -> bool:

@@ -119,8 +119,8 @@ def hull_rows(
         )
         chosen = {means[i]["cell_key"] for i in on_it}
         for row in group:
-            # A cell that failed before it had a rate may have been on it.
-            if row["cell_key"] in chosen or (row["status"] == "failed" and row["bpp"] is None):
+            # A cell that failed may have been on it.
+            if row["cell_key"] in chosen or row["status"] == "failed":
                 yield {**row, "codec": name, "preset": _PRESET, "q": None, "codec_version": _version(members)}
 
 
