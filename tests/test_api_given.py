@@ -80,6 +80,7 @@ def test_results_refuse_arguments_of_other_types(tmp_path: Path) -> None:
         results.frames(metric=5)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match=r"no metric \['vmaf'\]"):
         results.frames(metric=["vmaf"])  # type: ignore[arg-type]
+    assert evalsuite.plot_rd(one for one in [results]).data  # type: ignore[arg-type]
     for wrong in ("r2", 3, [results, 3], [], "", None):
         with pytest.raises(RequestError, match="at least one run"):
             evalsuite.plot_rd(wrong)  # type: ignore[arg-type]

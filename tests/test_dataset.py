@@ -89,6 +89,7 @@ class TestPrepare:
         assert_same(from_file(path).path, known_frames(VideoFormat(64, 48), 8))
         # ffmpeg's fifth frame is at 28 / 25 s, the last at 49 / 25 s.
         assert from_file(path).unsteady == "frame 7 at 1.960 s in place of 0.280 s"
+        assert from_file(path, frames=4).unsteady == ""
 
     @pytest.mark.parametrize("name", ["even.mkv", "even.mp4", "even.avi", "even.webm"])
     @pytest.mark.parametrize("rate", ["25", "30000/1001", "60000/1001", "12.5"])

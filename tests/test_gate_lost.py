@@ -176,6 +176,20 @@ def test_a_hull_of_fewer_points_has_lost_none(judged):
     assert only(judged(*runs, rate_rule(allowed=50), codec="x265:hull")).verdict == "pass"
 
 
+def test_targets_that_all_moved_a_little_pair_in_their_order(judged):
+    near = {16: 0.112, 22: 0.106, 28: 0.1, 34: 0.02, 40: 0.01}
+    before, after = ([row | {"target_bpp": near[row["q"]] * moved} for row in rows()] for moved in (1, 1.032))
+    one = only(judged(before, after, {"measure": "score", "metric": "vmaf", "allowed": 1}))
+    assert (one.verdict, one.value) == ("pass", 0)
+
+
+def test_a_sequence_that_a_variant_lacks(judged):
+    after = [row for row in with_hull() if (row["codec"], row["sequence"]) != ("x265", "bikes")]
+    one = only(judged(with_hull(), after, rate_rule(allowed=50), codec="x265:hull"))
+    assert one.verdict == "undecided"
+    assert "bikes: x265: not in the candidate" in one.reason
+
+
 def test_a_variant_that_the_candidate_was_run_without(judged):
     alone = [row | {"codec": "x265:hull", "q": None, "codec_version": "hull of x265, x265:fast"} for row in rows()]
     after = [*rows(), *rows(codec="x265:fast"), *alone]

@@ -30,7 +30,7 @@ def at_target(points: Sequence[RatePoint], target: Target, higher_is_better: boo
         higher_is_better: the direction of its metric.
     """
     nothing: dict[str, float | None] = dict.fromkeys(AT_TARGET)
-    scored = [point for point in points if target.metric in point.means]
+    scored = [point for point in points if target.metric in point.means and point.kbps > 0]
     scored.sort(
         key=lambda point: point.means[target.metric], reverse=not higher_is_better
     )  # of equal rates the best last

@@ -157,12 +157,19 @@ def _check_names(named: dict[tuple[str, str], tuple[str, ...]], point: RatePoint
     for what, name, keys, facts in sides:
         own = tuple(str(facts.get(key)) for key in keys)
         known = named.setdefault((what, name), own)
-        if differs := [f"{key} {a[:60]}, {b[:60]}" for key, a, b in zip(keys, known, own, strict=True) if a != b]:
+        if differs := [f"{key} {_apart(a, b)}" for key, a, b in zip(keys, known, own, strict=True) if a != b]:
             raise RequestError(
                 f"these runs have two different {what}s named {name}",
                 got="; ".join(differs),
                 fix="plan with one of the runs, or make them again alike",
             )
+
+
+def _apart(one: str, other: str) -> str:
+    """Two texts, from a little before where they begin to differ."""
+    same = next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+    start = max(0, same - 20)
+    return ", ".join(f"{'…' * bool(start)}{text[start : start + 60]}" for text in (one, other))
 
 
 def _finite(rows: pd.DataFrame, worst: Mapping[Any, float]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ Colours are those of the page's light theme, read from its style sheet.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as ListOf
 from functools import cache
 from html import escape
@@ -68,7 +68,7 @@ def plot_rd(
 
     if x not in get_args(Rate):
         raise RequestError(f"the rate cannot be in {x!r}", expected=" or ".join(get_args(Rate)))
-    runs = [results] if isinstance(results, RunResults) else list(results) if isinstance(results, ListOf) else []
+    runs = [results] if isinstance(results, RunResults) else list(results) if isinstance(results, Iterable) else []
     if not runs or not all(isinstance(run, RunResults) for run in runs):
         raise RequestError(
             "a figure needs at least one run", got=repr(results)[:80], fix="give what evalsuite.load returns"

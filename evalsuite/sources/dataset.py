@@ -235,7 +235,7 @@ def from_file(
         colour=colour,
         origin=str(path.absolute()),
         hdr=reader.told.hdr,
-        unsteady=unsteady(path, reader.frame_rate) if isinstance(reader, ContainerReader) else "",
+        unsteady=unsteady(path, reader.frame_rate, frames) if isinstance(reader, ContainerReader) else "",
     )
 
 

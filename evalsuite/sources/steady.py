@@ -24,17 +24,18 @@ _ROUNDED_S = 0.002
 """Timestamps in milliseconds are off by so much at either end."""
 
 
-def unsteady(path: Path, frame_rate: Fraction) -> str:
+def unsteady(path: Path, frame_rate: Fraction, frames: int | None = None) -> str:
     """Where the frames do not come at the rate that the file says: which is the farthest off. Nothing is decoded.
 
     Args:
         path: a container that FFmpeg's libraries read; of one without timestamps there is nothing to look at.
         frame_rate: what it says.
+        frames: look at the first so many; None for all.
 
     Returns:
         Words, or an empty text where they do.
     """
-    times = _times(path)
+    times = _times(path)[:frames]
     if len(times) < _FEWEST:
         return ""
     length = 1 / float(frame_rate)

@@ -191,6 +191,7 @@ def _of_hull(own: pd.DataFrame, other: pd.DataFrame, name: str, members: Mapping
     held = [{cells[side] for cells in pairs.values()} for side in (0, 1)]
     alone = (side[~side["cell_key"].isin(known)] for side, known in zip((before, after), held, strict=True))
     lost = tuple(f"{member}: {one}" for member, match in members.items() for one in match.lost.get(name, ()))
+    lost += tuple(f"{member}: not in the {CANDIDATE}" for member, match in members.items() if name not in match.tags)
     return _Pairing(None if before.empty else pairs | _apart(*alone), lost, () if pairs else (_UNPAIRED,))
 
 
@@ -314,14 +315,14 @@ def _apart(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, tuple[str, st
 
 
 def _nearest(before: NDArray[np.float64], after: NDArray[np.float64], *, targets: bool) -> dict[int, int]:
-    """Which values of two sides are one, by place: the nearest first, each at most once."""
+    """Which values of two sides are one, by place: as many as there are, each at most once, and then the nearest."""
+    from scipy.optimize import linear_sum_assignment  # takes a moment to import
+
     distance = np.abs(before[:, None] - after[None, :]) / np.where(before == 0, 1.0, np.abs(before))[:, None]
-    near = np.argwhere(distance <= (TARGET_TOLERANCE if targets else 1e-9))
-    found: dict[int, int] = {}
-    for first, second in sorted(map(tuple, near.tolist()), key=lambda pair: (distance[pair], pair)):
-        if first not in found and second not in found.values():
-            found[first] = second
-    return found
+    near = distance <= (TARGET_TOLERANCE if targets else 1e-9)
+    # No sum of near ones is as dear as one that is not.
+    pairs = zip(*linear_sum_assignment(np.where(near, distance, 1e6)), strict=True)
+    return {int(first): int(second) for first, second in pairs if near[first, second]}
 
 
 _UNPAIRED = "no point is on both sides: all points of each are used, and points do not pair"
