@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from results_samples import point, summary
 
+from evalsuite.results.gate.gate import GateResult, run_gate
+from evalsuite.results.gate.judge import Judgement
 from evalsuite.results.gate.rules import Gate, parse_gate
 from evalsuite.results.load import FrameScores, RunResults, read_run, write_results
 
@@ -98,3 +100,37 @@ def gate_of(*rules: dict[str, Any], **fields: Any) -> Gate:
 def rate_rule(metric: str = "vmaf", allowed: float = 1.0, **fields: Any) -> dict[str, Any]:
     """A rule on BD-rate."""
     return {"measure": "bd_rate", "metric": metric, "allowed": allowed, **fields}
+
+
+def judge(
+    folder: Path,
+    before: list[dict[str, Any]],
+    after: list[dict[str, Any]],
+    *rules: dict[str, Any],
+    frames: Any = (None, None),
+    failures: Any = (None, None),
+    machines: Any = (None, None),
+    **fields: Any,
+) -> GateResult:
+    """Judge candidate rows against baseline rows by some rules, as runs below a folder."""
+    runs = [
+        write_run(folder / name, points, frame, failures=failure, machine=machine)
+        for name, points, frame, failure, machine in zip(
+            ("before", "after"), (before, after), frames, failures, machines, strict=True
+        )
+    ]
+    return run_gate(gate_of(*rules, **fields), *runs)
+
+
+def only(result: GateResult) -> Judgement:
+    """The one judgement of a gate."""
+    (one,) = result.judgements
+    return one
+
+
+def changed(points: list[dict[str, Any]], change: dict[str, Any], **where: Any) -> list[dict[str, Any]]:
+    """The rows with a change where columns have these values."""
+    return [row | (change if all(row[key] in value for key, value in where.items()) else {}) for row in points]
+
+
+FOUR = ("bikes", "bunny", "city", "jump")

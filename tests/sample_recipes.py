@@ -136,3 +136,16 @@ def sequence_of(path: Path, frames: int) -> Sequence:
 def point(recipe: Recipe, step: int = 1, intra_period: int = 32) -> OperatingPoint:
     """An operating point on the recipe's ladder."""
     return OperatingPoint(q=recipe.knob.ladder[step], intra_period=intra_period, threads=1)
+
+
+def failing(what: str) -> str:
+    """A script that encodes and decodes by copying, but for one of the two: `encode` or `decode`, then Python."""
+    return f"""
+import os, pathlib, subprocess, sys, time
+if sys.argv[1] == {what.split()[0]!r}:
+    {what.split(maxsplit=1)[1]}
+elif sys.argv[1] == "encode":
+    pathlib.Path(sys.argv[3]).write_bytes(pathlib.Path(sys.argv[2]).read_bytes())
+elif sys.argv[1] == "decode":
+    sys.stdout.buffer.write(pathlib.Path(sys.argv[2]).read_bytes())
+"""

@@ -1,10 +1,11 @@
 """Verdicts of the gate on runs with known changes."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
-from gate_samples import RATES, SEQUENCES, gate_of, rate_rule, rows, write_run
+from gate_samples import RATES, SEQUENCES, judge, only, rate_rule, rows, write_run
 
 from evalsuite.errors import RequestError
 from evalsuite.results.gate.gate import run_gate
@@ -15,23 +16,7 @@ from evalsuite.types import Failure
 
 @pytest.fixture
 def judged(tmp_path):
-    """Judges candidate rows against baseline rows by some rules."""
-
-    def judge(before, after, *rules, frames=(None, None), failures=(None, None), machines=(None, None), **fields):
-        runs = [
-            write_run(tmp_path / name, points, frame, failures=failure, machine=machine)
-            for name, points, frame, failure, machine in zip(
-                ("before", "after"), (before, after), frames, failures, machines, strict=True
-            )
-        ]
-        return run_gate(gate_of(*rules, **fields), *runs)
-
-    return judge
-
-
-def only(result):
-    (one,) = result.judgements
-    return one
+    return partial(judge, tmp_path)
 
 
 def test_same_results_pass(judged):

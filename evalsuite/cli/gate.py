@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalsuite.cli.exitcodes import CHECK_FAILED, UNDECIDED
-from evalsuite.cli.output import echo, printable
+from evalsuite.cli.output import echo
 
 if TYPE_CHECKING:
     from evalsuite.results.gate.gate import GateResult
@@ -155,5 +155,5 @@ def _print(result: GateResult) -> None:
 
 def _echo(text: str, indent: int) -> None:
     """Print a line, folded at 80 columns."""
-    shown = textwrap.fill(printable(text), 80, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))
+    shown = textwrap.fill(text, 80, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2))
     echo(shown)

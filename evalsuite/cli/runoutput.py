@@ -152,10 +152,10 @@ def print_run(finished: Finished, page: Path) -> None:
     for info in finished.plan.profile_infos:
         echo_folded(f"{info.name} = {info.definition}")
         own = results.points[(results.points["metric"] == info.name) & (results.points["status"] == "ok")]
-        for without in dict.fromkeys(map(formula_of, own["reason"].fillna(""))):
-            names = ", ".join(own["sequence"][own["reason"].fillna("").map(formula_of) == without].unique())
-            if without:
-                echo_folded(f"- {names}: {without}, over what is left of the weights")
+        formulas = own["reason"].fillna("").map(formula_of)
+        for without, rows in own[formulas != ""].groupby(formulas, sort=False):
+            names = ", ".join(rows["sequence"].unique())
+            echo_folded(f"- {names}: {without}, over what is left of the weights")
     for test, unlike in dict.fromkeys((row.test, row.unlike) for row in means if row.unlike):
         echo(f"≠ {test} against {anchor}: {unlike}")
     codecs, sequences = ([(one["name"], one) for one in finished.summary[key]] for key in ("codecs", "sequences"))

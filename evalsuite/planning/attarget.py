@@ -31,9 +31,8 @@ def at_target(points: Sequence[RatePoint], target: Target, higher_is_better: boo
     """
     nothing: dict[str, float | None] = dict.fromkeys(AT_TARGET)
     scored = [point for point in points if target.metric in point.means and point.kbps > 0]
-    scored.sort(
-        key=lambda point: point.means[target.metric], reverse=not higher_is_better
-    )  # of equal rates the best last
+    # Of equal rates the best comes last, and is the one that is looked up.
+    scored.sort(key=lambda point: point.means[target.metric], reverse=not higher_is_better)
     curve = make_curve(
         [point.kbps for point in scored],
         [point.means[target.metric] for point in scored],
@@ -53,9 +52,7 @@ def at_target(points: Sequence[RatePoint], target: Target, higher_is_better: boo
 
 def _there(points: Sequence[RatePoint], curve: Curve, name: str, log_kbps: float) -> float | None:
     """A figure at a rate on the curve."""
-    held = dict(
-        zip(np.log10([point.kbps for point in points]), (point.means.get(name, 0.0) for point in points), strict=True)
-    )
+    held = {np.log10(point.kbps): point.means.get(name, 0.0) for point in points}
     values = [held[one] for one in curve.log_rates]
     return 10 ** float(pchip(curve.log_rates, np.log10(values))(log_kbps)) if min(values) > 0 else None
 

@@ -135,7 +135,9 @@ def conditions(report: Report) -> list[str]:
         ]
     threads: dict[str, list[str]] = {}
     for codec in report.codecs:
-        if any(point.codec == codec.label and point.cost.encode.cpu_s is not None for point in report.own_points):
+        if codec.is_hull:
+            continue
+        if any(point.codec == codec.label and point.cost.encode.cpu_s is not None for point in report.points):
             threads.setdefault(str(codec.facts.get("threads", "unknown")), []).append(codec.label)
     each = [f"{count} for {text.listing(names)}" for count, names in threads.items()]
     said.append(f"Threads: {next(iter(threads), 'unknown') if len(threads) < 2 else '; '.join(each)}.")

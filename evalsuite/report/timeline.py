@@ -155,7 +155,8 @@ class Rate:
 
 def _rates(report: Report, shown: Sequence[str]) -> dict[str, list[Rate]]:
     """The rates of each sequence."""
-    return {name: _of_sequence(report, [one for one in report.own_points if one.sequence == name]) for name in shown}
+    points = report.own_points
+    return {name: _of_sequence(report, [one for one in points if one.sequence == name]) for name in shown}
 
 
 def _of_sequence(report: Report, points: list[Point]) -> list[Rate]:

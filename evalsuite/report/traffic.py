@@ -179,9 +179,9 @@ def _short(target: float) -> str:
 
 def documents(report: Report, sequences: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the plots of each sequence draw, with the name of its file."""
-    known = streams(report)
+    known, points = streams(report), report.own_points
     for place, name in enumerate(sequences):
-        yield f"traffic-{place}", _document([one for one in report.own_points if one.sequence == name], known)
+        yield f"traffic-{place}", _document([one for one in points if one.sequence == name], known)
 
 
 def _document(points: Iterable[Point], known: Mapping[str, Stream]) -> dict[str, Any]:

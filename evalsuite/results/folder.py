@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from evalsuite.errors import RequestError
 from evalsuite.results.bdrows import BD_COLUMNS
-from evalsuite.results.layout import FRAMES_SCHEMA, POINTS_SCHEMA
 from evalsuite.results.load import RESULT_FILES
 
 
@@ -48,8 +47,7 @@ def _is_result(path: Path) -> bool:
         if path.suffix == ".csv":
             with path.open(encoding="utf-8") as table:
                 return table.readline().startswith(",".join(BD_COLUMNS[:2]))
-        schema = POINTS_SCHEMA if path.name == "results.parquet" else FRAMES_SCHEMA
-        # Of any version: some columns have always been there.
-        return {"codec", "sequence", "metric", "score"} & set(schema.names) <= set(pq.read_schema(path).names)
+        # Of either table and any version: these columns have always been there.
+        return {"codec", "sequence", "metric", "score"} <= set(pq.read_schema(path).names)
     except (OSError, ValueError, pa.ArrowException):
         return False

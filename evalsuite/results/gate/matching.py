@@ -124,13 +124,12 @@ def _only(names: list[str], run: RunResults) -> str:
 
 def _match(baseline: RunResults, candidate: RunResults, before: str, after: str) -> Matched:
     missing: list[str] = []
-    members = dict(_members(baseline, candidate, before, after))
+    members, absent = _members(baseline, candidate, before, after)
     parts: list[pd.DataFrame] = []
     whole: list[pd.DataFrame] = []
     tags: dict[str, tuple[str, ...]] = {}
     lost: dict[str, tuple[str, ...]] = {}
     ours, theirs = _rows(baseline, before), _rows(candidate, after)
-    absent = _absent(baseline, candidate, before, after)
     missing += [f"{one}: not in the {CANDIDATE}, and the hull without it" for one in absent]
     for own, other, name in _sequences(ours, theirs, missing):
         pairing = _of_hull(own, other, name, members) if members else _points(own, other)
@@ -162,34 +161,34 @@ def _match(baseline: RunResults, candidate: RunResults, before: str, after: str)
     )
 
 
-def _members(baseline: RunResults, candidate: RunResults, before: str, after: str) -> Iterator[tuple[str, Matched]]:
-    """The codecs that a hull is made of on both sides, matched, by name in the candidate."""
-    ours, theirs = (_member_names(run, name) for run, name in ((baseline, before), (candidate, after)))
-    for variant, name in ours.items():
-        if variant in theirs:
-            yield theirs[variant], _match(baseline, candidate, name, theirs[variant])
+def _members(
+    baseline: RunResults, candidate: RunResults, before: str, after: str
+) -> tuple[dict[str, Matched], list[str]]:
+    """The codecs that a hull is made of: on both sides, matched, by name in the candidate; and in the baseline alone.
 
-
-def _absent(baseline: RunResults, candidate: RunResults, before: str, after: str) -> list[str]:
-    """Names of the baseline's members of a hull that the candidate's was made without."""
+    Nothing where the candidate's codec is no hull.
+    """
+    if not after.endswith(SUFFIX):
+        return {}, []
     ours, theirs = (_member_names(run, name) for run, name in ((baseline, before), (candidate, after)))
-    return [name for variant, name in ours.items() if variant not in theirs] if after.endswith(SUFFIX) else []
+    both = {theirs[variant]: name for variant, name in ours.items() if variant in theirs}
+    absent = [name for variant, name in ours.items() if variant not in theirs]
+    return {after: _match(baseline, candidate, before, after) for after, before in both.items()}, absent
 
 
 def _of_hull(own: pd.DataFrame, other: pd.DataFrame, name: str, members: Mapping[str, Matched]) -> _Pairing:
     """The points of a hull: those of its members, which pair as they do. It may well have fewer: it lost theirs."""
     before, after = _cells(own), _cells(other)
+    known = [set(side["cell_key"]) for side in (before, after)]
     pairs: dict[str, tuple[str, str]] = {}
     for member, match in members.items():
         rows = match.points[(match.points["sequence"] == name) & (match.points["point"] != "")]
-        cells = {side: rows[rows["codec"] == side].set_index("point")["cell_key"] for side in (BASELINE, CANDIDATE)}
-        for point, key in cells[BASELINE].groupby(level=0).first().items():
-            partner = cells[CANDIDATE].get(point)
-            partner = partner if isinstance(partner, str) or partner is None else partner.iloc[0]
-            if key in set(before["cell_key"]) and partner in set(after["cell_key"]):
-                pairs[f"{member} at {point}"] = (key, str(partner))
+        cells = rows.drop_duplicates(["point", "codec"]).pivot(index="point", columns="codec", values="cell_key")
+        for point, key, partner in cells.reindex(columns=[BASELINE, CANDIDATE]).dropna().itertuples():
+            if key in known[0] and partner in known[1]:
+                pairs[f"{member} at {point}"] = (key, partner)
     held = [{cells[side] for cells in pairs.values()} for side in (0, 1)]
-    alone = (side[~side["cell_key"].isin(known)] for side, known in zip((before, after), held, strict=True))
+    alone = (side[~side["cell_key"].isin(paired)] for side, paired in zip((before, after), held, strict=True))
     lost = tuple(f"{member}: {one}" for member, match in members.items() for one in match.lost.get(name, ()))
     lost += tuple(f"{member}: not in the {CANDIDATE}" for member, match in members.items() if name not in match.tags)
     return _Pairing(None if before.empty else pairs | _apart(*alone), lost, () if pairs else (_UNPAIRED,))
