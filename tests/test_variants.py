@@ -88,6 +88,14 @@ def test_a_variant_named_twice_is_refused() -> None:
         with_variants(RECIPE, WHERE, ("fast", "half", "fast"))
 
 
+@pytest.mark.parametrize("prose", [{}, {"notes": "Already."}])
+def test_a_variant_that_changes_nothing_is_refused(prose: dict[str, str]) -> None:
+    halved = RECIPE | {"scale": {"divisor": 2}, "variants": {"half": prose}}  # as one on the base `x265:half` is
+    with pytest.raises(RequestError, match="the variant half changes nothing of the codec mine"):
+        with_variants(halved, WHERE, ("half",))
+    assert with_variants(halved, WHERE, ("quarter",))[0]["scale"] == {"divisor": 4}
+
+
 @pytest.mark.parametrize(("names", "field"), [(("slow", "fast"), "preset"), (("quarter", "half"), r"scale\.divisor")])
 def test_variants_of_the_same_field_exclude_each_other(names: tuple[str, ...], field: str) -> None:
     with pytest.raises(RequestError, match=f"exclude each other: both set {field}"):

@@ -85,7 +85,7 @@ def with_variants(data: dict[str, Any], path: Path, names: tuple[str, ...]) -> t
     """The fields of a recipe with those of the variants, and the variants in the order of the file.
 
     Raises:
-        RequestError: a variant that the recipe does not have, or one that is named twice.
+        RequestError: a variant that the recipe does not have or that changes nothing of it, or one that is named twice.
         RecipeError: two variants set the same field: what their order would mean is nowhere said.
     """
     known = declared(data, path)
@@ -109,7 +109,13 @@ def with_variants(data: dict[str, Any], path: Path, names: tuple[str, ...]) -> t
                     where=path,
                     fix="choose one of them",
                 )
-        merged = merge(merged, known[name])
+        below, merged = merged, merge(merged, known[name])
+        if not any(merged[field] != below.get(field) for field in merged if field not in _PROSE):
+            raise RequestError(
+                f"the variant {name} changes nothing of the codec {data.get('name', path.stem)}",
+                where=path,
+                fix="leave it out: one codec has one name",
+            )
     return merged, chosen
 
 
