@@ -19,7 +19,7 @@ import pytest
 import typer
 from http_server import Server, running_server
 from hypothesis import settings
-from report_browser import launched
+from report_browser import Tab, launched, silent_tabs
 from typer.testing import CliRunner
 
 from evalsuite import download
@@ -40,6 +40,13 @@ def browser() -> Iterator[Any]:
     """Chromium, driven by playwright."""
     with launched() as chromium:
         yield chromium
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Makes tabs of the browser, as `report_browser.silent_tabs` does."""
+    with silent_tabs(browser) as make:
+        yield make
 
 
 @pytest.fixture

@@ -94,6 +94,19 @@ def eventually(page: Any, condition: str) -> None:
     raise AssertionError(condition)
 
 
+def check_phone(page: Any, plots: tuple[str, ...] = ()) -> None:
+    """On a phone plots stand one under the other, and nothing runs over."""
+    assert len({page.locator(f"#{plot}").bounding_box()["x"] for plot in plots}) <= 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def check_light(page: Any, plots: tuple[str, ...]) -> None:
+    """A page that was opened in the dark follows the system into the light, plots too."""
+    page.emulate_media(color_scheme="light")
+    for plot in plots:
+        eventually(page, f"document.querySelector('#{plot} .main-svg').style.background.startsWith('rgb(253')")
+
+
 def drawn(page: Any) -> list[str]:
     """Names of the traces that the chart shows."""
     return page.evaluate("document.getElementById('chart').data.filter(t => t.visible).map(t => t.name)")

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
-from report_browser import PHONE, silent_tabs
+from report_browser import PHONE
 from test_import_report import LABEL, measured, published
 
 from evalsuite.report.build import build_report
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def test_published_curves_are_dashed_and_labelled(tab, tmp_path):

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from planning_samples import rate_point
-from report_browser import PHONE, Tab, eventually, serious, silent_tabs
+from report_browser import PHONE, Tab, check_light, check_phone, eventually, serious
 from report_sample import HOSTILE
 
 from evalsuite.planning.audience import parse_audience
 from evalsuite.planning.forecast import forecast
 from evalsuite.report.planned.page import write_page
 
+PLOTS = ("bandwidth", "tokens")
 STREAMS = [100.0 * (hour + 1) for hour in range(24)]
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def made(folder: Path, other: str = "tvc", tag: str = "talk") -> Path:
@@ -92,8 +86,7 @@ def test_hostile_names_stay_text(tab: Any, tmp_path: Path) -> None:
 
 def test_phone_stacks_the_plots_and_nothing_runs_over(tab: Any, page_file: Path) -> None:
     page = opened(tab, page_file, viewport=PHONE)
-    assert len({page.locator(f"#{plot}").bounding_box()["x"] for plot in ("bandwidth", "tokens")}) == 1
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page, PLOTS)
 
 
 def test_a_low_screen_leaves_the_plots_their_height(tab: Any, page_file: Path) -> None:
@@ -105,9 +98,7 @@ def test_a_low_screen_leaves_the_plots_their_height(tab: Any, page_file: Path) -
 
 def test_dark_and_light_follow_the_system(tab: Any, page_file: Path) -> None:
     page = opened(tab, page_file, color_scheme="dark")
-    page.emulate_media(color_scheme="light")
-    for plot in ("bandwidth", "tokens"):
-        eventually(page, f"document.querySelector('#{plot} .main-svg').style.background.startsWith('rgb(253')")
+    check_light(page, PLOTS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from publish_samples import HOSTILE, add, board_of, unchecked, write_run
-from report_browser import PHONE, silent_tabs
+from report_browser import PHONE
 
 from evalsuite.report.site.build import build_site
 
@@ -29,12 +29,6 @@ def site(tmp_path_factory):
     unchecked(run, HOSTILE, entries / "hostile")
     build_site([BOARD, hostile], entries, folder / "site")
     return folder / "site"
-
-
-@pytest.fixture
-def tab(browser):
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def own_pages(site):

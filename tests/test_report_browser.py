@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import PHONE, drawn, eventually, hover, serious, silent_tabs
+from report_browser import PHONE, drawn, eventually, hover, serious
 from report_facts import METRICS
 from report_sample import plain_report
 
@@ -23,12 +22,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def curves(report: Path) -> Path:
     return report.with_name("curves.html")
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def axis_title(page: Any, axis: str) -> str:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import PHONE, Tab, eventually, serious, silent_tabs
+from report_browser import PHONE, Tab, check_light, check_phone, eventually, serious
 from report_sample import BREAKOUT, HOSTILE, hostile_run, write_sample
 from test_report_complexity import COSTS
 
 from evalsuite.report.build import build_report
 
 PLOTS = ("bits-encode", "bits-decode", "score-encode", "score-decode")
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")
@@ -151,15 +144,12 @@ def test_hostile_names_stay_text(tab, tmp_path):
 
 def test_phone_stacks_the_plots_and_nothing_runs_over(tab, report):
     page = opened(tab, report, viewport=PHONE)
-    assert len({page.locator(f"#{plot}").bounding_box()["x"] for plot in PLOTS}) == 1
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page, PLOTS)
 
 
 def test_dark_and_light_follow_the_system(tab, report):
     page = opened(tab, report, color_scheme="dark")
-    page.emulate_media(color_scheme="light")
-    for plot in PLOTS:
-        eventually(page, f"document.querySelector('#{plot} .main-svg').style.background.startsWith('rgb(253')")
+    check_light(page, PLOTS)
 
 
 def test_the_tables_need_no_javascript(tab, report):

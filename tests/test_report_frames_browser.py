@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import moving_frames
 from frames_sample import add_pictures
-from report_browser import PHONE, Tab, eventually, serious, silent_tabs
+from report_browser import PHONE, Tab, check_phone, eventually, serious
 from report_sample import HOSTILE, QUOTES, write_sample
 
 from evalsuite.report.build import build_report
@@ -32,12 +31,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sample(folder / "run", codecs=["vvenc", "x265", "x264"], sequences=["carphone", "face", "bikes"])
     add_pictures(folder / "run", ("carphone", "face"), clip=(folder / "clip.mp4").read_bytes())
     return build_report([folder / "run"], folder / "report").parent
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def opened(tab: Any, report: Path, fragment: str = "", **options: Any) -> Any:
@@ -296,7 +289,7 @@ def test_clips_play_and_pause_together(tab, report):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_a_phone(tab, report, mode, scheme):
     page = opened(tab, report, f"#mode={mode}&sequence=face", viewport=PHONE, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
     box = page.locator(".stage").first.bounding_box()
     assert box["width"] <= PHONE["width"]
     if mode in ("side", "three"):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import eventually, silent_tabs
+from report_browser import eventually
 from report_sample import write_sample
 
 from evalsuite.report.build import build_report
@@ -24,12 +23,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def curves(report: Path) -> Path:
     return report.with_name("curves.html")
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def ranking(page: Any) -> list[list[str]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from report_browser import DESKTOP, Tab, drawn, eventually, hover, silent_tabs
+from report_browser import DESKTOP, Tab, drawn, eventually, hover
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, plain_report
 
 from evalsuite.report.build import build_report
@@ -24,12 +22,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     return build_report([hostile_run(folder / "run")], folder / "report")
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def test_hostile_names_run_nothing_and_are_shown(tab, hostile):

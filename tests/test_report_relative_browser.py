@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import PHONE, eventually, silent_tabs
+from report_browser import PHONE, check_phone, eventually
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
@@ -33,12 +32,6 @@ def two_anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 ANCHORED = {"a": ["vvenc", "x265"], "b": ["x264", "svtav1"]}
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 def lines(page: Any) -> list[dict[str, Any]]:
@@ -138,7 +131,7 @@ def test_phone_width_stacks_the_plots(tab, report):
     chart, relative = (page.locator(f"#{name}").bounding_box() for name in ("chart", "relative"))
     assert relative["y"] > chart["y"] + chart["height"]
     assert relative["x"] + relative["width"] <= PHONE["width"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
     wide = tab().open(report)
     lines(wide)
     assert wide.locator("#relative").bounding_box()["y"] == wide.locator("#chart").bounding_box()["y"]

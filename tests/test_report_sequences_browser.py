@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import PHONE, eventually, serious, silent_tabs
+from report_browser import PHONE, check_phone, eventually, serious
 from report_frames import with_information
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 
 KNOWN = {"carphone": (38.2, 14.1), "face": (44.5, 3.2), "street": (80.1, 21.0), "bikes": (61.0, 44.2)}
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +187,7 @@ def test_axe_and_colours(tab, page_file, scheme):
 
 def test_a_phone_needs_no_scrolling_to_the_side(tab, page_file):
     page = opened(tab, page_file, viewport=PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
     box = page.locator("#forest tbody svg").first.bounding_box()
     assert box["x"] + box["width"] <= PHONE["width"]
 

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import report_frames
-from report_browser import PHONE, eventually, serious, silent_tabs
+from report_browser import PHONE, check_phone, eventually, serious
 from report_frames import bits, scores, with_frames
 from report_sample import BREAKOUT, HOSTILE, QUOTES, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 from evalsuite.report.data import script
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +205,7 @@ def test_axe_and_colours(tab, page_file, scheme):
 
 def test_a_phone_needs_no_scrolling_to_the_side(tab, page_file):
     page = opened(tab, page_file, viewport=PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
 
 
 def test_without_javascript_the_table_is_there(tab, page_file):

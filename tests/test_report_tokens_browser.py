@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_browser import PHONE, eventually, silent_tabs
+from report_browser import PHONE, check_light, check_phone, eventually
 from report_sample import HOSTILE, hostile_run, write_sample
 
 from evalsuite.report.build import build_report
 
 PLOTS = ("rate-quality", "tokens-quality", "rate-tokens")
 SELECT = "#token-controls select[name=tokens]"
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")
@@ -184,16 +177,14 @@ def test_phone_stacks_the_plots(tab, report):
     boxes = [page.locator(f"#{plot}").bounding_box() for plot in PLOTS]
     assert len({box["x"] for box in boxes}) == 1
     assert all(box["width"] <= PHONE["width"] for box in boxes)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
     desktop = opened(tab, report)
     assert len({desktop.locator(f"#{plot}").bounding_box()["y"] for plot in PLOTS}) == 1
 
 
 def test_dark_and_light_follow_the_system(tab, report):
     page = opened(tab, report, color_scheme="dark")
-    page.emulate_media(color_scheme="light")
-    for plot in PLOTS:
-        eventually(page, f"document.querySelector('#{plot} .main-svg').style.background.startsWith('rgb(253')")
+    check_light(page, PLOTS)
 
 
 def test_the_tables_need_no_javascript(tab, report):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from report_browser import Tab, eventually, silent_tabs
+from report_browser import Tab, eventually
 from study_browser import (
     HOSTILE,
     SCREEN,
@@ -35,12 +34,6 @@ class Opened(NamedTuple):
     """A further page of a tab."""
 
     page: Any
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")

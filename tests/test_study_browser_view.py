@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from report_browser import PHONE, eventually, silent_tabs
+from report_browser import PHONE, check_phone, eventually
 from study_browser import SCREEN, begin, make_double, make_pairs, page_of, to_vote, votes_kept, walk
 
 from evalsuite.sources.reader import open_video
 from evalsuite.study.stimuli import read_key
 from evalsuite.study.votes import read_scores
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    with silent_tabs(browser) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +126,12 @@ def test_full_screen_is_told_of_while_clips_play(tab, double):
 def test_a_phone_is_warned_and_can_be_used(tab, double):
     page = page_of(tab(viewport=PHONE, screen=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3), double)
     assert "looks like a phone" in page.inner_text("#warnings")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
     page.fill("#subject", "s1")
     page.tap("#consent")
     page.tap("#start")
     to_vote(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    check_phone(page)
     assert page.locator("#confirm").is_disabled()
     page.tap(".choice >> nth=1")
     page.tap("#confirm")
