@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from results_samples import CODING
 
 from evalsuite.metrics.registry import infos
 from evalsuite.results.board import Board, parse_board
@@ -213,28 +214,7 @@ def _cell(
         "cell_key": sha("cell", codec, own, sequence, place),
         "codec_version": own,
         "intra_period": board.intra_period,
-        "structure": "random access",
-        "rate_control": "crf",
-        "internal_bit_depth": 8,
-        "lookahead": 25,
-        "delay": 29,
-        "scale_divisor": 1,
-        "rate_source": "file",
-        "threads": 1,
-        "encode_wall_s": 2.5,
-        "encode_cpu_s": 2.4,
-        "encode_load_s": None,
-        "encode_peak_rss_bytes": 50_000_000,
-        "encode_ran_alone": False,
-        "decode_wall_s": 0.2,
-        "decode_cpu_s": 0.15,
-        "decode_load_s": None,
-        "decode_peak_rss_bytes": 40_000_000,
-        "decode_ran_alone": False,
-        "decode_streams": None,
-        "decode_first_frame_s": None,
-        "decode_jitter_s": None,
-        **dict.fromkeys(f"decode_latency_p{percent}_s" for percent in (50, 95, 99)),
+        **CODING,
         "bitstream_sha256": sha("stream", codec, own, sequence, place, factor),
         "source_sha256": sha("source", sequence),
     }, scored

@@ -24,7 +24,7 @@ from report_facts import (
     token_entry,
     token_rows,
 )
-from results_samples import rate_match
+from results_samples import CODING, rate_match
 
 from evalsuite.report.build import build_report
 from evalsuite.results.layout import POINTS_SCHEMA
@@ -246,26 +246,7 @@ def _point(
         "metric_version": "1",
         "codec_version": f"{codec} 4.3",
         "intra_period": 48,
-        "structure": "random access",
-        "rate_control": "crf",
-        "internal_bit_depth": 8,
-        "lookahead": 25,
-        "delay": 29,
-        "scale_divisor": 1,
-        "rate_source": "file",
-        "threads": 1,
-        "encode_wall_s": 2.5,
-        "encode_cpu_s": 2.4,
-        "encode_load_s": None,
-        "encode_peak_rss_bytes": 50_000_000,
-        "encode_ran_alone": False,
-        "decode_wall_s": 0.2,
-        "decode_cpu_s": 0.15,
-        "decode_load_s": None,
-        "decode_peak_rss_bytes": 40_000_000,
-        "decode_ran_alone": False,
-        **dict.fromkeys(("decode_streams", "decode_first_frame_s", "decode_jitter_s")),
-        **dict.fromkeys(f"decode_latency_p{percent}_s" for percent in (50, 95, 99)),
+        **CODING,
         "bitstream_sha256": "b" * 64,
         "source_sha256": f"{sequence:x<64}"[:64],
     }
