@@ -80,7 +80,7 @@ def test_files_for_ci(sides):
     gate(sides, "worse", *files, "--report-url", "https://example.org/7", expect=1)
     assert ElementTree.parse(sides / "out/junit.xml").getroot()[0].get("failures") == "1"
     comment = (sides / "out/comment.md").read_text()
-    assert "https://example.org/7/index.html#at=curves&metric=vmaf" in comment
+    assert "https://example.org/7/curves.html#at=curves&metric=vmaf" in comment
     assert (sides / "out/report/index.html").is_file()
 
 

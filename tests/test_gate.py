@@ -365,7 +365,7 @@ def test_explanation_names_sequences_rates_and_frames(judged):
     assert first.frames[0].baseline - first.frames[0].candidate == pytest.approx(9.5)
     assert len(first.rates) == len(RATES)
     assert "rate +20.00 %" in first.rates[0]
-    assert first.link == "#at=curves&metric=vmaf&sequence=city"
+    assert first.link == "curves.html#at=curves&metric=vmaf&sequence=city"
 
 
 def test_nothing_is_explained_of_what_passed(judged):

@@ -33,7 +33,7 @@ def test_json_is_the_contract(result):
     assert (first["value"], first["limit"], first["sequences"]) == (pytest.approx(2), 5, 6)
     assert first["ci"] == [pytest.approx(2), pytest.approx(2)]
     assert document["rules"][1]["explanation"][0]["link"] == (
-        "report/index.html#at=curves&metric=psnr_yuv&sequence=" + document["rules"][1]["explanation"][0]["sequence"]
+        "report/curves.html#at=curves&metric=psnr_yuv&sequence=" + document["rules"][1]["explanation"][0]["sequence"]
     )
     assert document["rules"][2]["more_sequences"] == 3
 
@@ -73,7 +73,7 @@ def test_markdown_has_a_row_for_each_rule_and_folds_the_rest(result):
     assert len(table) == 4
     assert "✗ fail" in table[1]
     assert "about 3 more sequences like these would decide" in table[2]
-    assert "(https://example.org/report/index.html#at=curves&metric=psnr_yuv&sequence=" in text
+    assert "(https://example.org/report/curves.html#at=curves&metric=psnr_yuv&sequence=" in text
     assert text.count("<details>") == text.count("</details>") == 2
 
 

@@ -13,6 +13,8 @@ from report_browser import PHONE, drawn, eventually, hover, serious
 from report_facts import METRICS
 from report_sample import plain_report
 
+from evalsuite.results.gate.explain import curves_at
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -124,6 +126,14 @@ def test_a_section_link_keeps_the_state(tab, report):
     page.click("nav a >> text=Curves")
     page.wait_for_selector("#chart .main-svg")
     assert axis_title(page, "y").startswith("SSIM")
+
+
+def test_a_link_of_the_gate_shows_its_metric_and_sequence(tab, report):
+    name, fragment = curves_at("psnr_y", "face").split("#")
+    page = tab().open(report.with_name(name), f"#{fragment}")
+    eventually(page, "document.activeElement.id === 'curves'")
+    assert axis_title(page, "y").startswith("PSNR-Y")
+    assert page.input_value("select[name=sequence]") == "face"
 
 
 def test_a_link_with_unknown_names_falls_back(tab, curves):

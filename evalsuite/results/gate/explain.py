@@ -45,7 +45,7 @@ class Explanation:
     frames_at: str
     """Which point that is."""
     link: str
-    """The part of a report's address behind `index.html` that shows this metric on this sequence; empty for costs."""
+    """Where a report shows this metric on this sequence, relative to its folder; empty for costs."""
 
 
 def explain(
@@ -78,7 +78,7 @@ def _explain(
         _most_at(rows, judgement) if rule.measure == "bd_rate" else "",
         frames,
         at,
-        "#" + urlencode({"at": "curves", "metric": rule.metric, "sequence": sequence}),
+        curves_at(rule.metric, sequence),
     )
 
 
@@ -141,9 +141,14 @@ def _worst_frames(
     )
 
 
+def curves_at(metric: str, sequence: str) -> str:
+    """Where a report shows the curves of a metric on a sequence, relative to its folder."""
+    return f"curves.html#{urlencode({'at': 'curves', 'metric': metric, 'sequence': sequence})}"
+
+
 def link_to(report: str, explanation: Explanation) -> str:
     """The address that shows an explanation in a report; empty where there is no report or nothing to show."""
-    return f"{report.rstrip('/')}/index.html{explanation.link}" if report and explanation.link else ""
+    return f"{report.rstrip('/')}/{explanation.link}" if report and explanation.link else ""
 
 
 def sentences(explanation: Explanation) -> Sequence[str]:
