@@ -33,6 +33,8 @@ NO_FRAME_RATES = ("0", -25, "1/0", "1e400", "1e999999999", "9" * 400, 1e9, float
         ({"timeout": float("nan")}, "timeout is out of range"),
         ({"timeout": True}, "timeout is out of range"),
         ({"size": (64, 48)}, "half a geometry"),
+        ({"pixel_format": "gray"}, "half a geometry"),
+        ({"size": (64, 48), "fps": 25}, "of raw files, and none is named"),
         ({"size": (64,), "fps": 25}, "size cannot be read"),
         *(({"size": (64, 48), "fps": fps}, "fps is no frame rate") for fps in NO_FRAME_RATES),
         *(({name: "no"}, f"{name} must be True or False") for name in ("timing", "hull", "split")),

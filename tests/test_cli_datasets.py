@@ -200,6 +200,8 @@ def test_add_refuses_what_would_be_lost_or_wrong(folder: Path) -> None:
         (["one.y4m", "sub/one.y4m", "--name", "both"], "would be the sequence one"),
         (["one.y4m", "--name", "other", "--matrix", "bt2021"], "--matrix cannot be"),
         (["one.y4m", "--name", "other", "--range", "tv"], "--range cannot be"),
+        (["one.y4m", "--name", "other", "--size", "16x8", "--fps", "50"], "of raw files, and none is named"),
+        (["one.y4m", "--name", "other", "--pixel-format", "gray"], "half a geometry"),
     ):
         with pytest.raises(RequestError, match=expected):
             run("add", *arguments)

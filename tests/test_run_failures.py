@@ -107,6 +107,8 @@ def test_a_codec_that_always_fails_leaves_the_other_alone(bench: Bench) -> None:
         (["--codecs", "toy", "--frames", "99"], "99"),
         (["--codecs", "toy", "--intra-period", "0"], "intra frame"),
         (["--codecs", "toy", "--size", "12", "--fps", "25"], "WIDTHxHEIGHT"),
+        (["--codecs", "toy", "--size", "12x8", "--fps", "25"], "of raw files, and none is named"),
+        (["--codecs", "toy", "--pixel-format", "gray"], "half a geometry"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_runs(bench: Bench, arguments: list[str], words: str) -> None:

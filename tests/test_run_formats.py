@@ -14,8 +14,9 @@ from run_bench import Bench
 from sample_videos import hdr10_video
 
 from evalsuite.engine.compare import compare_files
+from evalsuite.errors import RequestError
 from evalsuite.metrics.registry import infos, select
-from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, join_planes
+from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, join_planes, write_y4m
 from evalsuite.types import Status, VideoFormat
 
 HDR10_IN_JSON = {
@@ -139,6 +140,17 @@ def test_metrics_that_are_of_sdr_say_so(tmp_path: Path, transfer: str) -> None:
     series = compare_files(path, path, wanted, transfer=transfer).series
     assert {one.status for one in series} == {"not_applicable"}
     assert {one.reason for one in series} == {f"it is defined for SDR, this is {transfer.upper()}"}
+
+
+def test_a_geometry_of_files_that_say_their_own_is_refused(tmp_path: Path) -> None:
+    geometry = Geometry(64, 48, Fraction(60), "yuv420p")
+    told, raw = tmp_path / "clip.y4m", tmp_path / "clip.yuv"
+    frames = list(moving_frames(geometry.format(), 2))
+    write_y4m(told, geometry.format(), Fraction(30), frames)
+    raw.write_bytes(b"".join(map(join_planes, frames)))
+    with pytest.raises(RequestError, match="of raw files, and none is named"):
+        compare_files(told, told, select("psnr_y"), geometry)
+    assert np.isposinf(compare_files(told, raw, select("psnr_y"), geometry).series[0].values).all()
 
 
 @pytest.mark.parametrize(("pixel_format", "chroma"), [("gray16le", "not_applicable"), ("yuv444p12le", "ok")])

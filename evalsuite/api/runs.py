@@ -158,10 +158,12 @@ def _geometry(size: tuple[int, int] | None, fps: float | str | Fraction | None, 
     from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
     from evalsuite.sources.y4m import Geometry
 
-    if size is None and fps is None:
-        return None
     if size is None or fps is None:
-        raise RequestError("half a geometry", expected="size and fps", got="fps" if size is None else "size")
+        words = {"size": size is not None, "fps": fps is not None, "pixel_format": pixel_format != "yuv420p"}
+        if not any(words.values()):
+            return None
+        got = ", ".join(name for name, is_given in words.items() if is_given)
+        raise RequestError("half a geometry", expected="size and fps", got=got)
     try:
         width, height = size
     except (TypeError, ValueError):

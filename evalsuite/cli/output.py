@@ -162,10 +162,12 @@ def parse_geometry(size: str | None, fps: str | None, pixel_format: str) -> Geom
     Raises:
         RequestError: half a geometry, or one that cannot be read.
     """
-    if size is None and fps is None:
-        return None
     if size is None or fps is None:
-        raise RequestError("half a geometry", expected="--size and --fps", got="--fps" if size is None else "--size")
+        given = {"--size": size is not None, "--fps": fps is not None, "--pixel-format": pixel_format != "yuv420p"}
+        if not any(given.values()):
+            return None
+        got = ", ".join(name for name, is_given in given.items() if is_given)
+        raise RequestError("half a geometry", expected="--size and --fps", got=got)
     # Imported here because every command reads this file, and that one takes numpy.
     from evalsuite.sources.y4m import Geometry
 

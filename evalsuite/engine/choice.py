@@ -16,6 +16,7 @@ from evalsuite.engine.features import FeatureCache
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.sources.dataset import from_file, load_dataset, prepare
 from evalsuite.sources.manifest import Dataset, SequenceEntry
+from evalsuite.sources.reader import check_geometry
 from evalsuite.sources.tags import Stated
 from evalsuite.sources.y4m import Geometry
 from evalsuite.types import Sequence
@@ -43,7 +44,8 @@ def choose(
         features: where it is kept what sources are like.
 
     Raises:
-        RequestError: a name that is nothing, a sequence named twice, or a choice of none.
+        RequestError: a name that is nothing, a sequence named twice, a choice of none; a geometry or a colour, and no
+            file that it could be of.
         EvalError: a source cannot be had or read.
     """
     files = [name for name in names if _is_file(name, dataset)]
@@ -52,6 +54,7 @@ def choose(
             "--matrix, --range and --transfer are of files, and none is named",
             fix="the colour of a dataset's sequences is in its manifest",
         )
+    check_geometry(map(Path, files), geometry)
     found = [from_file(Path(name), geometry=geometry, frames=frames, stated=stated) for name in files]
     wanted = [name for name in names if name not in files]
     if wanted or not names:

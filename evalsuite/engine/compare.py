@@ -8,7 +8,7 @@ from pathlib import Path
 from evalsuite.engine.measure import Measured, measure
 from evalsuite.errors import EvalError, MediaError, ShapeError
 from evalsuite.metrics.base import Setting
-from evalsuite.sources.reader import open_video
+from evalsuite.sources.reader import check_geometry, open_video
 from evalsuite.sources.tags import resolve_colour, stated
 from evalsuite.sources.y4m import Geometry
 from evalsuite.types import HdrMetadata, MetricInfo
@@ -46,9 +46,10 @@ def compare_files(
     Raises:
         MediaError: a file cannot be read to its end.
         ShapeError: the two differ in size, chroma format, depth, stated colour or number of frames.
-        RequestError: an unknown matrix, range or transfer.
+        RequestError: an unknown matrix, range or transfer; a geometry where neither is raw.
     """
     said = stated(matrix, colour_range, transfer)
+    check_geometry((source, decoded), geometry)
     reference, test = open_video(source, geometry), open_video(decoded, geometry)
     if reference.format != test.format:
         raise ShapeError(

@@ -20,7 +20,7 @@ from evalsuite.sources.hdr import manifest_lines
 from evalsuite.sources.lockfile import written_path
 from evalsuite.sources.manifest import SequenceEntry, parse_manifest
 from evalsuite.sources.probe import check_fits, probe
-from evalsuite.sources.reader import RAW_SUFFIXES
+from evalsuite.sources.reader import RAW_SUFFIXES, check_geometry
 from evalsuite.sources.tags import MATRICES, Stated
 from evalsuite.sources.y4m import Geometry
 from evalsuite.types import Sequence
@@ -106,7 +106,7 @@ def write_manifest(
 
     Raises:
         RequestError: a name that cannot be; the dataset is there already; two files of the same name; a matrix that a
-            manifest cannot state.
+            manifest cannot state; a geometry where no file is raw.
         MediaError: a file is unreadable, damaged, or of a format that is not supported.
         AssetError: the cache or the manifest cannot be written.
         RecipeError: a description, licence or tag that a manifest cannot state.
@@ -123,6 +123,8 @@ def write_manifest(
             where=known[name],
             fix="choose another --name, or give --force",
         )
+    files = tuple(files)
+    check_geometry(files, geometry)
     blocks = [f'version = "1"\ndescription = {quoted(description)}\n']
     sequences: list[Sequence] = []
     for file in files:

@@ -6,7 +6,7 @@ aligned by timestamps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from evalsuite.errors import MediaError
+from evalsuite.errors import MediaError, RequestError
 from evalsuite.sources import hdr
 from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
 from evalsuite.sources.tags import Told, told
@@ -23,6 +23,8 @@ from evalsuite.types import Frame, Plane, VideoFormat
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+
+_Y4M_MAGIC = b"YUV4MPEG2 "
 
 RAW_SUFFIXES = frozenset((".yuv", ".raw", ".rgb"))
 """Of files without a header."""
@@ -84,14 +86,14 @@ def open_video(path: Path, geometry: Geometry | None = None, *, is_raw: bool = F
     """
     try:
         with path.open("rb") as stream:
-            magic = stream.read(10)
+            magic = stream.read(len(_Y4M_MAGIC))
     except OSError as error:
         raise MediaError(
             f"cannot read the video: {error.strerror}", where=path, fix="check the path and its permissions"
         ) from error
     if not magic:
         raise MediaError("the video file is empty", where=path)
-    if magic == b"YUV4MPEG2 ":
+    if magic == _Y4M_MAGIC:
         return Y4MReader(path)
     suffix = path.suffix.lower()
     if suffix in RAW_SUFFIXES or (is_raw and suffix not in CONTAINER_SUFFIXES):
@@ -108,6 +110,27 @@ def open_video(path: Path, geometry: Geometry | None = None, *, is_raw: bool = F
         if geometry is not None and suffix not in CONTAINER_SUFFIXES:
             error.fix = "if it is raw video, which has no header, name it .yuv, .raw or .rgb"
         raise
+
+
+def check_geometry(paths: Iterable[Path], geometry: Geometry | None) -> None:
+    """Refuse a geometry that is of none of these files: it would be ignored.
+
+    Raises:
+        RequestError: all of them say their own.
+    """
+    if geometry is not None and all(_says_its_geometry(path) for path in paths):
+        raise RequestError(
+            "--size, --fps and --pixel-format are of raw files, and none is named",
+            fix="leave them out: Y4M and containers say their own; where a file is wrong, write it anew",
+        )
+
+
+def _says_its_geometry(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_Y4M_MAGIC)) == _Y4M_MAGIC or path.suffix.lower() in CONTAINER_SUFFIXES
+    except OSError:
+        return False  # that it cannot be read is said where it is
 
 
 class ContainerReader:
