@@ -128,6 +128,9 @@ def test_comparisons_are_judged_within_their_groups(many, tmp_path):
         (votes_csv({("p", "q"): 3}), [], "no bound"),
         (votes_csv({("p", "q"): 3, ("r", "t"): 3}), [], "2 parts"),
         (votes_csv({("p", "q"): 3}), ["--prior", "-1"], "--prior is a number of votes"),
+        (votes_csv({("p", "q"): 3}), ["--model", "mos"], "--model is of ratings"),
+        (votes_csv({("p", "q"): 3}), ["--scale", "1,5"], "--scale is of ratings"),
+        (ratings_csv([[1, 2], [3, 4]]), ["--prior", "0.5"], "--prior is of comparisons"),
     ],
 )
 def test_what_is_refused(tmp_path, text, options, said):
@@ -166,6 +169,9 @@ def test_making_and_analysing(tmp_path_factory, tmp_path, monkeypatch):
     assert (document["schema"], document["trials"], document["shown"]) == (1, 2, 1)
     assert Path(document["page"]).is_file()
     assert "--method cannot be" in refused("make", real / "run", "--out", tmp_path / "x", "--method", "acr")
+    for option in ("--ties", "--link-rates"):
+        said = refused("make", real / "run", "--out", tmp_path / "x", "--method", "dcr", option)
+        assert f"{option} is of --method pairwise" in said
     assert "no results store" in refused("make", real / "run", "--out", tmp_path / "x", "--store", tmp_path / "none")
     # Ratings of the blind names, as the page writes them.
     key = json.loads((tmp_path / "dcr" / "key.json").read_text())

@@ -146,6 +146,24 @@ def test_the_codec_that_others_were_matched_to_can_be_shown_alone(many):
     assert [one.target_bpp for one in few.shown] == [0.01]
 
 
+def test_a_ladder_of_its_own_can_be_rated_and_not_compared(many):
+    own = many.points[many.points["codec"] == "vvenc"].assign(target_bpp=np.nan)
+    ladder = replace(many, points=own)
+    plan = make_plan(ladder, "dcr")
+    assert len(plan.shown) == 20
+    assert plan.left_out == ()
+    assert all(one.target_bpp == one.bpp for one in plan.shown)
+    with pytest.raises(RequestError, match="compared at matched bitrates"):
+        make_plan(ladder, "pairwise")
+
+
+def test_a_title_names_no_codec_that_is_shown(real, tmp_path):
+    for title in ("tvc against x265", "X265: which is better?"):
+        with pytest.raises(RequestError, match="the title names the codec x265"):
+            made(real, tmp_path / "study", settings=Settings(title=title), targets=RATES)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_published_points_have_nothing_to_show(many):
     published = changed(many, bitstream_sha256=pd.Series([None] * len(many.points), index=many.points.index))
     with pytest.raises(RequestError, match="nothing in the run") as error:

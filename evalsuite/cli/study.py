@@ -45,7 +45,9 @@ def make(
         False, "--near-lossless", help="Clips in H.264: for sequences too large to be played smoothly without any loss."
     ),
     seed: int = typer.Option(1, min=0, help="Of each subject's order."),
-    title: str = typer.Option("Video quality study", help="Heading of the page: must not name codecs."),
+    title: str = typer.Option(
+        "Video quality study", help="Heading of the page; it may not name a codec that is shown."
+    ),
     store: Path = typer.Option(None, help="Results store of the run. Default: in the user's cache folder."),
     timeout: float = typer.Option(3600.0, min=0.1, max=1e7, help="Seconds one frame, or one clip, may take."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document."),
@@ -66,6 +68,9 @@ def make(
 
     if method not in METHODS:
         raise RequestError(f"--method cannot be {method!r}", expected=" or ".join(METHODS))
+    for option, is_given in (("--ties", ties), ("--link-rates", link_rates)):
+        if is_given and method != "pairwise":
+            raise RequestError(f"{option} is of --method pairwise", got=f"--method {method}", fix="leave it out")
     results = read_run(run)
     plan = make_plan(
         results,
@@ -104,10 +109,10 @@ def analyse_(
     key: Path = typer.Option(None, help="key.json of the study, where the votes have blind names."),
     run: Path = typer.Option(None, help="Folder of the run that the study was made from: judges its metrics."),
     model: str = typer.Option(
-        "p910", help="Of ratings: p910, p913, bt500 or mos, after the standards; mos for small studies."
+        None, help="Of ratings: p910, p913, bt500 or mos, after the standards; mos for small studies. Default: p910."
     ),
     metrics: str = typer.Option("", help="Metrics to judge, separated by commas. Default: all of the run."),
-    scale: str = typer.Option("1,5", help="Lowest and highest rating there may be."),
+    scale: str = typer.Option(None, help="Of ratings: lowest and highest there may be. Default: 1,5."),
     prior: float = typer.Option(
         0.0, help="Of comparisons: votes added to each side of each compared pair. Default: none, maximum likelihood."
     ),
@@ -126,18 +131,15 @@ def analyse_(
     from evalsuite.study.opinion import MODELS
     from evalsuite.study.stimuli import read_key
 
-    if model not in MODELS:
+    if model is not None and model not in MODELS:
         raise RequestError(f"--model cannot be {model!r}", expected=", ".join(MODELS))
-    limits = _numbers("--scale", scale)
-    if len(limits) != 2 or not limits[0] < limits[1]:
-        raise RequestError("--scale is the lowest and the highest rating", expected="such as 1,5", got=scale)
     found = analyse(
         scores,
         key=read_key(key) if key else None,
         run=read_run(run) if run else None,
         model=model,
         metrics=_split(metrics),
-        scale=(limits[0], limits[1]),
+        scale=None if scale is None else _scale(scale),
         prior=prior,
         seed=seed,
     )
@@ -252,6 +254,13 @@ def _figure(value: float | None, format: str) -> str:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _scale(text: str) -> tuple[float, float]:
+    limits = _numbers("--scale", text)
+    if len(limits) != 2 or not limits[0] < limits[1]:
+        raise RequestError("--scale is the lowest and the highest rating", expected="such as 1,5", got=text)
+    return limits[0], limits[1]
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

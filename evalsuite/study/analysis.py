@@ -45,9 +45,9 @@ def analyse(
     *,
     key: Mapping[str, Stimulus] | None = None,
     run: RunResults | None = None,
-    model: ModelName = "p910",
+    model: ModelName | None = None,
     metrics: Sequence[str] = (),
-    scale: tuple[float, float] = ACR_SCALE,
+    scale: tuple[float, float] | None = None,
     prior: float = 0.0,
     seed: int = SEED,
 ) -> Analysis:
@@ -57,24 +57,25 @@ def analyse(
         paths: files of votes, see `read_scores`.
         key: what blind names stand for.
         run: whose metrics are judged by the votes; None for none.
-        model: for ratings.
+        model: of ratings; None for `p910`.
         metrics: those to judge; empty for all that have a better and a worse.
-        scale: lowest and highest rating.
-        prior: for pairwise votes, see `analyse_votes`.
+        scale: lowest and highest rating; None for 1 and 5.
+        prior: of pairwise votes, see `analyse_votes`.
         seed: of all resamples.
 
     Raises:
-        RequestError: the votes are wrong, too few or not connected, or do not fit the run.
+        RequestError: the votes are wrong, too few or not connected, or do not fit the run; an option of the other kind.
         MetricError: sureal or choix is not installed.
     """
     if metrics and run is None:
         raise RequestError("--metrics are of a run, and none is named", fix="name it with --run")
-    given = read_scores(paths, key, scale)
+    given = read_scores(paths, key, scale or ACR_SCALE)
     opinions: Opinions | None = None
     comparisons: tuple[Comparison, ...] = ()
     first = (0, 0)
+    _check_needed(given, model, scale, prior)
     if isinstance(given, Ratings):
-        opinions = analyse_ratings(given, model)
+        opinions = analyse_ratings(given, model or "p910")
         judged = [Judged(one.stimulus, one.mos) for one in opinions.opinions]
         remarks = opinions.remarks
     else:
@@ -85,6 +86,18 @@ def analyse(
             remarks += (f"no scores for {len(refused)} of {len(comparisons)} groups: {', '.join(refused[:5])}",)
     validities = () if run is None else tuple(validate(join(judged, run, metrics), seed=seed))
     return Analysis(opinions, comparisons, first, validities, remarks)
+
+
+def _check_needed(
+    given: Ratings | Votes, model: ModelName | None, scale: tuple[float, float] | None, prior: float
+) -> None:
+    """Refuse what such votes have no use for: it would be ignored."""
+    ratings = isinstance(given, Ratings)
+    needless = {"--prior": prior != 0} if ratings else {"--model": model is not None, "--scale": scale is not None}
+    for option, is_given in needless.items():
+        if is_given:
+            ours, other = ("ratings", "comparisons") if ratings else ("comparisons", "ratings")
+            raise RequestError(f"{option} is of {other}, and these votes are {ours}", fix="leave it out")
 
 
 def _compared(votes: Votes, prior: float, seed: int) -> tuple[tuple[Comparison, ...], list[Judged]]:

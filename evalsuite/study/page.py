@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import secrets
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from evalsuite.codec.variants import split_name
 from evalsuite.errors import RequestError
 from evalsuite.results.load import RunResults
 from evalsuite.study.plan import Candidate, StudyPlan
@@ -89,9 +91,11 @@ def make_study(
         progress: called with a line of text for each clip.
 
     Raises:
-        RequestError: the folder is taken or cannot be written, or a sequence cannot be shown in a browser.
+        RequestError: the title names a codec, the folder is taken or cannot be written, or a sequence cannot be shown
+            in a browser.
         EvalError: frames cannot be had.
     """
+    _check_title(settings.title, plan)
     for name in plan.sequences:
         check_showable(material.sequence(name), settings.coding)
     try:
@@ -113,6 +117,15 @@ def make_study(
     trials, seconds, clips = made
     size, psnr = sum(clip.bytes for clip in clips), min(clip.psnr_y for clip in clips)
     return Study(out / "page" / "index.html", out / "key.json", trials, seconds / 60, size, psnr)
+
+
+def _check_title(title: str, plan: StudyPlan) -> None:
+    """Subjects read it: none may learn from it what is compared."""
+    for name in dict.fromkeys(split_name(one.codec)[0] for one in plan.shown):
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", title, re.IGNORECASE):
+            raise RequestError(
+                f"the title names the codec {name}", got=repr(title), fix="subjects see it: give another --title"
+            )
 
 
 def _free(out: Path) -> Path:

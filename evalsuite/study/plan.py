@@ -1,4 +1,4 @@
-"""Which decoded sequences of a run are shown, and which are compared with each other: at matched bitrates alone."""
+"""Which decoded sequences of a run are shown, and which are compared with each other: those at matched bitrates."""
 
 from __future__ import annotations
 
@@ -72,8 +72,9 @@ def make_plan(
     """Choose what to show of a run.
 
     Args:
-        run: its cells at matched rates are chosen from.
-        method: `pairwise` compares all codecs at each rate; `dcr` rates each stimulus against its source.
+        run: its cells are chosen from.
+        method: `pairwise` compares all codecs at each rate; `dcr` rates each stimulus against its source, also one
+            that has no other codec at its rate.
         codecs: those to show; empty for all.
         sequences: likewise.
         targets: in bits per pixel; of each sequence the nearest rates are taken. Empty for all.
@@ -92,7 +93,7 @@ def make_plan(
     if any(not 0 < target < math.inf for target in targets):
         raise RequestError("--targets are rates in bits per pixel", expected="such as 0.01,0.02", got=list(targets))
     inside = [cell for cell in cells if not sequences or cell["sequence"] in sequences]
-    shown, left_out = _matched(inside, codecs, targets)
+    shown, left_out = _matched(inside, codecs, targets, alone=method == "dcr")
     if method == "dcr":
         pairs: tuple[tuple[Candidate, Candidate], ...] = ()
     else:
@@ -102,10 +103,12 @@ def make_plan(
         shown = [one for one in shown if one in paired]
     if not shown:
         raise RequestError(
-            "nothing in the run can be compared at matched bitrates",
+            f"nothing in the run can be {'rated' if method == 'dcr' else 'compared at matched bitrates'}",
             where=run.folder,
             got="; ".join(dict.fromkeys(one.reason for one in left_out)) or "no finished cell",
-            fix="make a run of several codecs whose rates are matched: evalsuite run --codecs A,B --match A",
+            fix=None
+            if method == "dcr"
+            else "make a run of several codecs whose rates are matched: evalsuite run --codecs A,B --match A",
         )
     return StudyPlan(method, tuple(shown), pairs, tuple(left_out))
 
@@ -122,14 +125,20 @@ def _plain(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 
 def _matched(
-    cells: list[dict[str, Any]], codecs: Sequence[str], asked: Sequence[float]
+    cells: list[dict[str, Any]], codecs: Sequence[str], asked: Sequence[float], *, alone: bool
 ) -> tuple[list[Candidate], list[LeftOut]]:
-    """Cells of these codecs (all if none) at the rate they were meant for, and those that are not, with the reason."""
+    """Cells of these codecs (all if none) at the rate they were meant for, and those that are not, with the reason.
+
+    Where each is judged `alone`, one that was meant for no rate is at its own.
+    """
     shown: list[Candidate] = []
     left_out: list[LeftOut] = []
     for sequence in dict.fromkeys(cell["sequence"] for cell in cells):
         inside = [cell for cell in cells if cell["sequence"] == sequence]
         targets = sorted({cell["target_bpp"] for cell in inside if cell["target_bpp"] is not None})
+        if alone:
+            own = [cell["bpp"] for cell in inside if cell["target_bpp"] is None and cell["bpp"] is not None]
+            targets = sorted({*targets, *(bpp for bpp in own if _same(bpp, targets) is None)})
         chosen = set(targets) if not asked else {near for one in asked if (near := _nearest(one, targets)) is not None}
         # Rates are those of all codecs: the one that others were matched to has none of its own.
         for cell in (one for one in inside if not codecs or one["codec"] in codecs):
@@ -153,13 +162,17 @@ def _target(cell: dict[str, Any], targets: Sequence[float]) -> tuple[float, str]
     target = cell["target_bpp"]
     if target is None:
         # The codec whose rates the others were matched to has no targets: its own rates are theirs.
-        target = next((one for one in targets if math.isclose(one, cell["bpp"], rel_tol=1e-9)), None)
+        target = _same(cell["bpp"], targets)
     if target is None:
         return 0.0, "no other codec was matched to its rate"
     off = cell["bpp"] / target - 1
     if abs(off) > TOLERANCE:
         return 0.0, f"{100 * off:+.1f} % off its target, {100 * TOLERANCE:g} % are allowed"
     return target, ""
+
+
+def _same(bpp: float, targets: Iterable[float]) -> float | None:
+    return next((one for one in targets if math.isclose(one, bpp, rel_tol=1e-9)), None)
 
 
 def _nearest(asked: float, targets: Sequence[float]) -> float | None:
