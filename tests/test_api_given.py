@@ -26,6 +26,8 @@ NO_FRAME_RATES = ("0", -25, "1/0", "1e400", "1e999999999", "9" * 400, 1e9, float
         ({"codecs": ["x264", "x256"]}, "x256"),
         ({"frames": 0}, "frames must be at least 1"),
         ({"frames": 2.5}, "frames must be a whole number"),
+        *(({name: True}, f"{name} must be a whole number") for name in ("frames", "threads", "jobs", "intra_period")),
+        ({"progress": True}, "progress must be a function"),
         ({"threads": 0}, "threads must be at least 1"),
         ({"jobs": 0}, "jobs must be at least 1"),
         ({"memory_limit": "8GB"}, "memory_limit must be a whole number"),
@@ -74,6 +76,14 @@ def test_load_refuses_what_is_no_path(path: Any) -> None:
         evalsuite.load(path)
 
 
+def test_results_are_one_thing_each(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path / "run")
+    one, other = evalsuite.load(folder), evalsuite.load(folder)
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2
+
+
 def test_results_refuse_arguments_of_other_types(tmp_path: Path) -> None:
     results = evalsuite.load(write_sample(tmp_path / "run"))
     with pytest.raises(RequestError, match="anchor must be text"):
@@ -103,6 +113,7 @@ CURVE = ([9487.76, 4593.60, 2486.44, 1358.24], [40.037, 38.615, 36.845, 34.851])
         ({"metric": 5}, "metric must be text"),
         ({"higher_is_better": "no"}, "higher_is_better must be True or False"),
         ({"metric": "psnr", "method": 5}, "unknown method 5"),
+        ({"metric": "psnr", "log_domain_ceiling": "100"}, "log_domain_ceiling must be a number"),
         ({"metric": "lpips", "higher_is_better": True}, "higher_is_better=False"),
         ({"metric": "psnr", "method": "linear"}, "unknown method"),
     ],

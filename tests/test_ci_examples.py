@@ -25,6 +25,14 @@ metric = "psnr_y"
 over = "each"
 allowed = {allowed}
 """
+ONE_SEQUENCE = """
+undecided = "pass"
+[[rule]]
+measure = "bd_rate"
+metric = "vmaf"
+allowed = 1
+"""
+"""A rule on a metric that the run does not have."""
 
 
 def shell(script: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -91,6 +99,15 @@ def test_the_github_action_runs_gates_and_reports(repository, tmp_path, config, 
     assert f"evalsuite gate: {verdict}" in found["summary"]
     for name in ("report/index.html", "junit.xml", "comment.md", "gate.json", "run/results.parquet"):
         assert (out / name).stat().st_size
+
+
+def test_the_action_heeds_what_the_rules_say_of_undecided(repository, tmp_path):
+    (repository / "quality/one.toml").write_text(ONE_SEQUENCE)
+    inputs = {"run": f"{RUN} --store store", "baseline": "quality/baseline", "config": "quality/one.toml"}
+    found = act(repository, tmp_path, out=str(tmp_path / "out"), **inputs)
+    assert (found["exit"], found["verdict"]) == (0, "undecided"), found["said"]
+    found = act(repository, tmp_path, out=str(tmp_path / "other"), undecided="fail", **inputs)
+    assert (found["exit"], found["verdict"]) == (4, "undecided"), found["said"]
 
 
 def test_the_action_stops_where_there_is_nothing_to_judge(repository, tmp_path):

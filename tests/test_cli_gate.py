@@ -66,6 +66,14 @@ def test_a_wrong_request_says_what_to_do(sides, arguments, said):
     assert said in run("gate", *arguments, cwd=sides, expect=2).stderr
 
 
+def test_nobody_is_sent_to_change_the_rules_that_ship(sides):
+    said = run("gate", "--baseline", "base", cwd=sides, expect=2).stderr
+    assert "give --candidate" in said
+    assert "name it in" not in said
+    own = run("gate", "--baseline", "base", "--config", "gate.toml", cwd=sides, expect=2).stderr
+    assert "name it in gate.toml" in " ".join(own.split())
+
+
 def test_the_table_fits_80_columns_and_signs_stand_beside_words(sides):
     done = gate(sides, "worse", expect=1)
     table = done.stdout.split("\n✗ rate")[0].splitlines()

@@ -137,6 +137,8 @@ def test_what_profile_asks_for() -> None:
     for wrong, said in (("sprot", "did you mean sport"), ("", "names no profile"), ("auto,sport", "names no profile")):
         with pytest.raises(RequestError, match=said):
             profiles_for(wrong, tags)
+    with pytest.raises(RequestError, match="no sequence here has any"):
+        profiles_for("auto", {"a": (), "b": ()})
 
 
 GOOD = {"name": "x", "description": "d", "metrics": [{"name": "psnr_y", "weight": 1, "worst": 20, "best": 40}]}

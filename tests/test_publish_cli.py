@@ -94,12 +94,22 @@ def test_a_mistyped_folder_of_entries_is_no_empty_one(there, what):
     assert "there is no such folder of entries" in done.output
 
 
+def test_another_folder_is_not_one_without_entries(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("--check")
+    assert done.exit_code == 2
+    assert "there is no such folder of entries" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "one thing at a time"),
         (["--check", "--out", "x"], "--out and --check"),
         (["--out", "x", "--base-url", "example.org"], "--base-url is an address"),
+        (["--check", "--base-url", "https://example.org"], "--base-url is of --out"),
+        (["--check", "--licence", "CC0-1.0"], "--licence is of --add"),
+        (["--out", "x", "--by", "Ada"], "--by is of --add"),
         (["--check", "smal"], "did you mean small?"),
         (["--add", "nowhere"], "not the folder of a finished run"),
         (["--add", "results", "ultra-low"], "the run was made by the board small"),

@@ -45,6 +45,8 @@ def bd_rate(
     """
     if higher_is_better is not None:
         higher_is_better = given.flag("higher_is_better", higher_is_better)
+    if log_domain_ceiling is not None:
+        log_domain_ceiling = given.number("log_domain_ceiling", log_domain_ceiling)
     if metric is not None:
         name = metric_name(given.text("metric", metric))
         known = KNOWN.get(name)

@@ -75,10 +75,23 @@ def whole(name: str, value: Any, least: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise RequestError(f"{name} must be a whole number", got=repr(value)[:80]) from None
+        number = None
+    if number is None or isinstance(value, bool):
+        raise RequestError(f"{name} must be a whole number", got=repr(value)[:80])
     if number < least:
         raise RequestError(f"{name} must be at least {least}", got=number)
     return number
+
+
+def number(name: str, value: Any) -> float:
+    """A real number.
+
+    Raises:
+        RequestError: anything else.
+    """
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        raise RequestError(f"{name} must be a number", got=repr(value)[:80])
+    return float(value)
 
 
 def seconds(name: str, value: Any) -> float:

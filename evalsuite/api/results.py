@@ -19,7 +19,7 @@ from evalsuite.results.tables import bd_table
 _FAILURE = ("codec", "sequence", "q", "stage", "message", "cell_key", "command", "stderr_tail")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Results(RunResults):
     """The results of a run: frames of points, per-frame scores, BD-rates and failures.
 

@@ -101,6 +101,8 @@ def run(
     from evalsuite.report.build import build_report, check_run_folder
     from evalsuite.sources.tags import stated
 
+    if progress is not None and not callable(progress):
+        raise RequestError("progress must be a function of one text", got=repr(progress)[:80])
     if match is not None:
         given.text("match", match, "a codec, rates such as '0.01,0.02bpp', or 'none'")
     words = {"anchor": anchor, "matrix": matrix, "colour_range": colour_range, "transfer": transfer}

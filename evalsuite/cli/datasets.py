@@ -63,7 +63,7 @@ def show_dataset(
     dataset = load_dataset(name)
     sequences = [_described(entry) for entry in dataset.sequences]
     if json:
-        print_json({**_head(dataset), "path": str(dataset.path), "sequences": sequences})
+        print_json({"schema": 1, **_head(dataset), "path": str(dataset.path), "sequences": sequences})
         return
     echo(f"{dataset.name} {dataset.version}: {dataset.description}")
     for label, detail in (

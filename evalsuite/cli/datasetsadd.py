@@ -65,7 +65,7 @@ def add_dataset(
         replace=force,
     )
     if json:
-        print_json({"name": name, "path": str(path), "sequences": [one.name for one in sequences]})
+        print_json({"schema": 1, "name": name, "path": str(path), "sequences": [one.name for one in sequences]})
         return
     for one in sequences:
         echo(f"{one.name}: {one.format}, {one.frame_rate} frames/s, {one.frames} frames, {one.colour}")

@@ -104,13 +104,16 @@ def gate(
 
 def _side(name: str, given: str | None, named: str, config: Path) -> str:
     """The path of a side: as given, else as the file of rules names it, relative to that file."""
+    from evalsuite import resources
     from evalsuite.errors import RequestError
 
     if given:
         return given
     if named:
         return str(config.parent / named)
-    raise RequestError(f"there is no {name}", fix=f"give --{name}, or name it in {config} with `{name} = ...`")
+    ships = config in resources.available("gates").values()
+    own = "" if ships else f", or name it in {config} with `{name} = ...`"
+    raise RequestError(f"there is no {name}", fix=f"give --{name}{own}")
 
 
 def _print(result: GateResult) -> None:

@@ -35,7 +35,9 @@ def publish(
     base_url: Annotated[
         str, typer.Option(help="Address that the site will have, for the links of its feed.", show_default=False)
     ] = "",
-    licence: Annotated[str, typer.Option(help="With --add: licence of the numbers.")] = "CC0-1.0",
+    licence: Annotated[
+        str | None, typer.Option(help="With --add: licence of the numbers. Default: CC0-1.0.", show_default=False)
+    ] = None,
     by: Annotated[str, typer.Option(help="With --add: who made the run, shown as it is.", show_default=False)] = "",
     note: Annotated[str, typer.Option(help="With --add: what to say of it, shown as it is.", show_default=False)] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -58,11 +60,22 @@ def publish(
         )
     if base_url and not base_url.startswith(("https://", "http://")):
         raise RequestError("--base-url is an address", expected="https://...", got=base_url)
-    # That of the default is made by the first --add; any other that is not there is mistyped.
-    if not add and entries != _ENTRIES and not entries.is_dir():
-        raise RequestError("there is no such folder of entries", where=entries, fix="correct --entries")
+    of_add = {"--licence": licence is not None, "--by": by != "", "--note": note != ""}
+    needless = {"--add": () if add else of_add.items(), "--out": () if out else {"--base-url": base_url != ""}.items()}
+    for owner, options in needless.items():
+        for option, is_given in options:
+            if is_given:
+                raise RequestError(f"{option} is of {owner}", fix="leave it out")
+    # That of the default is made by the first --add; where not even `leaderboards` is there, this is another folder.
+    none_yet = entries == _ENTRIES and entries.parent.is_dir()
+    if not add and not none_yet and not entries.is_dir():
+        raise RequestError(
+            "there is no such folder of entries",
+            where=entries,
+            fix="correct --entries, or go to the folder that `leaderboards` is in",
+        )
     if add:
-        _add(add, boards or [], entries, as_json, licence=licence, by=by, note=note)
+        _add(add, boards or [], entries, as_json, licence=licence or "CC0-1.0", by=by, note=note)
     elif check:
         _check(_boards(boards or []), entries, as_json, all_boards=not boards)
     elif out is not None:

@@ -49,7 +49,7 @@ class FrameScores:
     """The frames that the scores are of, where the metric does not apply to all; None: 0, 1, 2 and so on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RunResults:
     """A run as read from its folder."""
 

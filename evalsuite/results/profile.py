@@ -264,6 +264,11 @@ def profiles_for(request: str, tags: Mapping[str, tuple[str, ...]]) -> dict[str,
     """
     words = [word.strip() for word in request.split(",") if word.strip()]
     if words == [AUTO]:
+        if not any(tags.values()):
+            raise RequestError(
+                "--profile auto chooses by tags, and no sequence here has any",
+                fix="name a profile; files that are named by themselves have no tags, those of a dataset may have some",
+            )
         known = [load_profile(name) for name in resources.available("profiles")]
         return {
             sequence: tuple(profile for profile in known if set(profile.tags) & set(own))
