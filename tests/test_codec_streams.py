@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 from fractions import Fraction
@@ -10,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import make_clip
+from conftest import make_clip, moving_frames
 from sample_recipes import STANDARD, edited, point, sequence_of
 from sample_streams import DEMUXERS, FRAMES, PERIOD, cut_clip, decoded_frames, independent_frames, source_frames, stream
 
@@ -268,3 +269,14 @@ def test_a_fractional_q_lies_between_its_neighbours(name: str, clip: Sequence, t
         for q in (40, 40.5, 41)
     ]
     assert sizes[0] > sizes[1] > sizes[2]
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, 10), Fraction(120), Fraction(240)], ids=str)
+@pytest.mark.parametrize("name", [*STANDARD, "x264:lowdelay"])
+def test_every_frame_comes_back_at_any_frame_rate(name: str, rate: Fraction, tmp_path: Path) -> None:
+    """FFmpeg counts the time of a raw stream in 1/25 s unless it is told otherwise, and refuses two frames of one time."""
+    format, path = VideoFormat(96, 80), tmp_path / "fast.y4m"
+    write_y4m(path, format, rate, itertools.islice(moving_frames(format, 9), 9))
+    clip, recipe = sequence_of(path, 9), load_recipe(name)
+    made = encode(recipe, clip, point(recipe, 1, PERIOD), tmp_path / f"stream.{recipe.extension}", timeout=120)
+    assert len(decoded_frames(recipe, made.path, clip)) == 9

@@ -33,6 +33,18 @@ def fill(command: Command, values: Mapping[str, str]) -> Command:
     return tuple(PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in command)
 
 
+def unpaced(command: Command) -> Command:
+    """A command that decodes, without the frame rate that an FFmpeg demuxer is told to assume (`-framerate`).
+
+    No decoded frame depends on it, so recipes that tell it keep the digest that results are stored under.
+
+    >>> unpaced(("{ffmpeg}", "-f", "h264", "-framerate", "100000", "-i", "{input}"))
+    ('{ffmpeg}', '-f', 'h264', '-i', '{input}')
+    """
+    at = command.index("-framerate") if command[:1] == ("{ffmpeg}",) and "-framerate" in command else len(command)
+    return command[:at] + command[at + 2 :]
+
+
 def settle(command: Command, settings: Mapping[str, object]) -> Command:
     """The command with the recipe's own settings filled in, and all other placeholders left as they are.
 

@@ -17,7 +17,7 @@ from evalsuite import resources
 from evalsuite.codec import binary
 from evalsuite.codec.bitstream import Container, Standard
 from evalsuite.codec.channel import CHANNEL, CHANNELS_VERSION, Channel, Transport
-from evalsuite.codec.command import Command, fill, placeholders
+from evalsuite.codec.command import Command, fill, placeholders, unpaced
 from evalsuite.codec.hostpool import describe
 from evalsuite.codec.identity import digest_of, version_of
 from evalsuite.codec.knob import IntraPeriods, Knob, check_point
@@ -305,7 +305,7 @@ class Recipe:
                 "size_min": self.size_min,
                 "first_pass": self.first_pass,
                 "encode": self.encode,
-                "decode": self.decode,
+                "decode": unpaced(self.decode),
                 "decoded": self.decoded,
                 "infinite": self.intra_periods.infinite,
                 **used,
