@@ -57,6 +57,7 @@ def rate_point(
         "frames": len(bits) or 50,
         "means": means,
         "infinite": frozenset(),
+        "worst": frozenset(),
         "higher_is_better": {name: known[name] for name in means if name in known},
         "versions": dict.fromkeys(means, "1"),
         "reasons": {},

@@ -274,7 +274,7 @@ def test_a_fractional_q_lies_between_its_neighbours(name: str, clip: Sequence, t
 @pytest.mark.parametrize("rate", [Fraction(1, 10), Fraction(120), Fraction(240)], ids=str)
 @pytest.mark.parametrize("name", [*STANDARD, "x264:lowdelay"])
 def test_every_frame_comes_back_at_any_frame_rate(name: str, rate: Fraction, tmp_path: Path) -> None:
-    """FFmpeg counts the time of a raw stream in 1/25 s unless it is told otherwise, and refuses two frames of one time."""
+    """FFmpeg counts the time of a raw stream in 1/25 s if nothing is said, and refuses two frames of one time."""
     format, path = VideoFormat(96, 80), tmp_path / "fast.y4m"
     write_y4m(path, format, rate, itertools.islice(moving_frames(format, 9), 9))
     clip, recipe = sequence_of(path, 9), load_recipe(name)

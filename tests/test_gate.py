@@ -307,6 +307,18 @@ def test_points_that_do_not_pair_are_compared_as_curves_and_said(judged):
     assert all("points do not pair" in line for line in result.missing)
 
 
+def test_ladders_of_two_codecs_that_share_one_q_by_chance_are_compared_as_curves(judged):
+    before, after = rows(codec="x264"), [row | {"q": row["q"] - 6 * 4} for row in rows(1.02)]
+    assert len({row["q"] for row in before} & {row["q"] for row in after}) == 1
+    result = judged(before, after, rate_rule())
+    assert (result.judgements[0].verdict, result.judgements[0].value) == ("fail", pytest.approx(2))
+    assert all("q of two codecs is not one scale" in line for line in result.missing)
+    # Of one codec, what its ladder lacks is lost.
+    own = judged(rows(), after, rate_rule())
+    assert only(own).verdict == "undecided"
+    assert any("not in the candidate" in line for line in own.missing)
+
+
 def test_target_rates_that_moved_a_little_are_the_same_points(judged):
     before, after = ([row | {"target_bpp": row["bpp"] * factor} for row in rows()] for factor in (1.0, 1.01))
     assert judged(before, after, rate_rule()).missing == ()

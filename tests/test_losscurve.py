@@ -84,6 +84,18 @@ def test_shares_are_of_the_points_that_the_qualities_are_of(folder: Path) -> Non
     assert found.lost_per_percent == pytest.approx(12 / 10)
 
 
+def test_a_metric_that_loses_all_of_its_points_is_told(folder: Path) -> None:
+    run = shifted(folder)
+    points = run.points.copy()
+    gone = (points["codec"] == "x265@5%x3+class=key") & (points["metric"] == "psnr_y")
+    points.loc[gone, ["score", "status"]] = [None, "not_applicable"]
+    (found,) = [one for one in losses(replace(run, points=points)) if (one.metric, one.only) == ("psnr_y", "key")]
+    assert found.unscored == int((gone & (points["statistic"] == "mean")).sum())
+    assert (found.lossy, found.lost, found.interval, found.lost_per_percent) == (None, None, None, None)
+    (whole,) = [one for one in losses(run) if (one.metric, one.only) == ("psnr_y", "key")]
+    assert found.clean == pytest.approx(whole.clean)
+
+
 def test_channels_of_other_packets_are_other_curves(tmp_path: Path) -> None:
     names = {"x265@2%+packet=500": 500, "x265@2%": 1200, "x265@1%": 1200}
     facts: dict[str, dict[str, Any]] = {

@@ -13,6 +13,7 @@ from planning_samples import rate_point
 from report_sample import write_sample
 
 from evalsuite.errors import RequestError
+from evalsuite.planning.attarget import at_target
 from evalsuite.planning.points import rate_points
 from evalsuite.planning.reach import Missed, Target, cheapest, parse_target
 from evalsuite.results.load import read_run
@@ -139,6 +140,23 @@ def test_a_frame_that_comes_back_as_it_was_does_not_make_a_point_lossless(tmp_pa
     assert not cheapest(rate_points([replace(run, points=points)]), target).points
     points.loc[worst, ["score", "status"]] = [math.inf, "infinite"]
     assert cheapest(rate_points([replace(run, points=points)]), target).points
+
+
+def test_one_point_with_an_identical_frame_is_one_of_the_curve(tmp_path: Path) -> None:
+    """The same run, but that the black frame comes back as it was at one point alone: no other formula."""
+    run = read_run(write_sample(tmp_path / "run", codecs=["x265"], sequences=["face"], metrics=["psnr_y"]))
+    points = run.points.copy()
+    best = points.loc[points["bpp"] == points["bpp"].max(), "cell_key"].iloc[0]
+    mean = (points["statistic"] == "mean") & (points["cell_key"] == best)
+    scores = points.loc[points["statistic"] == "mean", "score"]
+    points.loc[mean, ["score", "status"]] = [math.inf, "infinite"]
+    found = rate_points([replace(run, points=points)])
+    target = Target("psnr_y", float(scores.min()))
+    assert cheapest(found, [target]).points
+    # Worst frames and means are no one curve.
+    assert at_target(found, Target("psnr_y", float(scores.median())), higher_is_better=True)["kbps"] is None
+    whole = rate_points([run])
+    assert at_target(whole, Target("psnr_y", float(scores.median())), higher_is_better=True)["kbps"] is not None
 
 
 def test_times_of_two_decodes_are_not_mixed() -> None:

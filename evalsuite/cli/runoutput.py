@@ -108,7 +108,7 @@ def print_losses(found: list[Loss]) -> None:
             (
                 (
                     *(one.metric, one.channel, _percent(one.packets), _percent(one.concealed)),
-                    *(f"{one.clean:.4g}", f"{one.lossy:.4g}", _quality_lost(one)),
+                    *(f"{one.clean:.4g}", "none" if one.lossy is None else f"{one.lossy:.4g}", _quality_lost(one)),
                 )
                 for one in found
                 if one.codec == codec
@@ -128,6 +128,8 @@ def _unscored(one: Loss) -> str:
 
 
 def _quality_lost(one: Loss) -> str:
+    if one.lost is None:
+        return "n/a"
     interval = "" if one.interval is None else f" ({one.interval[0]:.3g} .. {one.interval[1]:.3g})"
     return f"{one.lost:.3g}{interval}"
 

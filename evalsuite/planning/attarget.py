@@ -21,8 +21,8 @@ def at_target(points: Sequence[RatePoint], target: Target, higher_is_better: boo
     kbps is by PCHIP over its logarithm, as BD-rate has it. The others need not rise with quality: they are those at
     that kbps, by PCHIP of logarithm over logarithm through the points that make the curve.
 
-    None where the curve does not tell: fewer than four points, a target beyond either end, or a figure that one of
-    its points does not have, or is 0 there.
+    None where the curve does not tell: fewer than four points, worst frames beside means (`RatePoint.worst`), a target
+    beyond either end, or a figure that one of its points does not have, or is 0 there.
 
     Args:
         points: of one codec on one sequence.
@@ -31,6 +31,8 @@ def at_target(points: Sequence[RatePoint], target: Target, higher_is_better: boo
     """
     nothing: dict[str, float | None] = dict.fromkeys(AT_TARGET)
     scored = [point for point in points if target.metric in point.means and point.kbps > 0]
+    if len({target.metric in point.worst for point in scored}) > 1:
+        return nothing
     # Of equal rates the best comes last, and is the one that is looked up.
     scored.sort(key=lambda point: point.means[target.metric], reverse=not higher_is_better)
     curve = make_curve(

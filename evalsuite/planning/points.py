@@ -38,6 +38,8 @@ class RatePoint:
     """Means of metrics and figures, by name; those without a finite score are not here."""
     infinite: frozenset[str]
     """Metrics without a finite mean because nothing is lost, such as PSNR of a lossless point."""
+    worst: frozenset[str]
+    """Metrics whose mean is infinite because of some frames: the worst frame stands for it."""
     higher_is_better: Mapping[str, bool]
     """Directions of the metrics that judge; figures that describe have none."""
     versions: Mapping[str, str]
@@ -77,6 +79,7 @@ class RatePoint:
             self,
             means={**{name: mean for name, mean in earlier.means.items() if name not in self.infinite}, **self.means},
             infinite=self.infinite | (earlier.infinite - self.means.keys()),
+            worst=self.worst | (earlier.worst - self.versions.keys()),
             higher_is_better={**earlier.higher_is_better, **self.higher_is_better},
             versions={**earlier.versions, **self.versions},
             reasons={
@@ -184,11 +187,10 @@ def _finite(rows: pd.DataFrame, worst: Mapping[Any, float]) -> pd.DataFrame:
     keys = zip(rows["codec"], rows["cell_key"], rows["metric"], strict=True)
     scores = [worst.get(key, np.nan) for key in keys]
     partly = (rows["status"] == "infinite") & ~np.isnan(scores)
-    said = "some frames are identical, so that the mean is infinite: the worst frame counts"
     return rows.assign(
         score=np.where(partly, scores, rows["score"].astype(float)),
         status=np.where(partly, "ok", rows["status"]),
-        reason=np.where(partly, said, rows["reason"]),
+        is_worst=partly,
     )
 
 
@@ -221,6 +223,7 @@ def _point(
         frames=int(first["frames"]),
         means=dict(zip(ok["metric"], ok["score"].astype(float), strict=True)),
         infinite=frozenset(map(str, endless["metric"])),
+        worst=frozenset(map(str, rows.loc[rows["is_worst"], "metric"])),
         higher_is_better=dict(zip(judged["metric"], judged["higher_is_better"].astype(bool), strict=True)),
         versions=dict(zip(scored["metric"], scored["metric_version"].astype(str), strict=True)),
         reasons={metric: said for metric, said in zip(ok["metric"], ok["reason"].fillna(""), strict=True) if said},

@@ -149,6 +149,7 @@ def _labelled(point: RatePoint, run: Run) -> RatePoint:
         sequence=run.sequences.get(point.sequence, point.sequence),
         means=_renamed(point.means, run),
         infinite=frozenset(_renamed(dict.fromkeys(point.infinite), run)),
+        worst=frozenset(_renamed(dict.fromkeys(point.worst), run)),
         higher_is_better=_renamed(point.higher_is_better, run),
         versions=_renamed(point.versions, run),
         reasons=_renamed(point.reasons, run),
@@ -215,7 +216,7 @@ def _loss_charts(report: Report, found: Sequence[Loss]) -> Iterator[LineChart]:
             # The channel in words, but for its rate.
             words = [first.codec, *first.channel.split(", ")[1:]]
             words += [text.plural(first.sequences, "sequence")] if shared[first.codec, *first.line] > 1 else []
-            over = ((0.0, first.clean), *((100 * one.rate, one.lossy) for one in held))
+            over = ((0.0, first.clean), *((100 * one.rate, one.lossy) for one in held if one.lossy is not None))
             drawn.append(Line(", ".join(words), report.place(first.codec), over))
         unit = next(one.unit for one in found if one.metric == metric)
         yield line_chart(f"{metric}, {unit}" if unit else metric, "rate of the channel, %", drawn)

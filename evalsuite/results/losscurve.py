@@ -55,9 +55,9 @@ class Loss:
     higher_is_better: bool
     unit: str
     clean: float
-    lossy: float
-    lost: float
-    """Quality that is lost: positive is worse, whatever the metric's direction."""
+    lossy: float | None
+    lost: float | None
+    """Quality that is lost: positive is worse, whatever the metric's direction; None where no score is left."""
     interval: tuple[float, float] | None
     """95 % of `lost`, over sequences; None for too few."""
     sequences: int
@@ -72,7 +72,7 @@ class Loss:
     @property
     def lost_per_percent(self) -> float | None:
         """Quality that is lost for each percent of the packets at risk: the more, the better worth protecting."""
-        return self.lost / (100 * self.packets) if self.packets else None
+        return self.lost / (100 * self.packets) if self.packets and self.lost is not None else None
 
     @property
     def line(self) -> tuple[str, str, float, int]:
@@ -140,19 +140,21 @@ def _of_channel(
         before = [clean.get((codec, sequence, q, str(metric)), np.nan) for sequence, q in places]
         own = own.assign(clean=before)
         own = own[own["clean"].notna()]
-        unscored = int((own["status"] != "ok").sum())
-        own = own[own["status"] == "ok"].join(shares, on=place)
         if own.empty:
             continue
-        by_sequence = own.groupby("sequence")[["clean", "score", LOST, CONCEALED]].mean()
+        higher, unit = bool(own["higher_is_better"].iloc[0]), str(own["unit"].iloc[0])
+        unscored = int((own["status"] != "ok").sum())
+        left = own[own["status"] == "ok"].join(shares, on=place)
+        # Where no point has a score left, "without" is of those that had one.
+        counted = own.assign(**dict.fromkeys(("score", LOST, CONCEALED), np.nan)) if left.empty else left
+        by_sequence = counted.groupby("sequence")[["clean", "score", LOST, CONCEALED]].mean()
         packets, concealed = (_known(by_sequence[name].mean()) for name in (LOST, CONCEALED))
-        higher = bool(own["higher_is_better"].iloc[0])
-        lost = (by_sequence["clean"] - by_sequence["score"]).to_numpy() * (1 if higher else -1)
+        lost = (by_sequence["clean"] - by_sequence["score"]).dropna().to_numpy() * (1 if higher else -1)
         yield Loss(
-            *(codec, rate, burst, packet_bytes, kind, only or "", str(metric), higher, str(own["unit"].iloc[0])),
+            *(codec, rate, burst, packet_bytes, kind, only or "", str(metric), higher, unit),
             clean=float(by_sequence["clean"].mean()),
-            lossy=float(by_sequence["score"].mean()),
-            lost=float(lost.mean()),
+            lossy=_known(by_sequence["score"].mean()),
+            lost=float(lost.mean()) if len(lost) else None,
             interval=mean_interval(lost),
             sequences=len(lost),
             seeds=len(frames),

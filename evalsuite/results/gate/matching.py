@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from evalsuite.errors import RequestError, did_you_mean
 from evalsuite.results.comparable import likeness, sequence_key
+from evalsuite.results.curve import MIN_POINTS
 from evalsuite.results.gate.rules import Gate
 from evalsuite.results.hull import SUFFIX, hull_name, members_of
 from evalsuite.results.load import RunResults
@@ -291,6 +292,8 @@ def _points(own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
     matched = _nearest(before[column].to_numpy(float), after[column].to_numpy(float), targets=targets)
     if not matched:
         return _Pairing(_apart(before, after), tuple(lost), (*said, _UNPAIRED))
+    if not targets and len(matched) < MIN_POINTS <= min(len(before), len(after)) and _encoder(own) != _encoder(other):
+        return _Pairing(_apart(before, after), tuple(lost), (*said, _OTHER_SCALE))
     if targets:
         # What failed is a try of the search: a target that it left without a point has no partner.
         said, lost = [*lost, *said], []
@@ -304,6 +307,10 @@ def _points(own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
     lost += _named(before.drop(index=[*matched]), column, f"not in the {CANDIDATE}", lost)
     said += _named(after.drop(index=[*matched.values()]), column, f"not in the {BASELINE}", said)
     return _Pairing(pairs, tuple(lost), tuple(said))
+
+
+def _encoder(rows: pd.DataFrame) -> str:
+    return str(rows["codec"].iloc[0]).partition(":")[0]
 
 
 def _apart(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -324,6 +331,7 @@ def _nearest(before: NDArray[np.float64], after: NDArray[np.float64], *, targets
     return {int(first): int(second) for first, second in pairs if near[first, second]}
 
 
+_OTHER_SCALE = "q of two codecs is not one scale: all points of each are used, and points do not pair"
 _UNPAIRED = "no point is on both sides: all points of each are used, and points do not pair"
 
 
