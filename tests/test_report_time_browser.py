@@ -90,6 +90,7 @@ def test_it_opens_at_the_worst_frame_and_reads_it_side_by_side(tab, page_file):
 
 def test_the_keyboard_reads_frame_by_frame(tab, page_file):
     page = opened(tab, page_file)
+    assert page.get_by_role("slider", name="Frame", exact=True).get_attribute("id") == "frame"
     page.focus("#frame")
     page.keyboard.press("ArrowRight")
     eventually(page, "document.querySelector('#frame-caption').textContent.startsWith('Frame 42 ')")

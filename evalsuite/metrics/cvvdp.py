@@ -48,7 +48,8 @@ _INFO = MetricInfo(
     range=(-np.inf, 10),
     needs=("rgb",),
     traps="The display is part of the score: another size, distance or brightness is another metric. Frames smaller "
-    "than the display cover a part of it, they are not scaled up. One figure of the sequence: a bad second can hide.",
+    "than the display cover a part of it, they are not scaled up. One figure of the sequence: a bad second can hide. "
+    "Of flat pictures it sees no contrast: grey for black scores 10.",
     per_frame=False,
     hdr=True,
 )

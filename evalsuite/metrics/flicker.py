@@ -29,7 +29,7 @@ _INFOS = (
         higher_is_better=False,
         version="1",
         definition="mean over blocks of about 16x16 samples of |DC(e_t) - DC(e_{t-1})|, DC the block's mean of "
-        "e = decoded - source, luma in levels of 8 bits; per frame from the second on",
+        "e = decoded - source, luma in levels of 8 bits (code value x 255 / peak code); per frame from the second on",
         source="after Fan et al., Flickering Reduction in All Intra Frame Coding, JVT-E070, 2002: a block's change "
         "over time against the source's; here the change of its mean, and of every block, not of still ones alone",
         range=(0, 510),
@@ -44,7 +44,7 @@ _INFOS = (
         higher_is_better=False,
         version="1",
         definition="mean absolute difference of the frame differences, |(X_t - X_{t-1}) - (R_t - R_{t-1})| of "
-        "decoded X and source R, luma in levels of 8 bits; per frame from the second on",
+        "decoded X and source R, luma in levels of 8 bits (code value x 255 / peak code); per frame from the second on",
         source="closed form; the frame difference of ITU-T P.910's temporal information, against the source's",
         range=(0, 510),
         needs=("luma",),
