@@ -1,7 +1,7 @@
 """Opening any video: Y4M, raw planar with a geometry, or a container that FFmpeg's libraries read.
 
 Frames come in file order, by index, in the sample format of the file: nothing is converted, dropped, repeated or
-aligned by timestamps.
+aligned by timestamps. What a container says is shown on its side, as of a phone held upright, is turned.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evalsuite.errors import MediaError, RequestError
 from evalsuite.sources import hdr
 from evalsuite.sources.framerate import FRAME_RATES, read_frame_rate
 from evalsuite.sources.tags import Told, told
+from evalsuite.sources.turning import turn_of
 from evalsuite.sources.y4m import PIXEL_FORMATS, Geometry, RawReader, Y4MReader, check_sides
 from evalsuite.types import Frame, Plane, VideoFormat
 
@@ -170,7 +171,9 @@ class ContainerReader:
         self._frame_rate = read_frame_rate(str(rate)) if rate else None
         if rate and self._frame_rate is None:
             raise MediaError("no video has this frame rate", where=path, expected=FRAME_RATES, got=rate)
-        self.format = _format_of(first, path)
+        self._stored = _format_of(first, path)
+        self._turn = turn_of(first, self._stored, path)
+        self.format = self._turn.format(self._stored)
         _check_progressive(first, path)
         self.told = told(
             int(first.colorspace),
@@ -211,11 +214,11 @@ class ContainerReader:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for frame in container.decode(stream):
-                    if _format_of(frame, self.path) != self.format:
+                    if _format_of(frame, self.path) != self._stored:
                         raise MediaError(
                             f"the frame size or format changes at frame {count}",
                             where=self.path,
-                            expected=self.format,
+                            expected=self._stored,
                             got=f"{frame.width}x{frame.height} {frame.format.name}",
                         )
                     if frame.is_corrupt:
@@ -223,7 +226,7 @@ class ContainerReader:
                             f"frame {count} is damaged", where=self.path, fix="fetch or make the file again"
                         )
                     _check_progressive(frame, self.path)
-                    yield _planes(frame)
+                    yield self._turn.frame(_planes(frame))
                     count += 1
                     end = (frame.time or 0.0) + float(length)
                 missing = _seconds(stream.metadata.get("DURATION", "")) - end
