@@ -82,6 +82,16 @@ def test_rounded_timestamps_do_not_change_the_rate(tmp_path: Path, rate: str) ->
     assert open_video(tmp_path / "clip.mkv").frame_rate == Fraction(rate)
 
 
+def test_a_rate_that_timestamps_hold_exactly_is_the_files_own(tmp_path: Path) -> None:
+    """29.97 is near 30000/1001, which the stream says, and another rate: an MP4 that counts 1/29970 s has it exactly."""
+    make_clip(tmp_path / "source.y4m", 64, 48, 8)
+    run_ffmpeg(
+        *("-r", "2997/100", "-i", tmp_path / "source.y4m", "-c:v", "libx264"),
+        *("-bsf:v", "h264_metadata=tick_rate=60000/1001", "-video_track_timescale", "29970", tmp_path / "clip.mp4"),
+    )
+    assert open_video(tmp_path / "clip.mp4").frame_rate == Fraction(2997, 100)
+
+
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", "mp4"), ("mpeg2video", "mpg"), ("ffv1", "mkv")])
 def test_interlaced_video_is_refused_whatever_it_comes_in(tmp_path: Path, codec: str, suffix: str) -> None:
     source, path, whole = (tmp_path / name for name in ("source.y4m", f"clip.{suffix}", "whole.y4m"))

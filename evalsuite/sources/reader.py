@@ -158,7 +158,8 @@ class ContainerReader:
                 # Without timestamps FFmpeg takes 25 for the average, whatever the stream says.
                 own = stream.codec_context.framerate
                 is_timed = not Flags(container.format.flags) & Flags.no_timestamps
-                rate = _exact(stream.average_rate or stream.guessed_rate, own) if is_timed else own
+                average = stream.average_rate or stream.guessed_rate
+                rate = _exact(average, own, stream.time_base) if is_timed else own
                 self.frames: int | None = stream.frames - _discarded(self.path) if stream.frames else None
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise MediaError(
@@ -250,14 +251,15 @@ class ContainerReader:
             )
 
 
-def _exact(average: Fraction | None, own: Fraction | None) -> Fraction | None:
+def _exact(average: Fraction | None, own: Fraction | None, unit: Fraction | None) -> Fraction | None:
     """A rate that was worked out from rounded timestamps, as Matroska has them, as the one that it comes of.
 
     Args:
         average: frames over their time.
         own: what the stream says of itself.
+        unit: seconds that timestamps count: where a frame lasts a whole number of them, nothing was rounded.
     """
-    if not average or average.denominator in (1, 1001):
+    if not average or average.denominator in (1, 1001) or (unit and (1 / average / unit).denominator == 1):
         return average
     rates = (own, Fraction(round(average)), Fraction(1000 * round(average * 1001 / 1000), 1001))
     return next((one for one in rates if one and abs(one / average - 1) < _ROUNDED), average)
