@@ -83,7 +83,7 @@ def test_rounded_timestamps_do_not_change_the_rate(tmp_path: Path, rate: str) ->
 
 
 def test_a_rate_that_timestamps_hold_exactly_is_the_files_own(tmp_path: Path) -> None:
-    """29.97 is near 30000/1001, which the stream says, and another rate: an MP4 that counts 1/29970 s has it exactly."""
+    """29.97 is another rate than 30000/1001, which the stream says: an MP4 that counts 1/29970 s has it exactly."""
     make_clip(tmp_path / "source.y4m", 64, 48, 8)
     run_ffmpeg(
         *("-r", "2997/100", "-i", tmp_path / "source.y4m", "-c:v", "libx264"),
