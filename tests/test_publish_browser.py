@@ -57,6 +57,11 @@ def test_no_page_is_wider_than_a_phone(tab, site):
         page.goto(path.as_uri())
         wide, seen = width_of(page)
         assert wide <= seen, path
+    # A badge has one line, whatever it says.
+    page.goto(next(path for path in own_pages(site) if path.parent.name == "codecs").as_uri())
+    page.evaluate("document.querySelector('.badges img').width = 800")
+    wide, seen = width_of(page)
+    assert wide <= seen
 
 
 def test_tables_are_all_there_without_scripts(tab, site):

@@ -9,6 +9,7 @@ import pytest
 from report_browser import PHONE, Tab, check_light, check_phone, eventually, serious
 from report_sample import HOSTILE, QUOTES, hostile_run, write_sample
 from report_streams import one_burst, with_streams
+from test_report_hull import HULL, sample, with_hull
 
 from evalsuite.report.build import build_report
 
@@ -155,6 +156,21 @@ def test_hostile_names_stay_text(tab, tmp_path):
         "[...document.querySelectorAll('#bucket path.point')].some(p => p.ariaLabel.startsWith('<img'))"
     )
     assert page.locator("#traffic-plots img, #traffic-plots a, #traffic-text *:not(p, ul, li, strong)").count() == 0
+
+
+def test_each_section_has_a_legend_of_its_own(tab, tmp_path):
+    """A hull has a curve and no traffic of its own."""
+    hulled = with_hull(sample(tmp_path / "hulled"))
+    run = write_sample(tmp_path / "run", codecs=["tvc"], sequences=["carphone", "face"], tokenized=["tvc"])
+    with_streams(run, ["tvc"])
+    page = tab().open(build_report([hulled, run], tmp_path / "report").with_name("traffic.html"))
+    page.wait_for_selector("#rate-tokens .main-svg")
+    page.wait_for_selector("#delay .main-svg")
+    eventually(
+        page, f"[...document.querySelectorAll('#tokens .legend button')].some(b => b.dataset.codec === '{HULL}')"
+    )
+    eventually(page, "document.querySelectorAll('#traffic .legend button').length > 0")
+    assert HULL not in page.locator("#traffic .legend button").all_inner_texts()
 
 
 def test_phone_stacks_the_plots_and_nothing_runs_over(tab, report):

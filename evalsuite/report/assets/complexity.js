@@ -54,7 +54,7 @@ class Complexity {
     form.sequence.value = sequence;
     this.metric = data.metrics[place];
     const spent = data.codecs.filter((codec) => codec.compared && codec.name in costs);
-    drawLegends(spent, state, this.change);
+    drawLegend(spent, state, this.change, "quality-cost");
     const shown = spent.filter((codec) => !state.hide.includes(codec.name));
     const colour = theme();
     const ranked = this.ranked(shown, costs, pairs);

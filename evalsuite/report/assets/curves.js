@@ -137,7 +137,7 @@ class Chart {
     for (const name of ["metric", "sequence", "x", "scale", "bars"]) form.elements[name].value = this.state[name];
     byId("bars-text").textContent = sequence === MEAN ? "interval over sequences" : "95 % of frames";
     const { all, shown, traces, layout, colour } = this.figure();
-    drawLegends(all.map((curve) => curve.codec), this.state, this.change);
+    drawLegend(all.map((curve) => curve.codec), this.state, this.change, "curves");
     byId("chart-text").textContent = describe(all, shown, this.state, this.data, loaded);
     await drawPlot(this.box, traces, layout, PLOT);
     this.listen();

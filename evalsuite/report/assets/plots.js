@@ -69,14 +69,13 @@ function saveFigure(traces, layout, title, name, format) {
   Plotly.downloadImage(figure, { format, filename, width: 900, height: 560, scale: format === "png" ? 2 : 1 });
 }
 
-// The codecs of a plot as buttons that hide and show them, in every list of the class `legend`.
-function drawLegends(codecs, state, change) {
+// The codecs of a section's plots as buttons that hide and show them, in its list of the class `legend`.
+function drawLegend(codecs, state, change, section) {
+  const list = byId(section).querySelector(".legend");
   const focused = document.activeElement;
-  for (const list of document.querySelectorAll(".legend")) {
-    const held = list.contains(focused) ? focused.dataset.codec : null;
-    list.replaceChildren(...codecs.map((codec) => legendItem(codec, state, change)));
-    if (held) [...list.querySelectorAll("button")].find((button) => button.dataset.codec === held)?.focus();
-  }
+  const held = list.contains(focused) ? focused.dataset.codec : null;
+  list.replaceChildren(...codecs.map((codec) => legendItem(codec, state, change)));
+  if (held) [...list.querySelectorAll("button")].find((button) => button.dataset.codec === held)?.focus();
 }
 
 function legendItem(codec, state, change) {

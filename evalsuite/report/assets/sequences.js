@@ -84,7 +84,7 @@ class Forest {
     const { sequences, tests } = await loadData(`each-${data.metrics.indexOf(this.metric)}-${anchor.index}`);
     if (wanted !== [state.metric, state.anchor].join()) return;
     const codecs = tests.map((one) => data.codecs[one.test]);
-    drawLegends(codecs, state, this.change);
+    drawLegend(codecs, state, this.change, "sequences");
     const shown = tests.filter((one) => !state.hide.includes(data.codecs[one.test].name));
     const axis = this.axis(shown);
     byId("forest-text").textContent = this.describe(shown, tests.length);

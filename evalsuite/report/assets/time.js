@@ -45,7 +45,7 @@ class Timeline {
     this.fill(rates);
     const shown = this.shown();
     this.drawn = shown.filter((cell) => !cell.gap);
-    drawLegends(this.cells.map((cell) => cell.codec), state, this.change);
+    drawLegend(this.cells.map((cell) => cell.codec), state, this.change, "time");
     byId("time-text").textContent = this.describe(shown);
     this.at = this.frames();
     this.pictured = await this.pictures();

@@ -46,7 +46,7 @@ class Triangle {
     this.metric = this.data.metrics.find((metric) => metric.name === this.state.metric);
     this.figure = this.data.figures.find((figure) => figure.name === this.state.tokens);
     const all = this.lines(loaded);
-    drawLegends(all.map((line) => line.codec), this.state, this.change);
+    drawLegend(all.map((line) => line.codec), this.state, this.change, "tokens");
     const lines = all.filter((line) => !this.state.hide.includes(line.codec.name));
     byId("tokens-text").textContent = this.describe(lines, sequence);
     // The first plot has every codec: its axes serve the others too, so that one can read across.

@@ -33,7 +33,7 @@ class Traffic {
     form.sequence.value = sequence;
     form.scale.value = state.scale;
     const present = new Set(rates.flatMap((one) => [...one.streams.map((stream) => stream.codec), ...one.without]));
-    drawLegends(data.codecs.filter((codec) => present.has(codec.name)), state, this.change);
+    drawLegend(data.codecs.filter((codec) => present.has(codec.name)), state, this.change, "traffic");
     const shown = rate.streams
       .filter((stream) => !state.hide.includes(stream.codec))
       .map((stream) => ({ ...stream, codec: data.codecs.find((codec) => codec.name === stream.codec) }))
