@@ -98,5 +98,5 @@ def _why(row: BDRow) -> str:
 
 
 def _rounded(percent: float | None) -> float | None:
-    """To a hundredth of a percent: below what any page shows."""
-    return None if percent is None else round(percent, 2)
+    """To a millionth of a percent: what is shown is rounded once, where it is shown."""
+    return None if percent is None else round(percent, 6)
